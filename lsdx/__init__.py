@@ -1,0 +1,58 @@
+"""Labelled, lazy stores of the IBL psychedelics recordings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lsdx.build import Recipe, build
+    from lsdx.config import Settings, load_settings
+    from lsdx.stores import (
+        open_counts,
+        open_epochs,
+        open_events,
+        open_insertions,
+        open_sessions,
+        open_spikes,
+        open_units,
+    )
+
+_HOMES = {
+    "Recipe": "lsdx.build",
+    "build": "lsdx.build",
+    "Settings": "lsdx.config",
+    "load_settings": "lsdx.config",
+    "open_counts": "lsdx.stores",
+    "open_epochs": "lsdx.stores",
+    "open_events": "lsdx.stores",
+    "open_insertions": "lsdx.stores",
+    "open_sessions": "lsdx.stores",
+    "open_spikes": "lsdx.stores",
+    "open_units": "lsdx.stores",
+}
+
+__all__ = [
+    "Recipe",
+    "Settings",
+    "build",
+    "load_settings",
+    "open_counts",
+    "open_epochs",
+    "open_events",
+    "open_insertions",
+    "open_sessions",
+    "open_spikes",
+    "open_units",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'lsdx' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,1 @@
+"""Records of one session to labelled Datasets, one noun a module."""

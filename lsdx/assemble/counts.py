@@ -1,0 +1,141 @@
+"""Spike counts of one session in equal bins of each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from lsdx.assemble.epochs import observed
+from lsdx.assemble.labelled import dataset
+from lsdx.assemble.recording import Recording
+from lsdx.clock import TICKS_PER_SECOND, bin_centres, n_bins, to_bin_ticks, to_ticks
+from lsdx.errors import RecipeError, located
+from lsdx.kernels.binning import count_spikes
+from lsdx.schema import SCHEMAS
+from lsdx.schema.spec import COUNT_DTYPES
+
+
+def assemble_counts(
+    recording: Recording,
+    made: Mapping[str, xr.Dataset],
+    *,
+    bin_width: str | float = "100 ms",
+    duplicates: str = "keep",
+) -> xr.Dataset | None:
+    """Count the spikes of each unit in the bins of each epoch.
+
+    Parameters
+    ----------
+    recording : Recording
+    made : mapping
+        Holds ``units``, ``spikes`` and ``epochs``.
+    bin_width : str or float
+        Such as ``"100 ms"``; a whole number of ticks of 10 us.
+    duplicates : {"keep", "drop"}
+        Whether spikes that bombcell calls duplicates are counted.
+
+    Returns
+    -------
+    Dataset or None
+        ``counts`` with the maximum of its dtype where not observed; ``n_spikes`` and
+        ``duration`` with NaN there. None where the session has no units.
+
+    Raises
+    ------
+    RecipeError
+        For an unknown ``duplicates``, or ``"drop"`` where a probe has no mask.
+    """
+    width = to_bin_ticks(bin_width)
+    units, spikes, epochs = made.get("units"), made.get("spikes"), made["epochs"]
+    if units is None or spikes is None:
+        return None
+    keep = _kept(recording, spikes, duplicates)
+    start, bins = _intervals(recording, units, epochs, width)
+    length = int(bins.max(initial=0))
+    row_size = spikes["row_size"].values
+    raw = count_spikes(
+        spikes["spike_time"].values,
+        np.cumsum(row_size) - row_size,
+        row_size,
+        start,
+        bins,
+        width,
+        length,
+        keep,
+    )
+    n_spikes = np.where(bins > 0, raw.sum(axis=-1, dtype=np.float64), np.nan)
+    counts = smallest(raw)
+    counts[np.arange(length) >= bins[..., None]] = np.iinfo(counts.dtype).max
+    shape = (row_size.size, epochs.sizes["phase"], epochs.sizes["epoch"])
+    out = dataset(
+        SCHEMAS["counts"],
+        {
+            "unit": units["unit"].values,
+            "phase": epochs["phase"].values,
+            "epoch": epochs["epoch"].values,
+            "time": bin_centres(length, width),
+            "counts": counts.reshape(*shape, length),
+            "n_spikes": n_spikes.reshape(shape),
+            "duration": np.where(bins > 0, bins * (width / TICKS_PER_SECOND), np.nan).reshape(
+                shape
+            ),
+        },
+    )
+    return out.assign_attrs(bin_width=width / TICKS_PER_SECOND, duplicates=duplicates)
+
+
+def smallest(counts: np.ndarray) -> np.ndarray:
+    """Cast to the smallest unsigned dtype whose maximum exceeds every count.
+
+    Examples
+    --------
+    >>> smallest(np.array([0, 254])).dtype, smallest(np.array([0, 255])).dtype
+    (dtype('uint8'), dtype('uint16'))
+    """
+    highest = int(counts.max(initial=0))
+    for name in COUNT_DTYPES:
+        if highest < np.iinfo(name).max:
+            return counts.astype(name)
+    raise RecipeError(
+        located("counts", "fewer than 2**32 - 1 spikes a bin", str(highest), "Use shorter bins.")
+    )
+
+
+def _kept(recording: Recording, spikes: xr.Dataset, duplicates: str) -> np.ndarray | None:
+    if duplicates == "keep":
+        return None
+    where = f"session {recording.session.eid}, counts"
+    if duplicates != "drop":
+        raise RecipeError(
+            located(where, "duplicates 'keep' or 'drop'", repr(duplicates), "Correct the recipe.")
+        )
+    bare = [p.insertion.probe for p in recording.probes if p.duplicates is None]
+    if bare:
+        raise RecipeError(
+            located(
+                where,
+                "bombcell's duplicate mask of each probe",
+                "none for " + ", ".join(bare),
+                "Run bombcell, or build with duplicates='keep'.",
+            )
+        )
+    return ~spikes["duplicate"].values
+
+
+def _intervals(
+    recording: Recording, units: xr.Dataset, epochs: xr.Dataset, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """First tick and number of bins (0: not observed) of each unit's epochs, flattened."""
+    shape = (units.sizes["unit"], epochs.sizes["phase"] * epochs.sizes["epoch"])
+    start, bins = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    first = epochs["start"].values.ravel()
+    last = epochs["stop"].values.ravel()
+    for probe in recording.probes:
+        seen = observed(recording, probe, epochs).ravel()
+        mine = units["insertion"].values == probe.insertion.pid
+        begin = to_ticks(first[seen])
+        start[np.ix_(mine, seen)] = begin
+        bins[np.ix_(mine, seen)] = n_bins(to_ticks(last[seen]) - begin, width)
+    return start, bins

@@ -1,0 +1,279 @@
+"""When each epoch of a session was: the timing rules, with provenance and checks.
+
+All times are seconds on the spike clock. The rules:
+
+1. The n-th passive run is the n-th phase, whatever its number.
+2. spontaneous and rfm come from the run's intervals table. A spontaneous interval longer
+   than 301 s is cut to its first 300 s.
+3. replay runs from the first gabor's start to the last gabor's stop; without gabors, from the
+   replay's start for 300 s. The replay's tabulated stop runs to the end of the recording and
+   is never used.
+4. A passive run without a table takes another run's times, shifted by the difference of the
+   two rig start times.
+5. A row of the table of epochs replaces what the files say.
+6. Otherwise the times are NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from lsdx.assemble.labelled import dataset
+from lsdx.assemble.layout import GABORS, INTERVALS
+from lsdx.assemble.recording import Probe, Recording, Run, rig_seconds
+from lsdx.clock import to_ticks
+from lsdx.schema import SCHEMAS
+
+LONGEST_SPONTANEOUS = 301.0
+EPOCH_LENGTH = 300.0
+INJECTION_TO_POST = 1800.0
+INJECTION_TOLERANCE = 120.0
+RECORDING_MARGIN = 1.0
+# what makes an epoch unobserved for the whole session
+SESSION_WIDE = ("order", "overlap")
+EPOCH_WIDE = ("bounds", "no_spikes")
+
+
+class Span(NamedTuple):
+    """One epoch of one run: start and stop in s, how they are known, failed checks."""
+
+    start: float
+    stop: float
+    provenance: str
+    flags: tuple[str, ...] = ()
+
+
+MISSING = Span(np.nan, np.nan, "missing")
+
+
+def assemble_epochs(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """Time the epochs of a session and its injection.
+
+    Parameters
+    ----------
+    recording : Recording
+    made : mapping
+        Not used: epochs need no other Dataset.
+
+    Returns
+    -------
+    Dataset
+        One session: ``start``, ``stop``, ``provenance``, ``flags`` by phase and epoch; the
+        injection's time; the residuals of the rig clocks. NaN where a time is not known.
+    """
+    runs = recording.passive_runs
+    session_flags = ["extra_passive_run"] if len(runs) > len(recording.phases) else []
+    runs = runs[: len(recording.phases)]
+    spans = [_run_spans(run, runs, recording.epochs) for run in runs]
+    spans += [[MISSING] * len(recording.epochs)] * (len(recording.phases) - len(runs))
+    table = [
+        [
+            _overridden(span, recording.overrides.get((phase, epoch)))
+            for epoch, span in zip(recording.epochs, row, strict=True)
+        ]
+        for phase, row in zip(recording.phases, spans, strict=True)
+    ]
+    start = np.array([[s.start for s in row] for row in table])
+    stop = np.array([[s.stop for s in row] for row in table])
+    flags = _check(recording, start, stop)
+    for i, row in enumerate(table):
+        for j, span in enumerate(row):
+            flags[i][j] = [*span.flags, *flags[i][j]]
+    injection = _administration(recording, runs, start, stop)
+    epochs = dataset(
+        SCHEMAS["epochs"],
+        {
+            "session": [recording.session.eid],
+            "phase": list(recording.phases),
+            "epoch": list(recording.epochs),
+            "start": start[None],
+            "stop": stop[None],
+            "provenance": [[[s.provenance for s in row] for row in table]],
+            "flags": [[[" ".join(f) for f in row] for row in flags]],
+            "administration": [injection.start],
+            "administration_provenance": [injection.provenance],
+            "administration_flags": [" ".join(injection.flags)],
+            "session_flags": [" ".join(session_flags)],
+            "rig_residual": [_rig_residuals(runs, recording.epochs)],
+        },
+    )
+    recording.notes.extend(_notes(epochs))
+    return epochs
+
+
+def observed(recording: Recording, probe: Probe, epochs: xr.Dataset) -> np.ndarray:
+    """Tell which epochs one probe observed.
+
+    Parameters
+    ----------
+    recording : Recording
+    probe : Probe
+    epochs : Dataset
+        What `assemble_epochs` gave.
+
+    Returns
+    -------
+    ndarray of bool (n_phases, n_epochs)
+        False where times are not known or a check fails: for each probe whose recording does
+        not cover the epoch; for the whole session where order or overlap fails.
+    """
+    flags = epochs["flags"].values[0]
+    failed = {name: np.zeros(flags.shape, dtype=bool) for name in ("wide", "session")}
+    for place in np.ndindex(flags.shape):
+        names = flags[place].split()
+        failed["session"][place] = any(n in SESSION_WIDE for n in names)
+        failed["wide"][place] = any(
+            n in EPOCH_WIDE or n == f"past_end:{probe.insertion.probe}" for n in names
+        )
+    known = np.isfinite(epochs["start"].values[0]) & np.isfinite(epochs["stop"].values[0])
+    return np.asarray(known & ~failed["wide"] & ~failed["session"].any())
+
+
+def _run_spans(run: Run, runs: tuple[Run, ...], epochs: tuple[str, ...]) -> list[Span]:
+    if run.intervals is not None:
+        return [_own_span(run, epoch) for epoch in epochs]
+    if INTERVALS in run.unreadable:
+        return [MISSING._replace(flags=("unreadable",))] * len(epochs)
+    reference = next((r for r in runs if r.intervals is not None), None)
+    if reference is None:
+        return [MISSING] * len(epochs)
+    shift = rig_seconds(reference.settings, run.settings)
+    if np.isnan(shift):
+        return [MISSING._replace(flags=("no_rig_time",))] * len(epochs)
+    return [_shifted(_own_span(reference, epoch), shift) for epoch in epochs]
+
+
+def _shifted(span: Span, shift: float) -> Span:
+    if span.provenance == "missing":
+        return MISSING
+    return Span(span.start + shift, span.stop + shift, "rig_clock")
+
+
+def _own_span(run: Run, epoch: str) -> Span:
+    """Time one epoch from the run's own tables."""
+    assert run.intervals is not None
+    if epoch == "spontaneous":
+        start, stop = run.intervals["spontaneousActivity"]
+        if stop - start > LONGEST_SPONTANEOUS:
+            return Span(start, start + EPOCH_LENGTH, "alf_cut", ("cut",))
+        return _known(Span(start, stop, "alf"))
+    if epoch == "rfm":
+        return _known(Span(*run.intervals["RFM"], "alf"))
+    if epoch == "replay":
+        return _known(_replay(run, run.intervals["taskReplay"][0]))
+    return MISSING
+
+
+def _replay(run: Run, replay_start: float) -> Span:
+    if GABORS in run.unreadable:
+        return MISSING._replace(flags=("unreadable",))
+    gabors = run.gabors
+    if gabors is None or np.isnan(gabors.start).all() or np.isnan(gabors.stop).all():
+        return Span(replay_start, replay_start + EPOCH_LENGTH, "replay_start+300")
+    stop = float(np.nanmax(gabors.stop))
+    if np.isnan(gabors.start[0]):
+        return Span(replay_start, stop, "gabor", ("first_gabor_blank",))
+    return Span(float(gabors.start[0]), stop, "gabor")
+
+
+def _known(span: Span) -> Span:
+    if np.isfinite(span.start) and np.isfinite(span.stop):
+        return span
+    return MISSING._replace(flags=span.flags)
+
+
+def _overridden(span: Span, times: tuple[float, float] | None) -> Span:
+    return span if times is None else Span(*times, "table")
+
+
+def _check(recording: Recording, start: np.ndarray, stop: np.ndarray) -> list[list[list[str]]]:
+    flags: list[list[list[str]]] = [[[] for _ in row] for row in start]
+    before: int | None = None
+    for i, j in np.ndindex(start.shape):
+        if not (np.isfinite(start[i, j]) and np.isfinite(stop[i, j])):
+            continue
+        first, last = int(to_ticks(start[i, j])), int(to_ticks(stop[i, j]))
+        if not 0 <= first < last:
+            flags[i][j].append("bounds")
+            continue
+        if before is not None and last <= before:
+            flags[i][j].append("order")
+        elif before is not None and first < before:
+            flags[i][j].append("overlap")
+        before = last if before is None else max(before, last)
+        flags[i][j] += _coverage(recording, start[i, j], stop[i, j])
+    return flags
+
+
+def _coverage(recording: Recording, start: float, stop: float) -> list[str]:
+    flags, spikes = [], 0
+    for probe in recording.probes:
+        times = probe.spikes.times
+        if not times.size or stop > times[-1] + RECORDING_MARGIN:
+            flags.append(f"past_end:{probe.insertion.probe}")
+        spikes += int(np.diff(np.searchsorted(times, [start, stop]))[0])
+    return [*flags, "no_spikes"] if recording.probes and not spikes else flags
+
+
+def _administration(
+    recording: Recording, runs: tuple[Run, ...], start: np.ndarray, stop: np.ndarray
+) -> Span:
+    """Time the injection; ``stop`` of the span has no meaning."""
+    injection, flags = _filler_start(recording, runs), []
+    provenance = "filler_start"
+    if np.isnan(injection) and recording.administration is not None:
+        injection, provenance = start[0, 0] + recording.administration.time, "table"
+        if len(start) > 1 and (
+            abs(start[1, 0] - injection - INJECTION_TO_POST) > INJECTION_TOLERANCE
+        ):
+            flags.append("interval_not_1800_s")
+    if np.isnan(injection):
+        return MISSING
+    if len(start) > 1:
+        before, after = stop[0, -1], start[1, 0]
+        if before > injection or injection > after:
+            flags.append("not_between_runs")
+    return Span(injection, np.nan, provenance, tuple(flags))
+
+
+def _filler_start(recording: Recording, runs: tuple[Run, ...]) -> float:
+    """Start of the filler run on the spike clock; an upper bound of the injection's time."""
+    reference = next((r for r in runs if r.intervals is not None), None)
+    filler = next((r for r in recording.runs if r.filler and runs and r.number > runs[0].number), None)
+    if reference is None or filler is None or reference.intervals is None:
+        return float("nan")
+    first = reference.intervals["spontaneousActivity"][0]
+    return first + rig_seconds(reference.settings, filler.settings)
+
+
+def _rig_residuals(runs: tuple[Run, ...], epochs: tuple[str, ...]) -> list[float]:
+    if len(runs) < 2 or runs[0].intervals is None or runs[1].intervals is None:
+        return [np.nan] * len(epochs)
+    shift = rig_seconds(runs[0].settings, runs[1].settings)
+    return [_own_span(runs[0], e).start + shift - _own_span(runs[1], e).start for e in epochs]
+
+
+def _notes(epochs: xr.Dataset) -> list[str]:
+    notes = []
+    for phase in epochs["phase"].values:
+        row = epochs.sel(phase=phase).isel(session=0)
+        where = dict(zip(row["epoch"].values, row["provenance"].values, strict=True))
+        missing = [e for e, p in where.items() if p == "missing"]
+        if len(missing) == len(where):
+            notes.append(f"{phase}: no epoch times")
+        elif missing:
+            notes.append(f"{phase} {', '.join(missing)}: no epoch times")
+        if "rig_clock" in where.values():
+            notes.append(f"{phase}: times by rig clock")
+        for epoch, flags in zip(row["epoch"].values, row["flags"].values, strict=True):
+            if flags:
+                notes.append(f"{phase} {epoch}: {flags}")
+    for name in ("administration_flags", "session_flags"):
+        flags = epochs[name].values[0]
+        if flags:
+            notes.append(f"{name.removesuffix('_flags')}: {flags}")
+    return notes

@@ -1,0 +1,76 @@
+"""Probe insertions of one session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from lsdx.assemble.labelled import dataset
+from lsdx.assemble.recording import Recording
+from lsdx.readers.records import InsertionRecord
+from lsdx.schema import SCHEMAS
+
+
+def assemble_insertions(
+    recording: Recording, made: Mapping[str, xr.Dataset]
+) -> xr.Dataset | None:
+    """Describe each probe insertion of a session, with or without spikes.
+
+    Parameters
+    ----------
+    recording : Recording
+    made : mapping
+        Not used: insertions need no other Dataset.
+
+    Returns
+    -------
+    Dataset or None
+        None where the session has no insertion record.
+    """
+    if not recording.insertions:
+        return None
+    probes = {p.insertion.pid: p for p in recording.probes}
+    rows = []
+    for insertion in recording.insertions:
+        probe = probes.get(insertion.pid)
+        times = probe.spikes.times if probe else np.empty(0)
+        rows.append(
+            {
+                "insertion": insertion.pid,
+                "session": recording.session.eid,
+                "subject": recording.session.subject,
+                "probe": insertion.probe,
+                "model": insertion.model,
+                "serial": insertion.serial,
+                "sorter": probe.sorting.sorter if probe else "",
+                "sorter_revision": probe.sorting.revision if probe else "",
+                "sorter_version": probe.sorting.version if probe else "",
+                "histology_stage": histology_stage(insertion),
+                "n_units": probe.clusters.channels.size if probe else 0,
+                "n_spikes": times.size,
+                "first_spike": times[0] if times.size else np.nan,
+                "last_spike": times[-1] if times.size else np.nan,
+                "has_duplicate_mask": bool(probe and probe.duplicates is not None),
+            }
+        )
+    return dataset(SCHEMAS["insertions"], {name: [r[name] for r in rows] for name in rows[0]})
+
+
+def histology_stage(insertion: InsertionRecord) -> str:
+    """Give the highest histology stage that the record itself states.
+
+    Examples
+    --------
+    >>> record = {"xyz_picks": [[0, 0, 0]], "extended_qc": {"alignment_count": 2}}
+    >>> histology_stage(InsertionRecord("pid", "eid", "probe00", json=record))
+    'aligned'
+    """
+    qc = insertion.json.get("extended_qc")
+    qc = qc if isinstance(qc, Mapping) else {}
+    if qc.get("alignment_resolved") is True:
+        return "resolved"
+    if (qc.get("alignment_count") or 0) > 0:
+        return "aligned"
+    return "traced" if insertion.json.get("xyz_picks") else ""

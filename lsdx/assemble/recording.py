@@ -1,0 +1,97 @@
+"""One session's records and files, read and checked: what every assembly starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from lsdx.assemble.layout import Sorting
+from lsdx.readers.ephys import Channels, Clusters, Spikes
+from lsdx.readers.lab import Administration
+from lsdx.readers.passive import Gabors, TaskSettings
+from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One probe that has spikes: its records and its sorting, read."""
+
+    insertion: InsertionRecord
+    sorting: Sorting
+    spikes: Spikes
+    clusters: Clusters
+    channels: Channels | None
+    duplicates: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One task run: what the rig says of it, and its extracted tables (None: not there).
+
+    ``unreadable`` names the tables that are there and could not be read.
+    """
+
+    number: int
+    settings: TaskSettings
+    intervals: Mapping[str, tuple[float, float]] | None = None
+    gabors: Gabors | None = None
+    stims: Mapping[str, np.ndarray] | None = None
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def passive(self) -> bool:
+        """Whether it is a run of the passive protocol."""
+        return "passive" in self.settings.protocol.lower()
+
+    @property
+    def filler(self) -> bool:
+        """Whether it is the spontaneous run that fills the time after the injection."""
+        return "spontaneous" in self.settings.protocol.lower() and not self.passive
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All that is known of one session before anything is computed.
+
+    ``overrides`` are the session's rows of the table of epochs: (phase, epoch) to (start,
+    stop) in s. ``notes`` go to the build report.
+    """
+
+    session: SessionRecord
+    insertions: tuple[InsertionRecord, ...] = ()
+    datasets: tuple[DatasetRecord, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    runs: tuple[Run, ...] = ()
+    phases: tuple[str, ...] = ("pre", "post")
+    epochs: tuple[str, ...] = ("spontaneous", "rfm", "replay")
+    overrides: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    administration: Administration | None = None
+    has_bombcell: Mapping[str, bool] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def passive_runs(self) -> tuple[Run, ...]:
+        """The passive runs, in order of their number."""
+        return tuple(r for r in self.runs if r.passive)
+
+
+def rig_seconds(first: TaskSettings, second: TaskSettings) -> float:
+    """Give the seconds from one run's rig start to another's, NaN if not both are known.
+
+    The same field of both is used, ``SESSION_DATETIME`` before ``SESSION_START_TIME``:
+    both are local times of one rig PC, and only their difference means anything.
+
+    Examples
+    --------
+    >>> a = TaskSettings("passive", {"SESSION_DATETIME": pd.Timestamp("2023-06-01 10:00")})
+    >>> b = TaskSettings("passive", {"SESSION_DATETIME": pd.Timestamp("2023-06-01 10:50")})
+    >>> rig_seconds(a, b)
+    3000.0
+    """
+    for name in ("SESSION_DATETIME", "SESSION_START_TIME"):
+        if name in first.start_times and name in second.start_times:
+            return float((second.start_times[name] - first.start_times[name]).total_seconds())
+    return float("nan")

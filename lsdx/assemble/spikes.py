@@ -1,0 +1,76 @@
+"""Spikes of one session as a contiguous ragged array of ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from lsdx.assemble.labelled import dataset
+from lsdx.assemble.recording import Probe, Recording
+from lsdx.clock import TICKS_PER_SECOND
+from lsdx.kernels.binning import group_spikes
+from lsdx.schema import SCHEMAS
+
+
+def assemble_spikes(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
+    """Sort a session's spikes by unit, then time, on the integer clock.
+
+    Parameters
+    ----------
+    recording : Recording
+    made : mapping
+        Holds ``units``, whose order the rows take.
+
+    Returns
+    -------
+    Dataset or None
+        None where the session has no units.
+    """
+    units = made.get("units")
+    if units is None:
+        return None
+    row_size = units["spike_count"].values
+    row_stop = np.cumsum(row_size)
+    spike_time = np.empty(int(row_size.sum()), dtype=np.uint32)
+    duplicate = np.zeros(spike_time.size, dtype=bool)
+    for probe in recording.probes:
+        row_of = _rows(units, probe)
+        group_spikes(
+            probe.spikes.times,
+            probe.spikes.clusters,
+            row_of,
+            row_stop - row_size,
+            spike_time,
+            rate=TICKS_PER_SECOND,
+        )
+        if probe.duplicates is not None:
+            _place_mask(probe, row_of, row_stop - row_size, duplicate)
+    return dataset(
+        SCHEMAS["spikes"],
+        {
+            "unit": units["unit"].values,
+            "row_size": row_size,
+            "spike_time": spike_time,
+            "duplicate": duplicate,
+        },
+    )
+
+
+def _rows(units: xr.Dataset, probe: Probe) -> np.ndarray:
+    mine = np.flatnonzero(units["insertion"].values == probe.insertion.pid)
+    row_of = np.zeros(probe.clusters.channels.size, dtype=np.int64)
+    row_of[units["cluster_id"].values[mine]] = mine
+    return row_of
+
+
+def _place_mask(
+    probe: Probe, row_of: np.ndarray, row_start: np.ndarray, duplicate: np.ndarray
+) -> None:
+    assert probe.duplicates is not None
+    rows = row_of[probe.spikes.clusters]
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    first = np.searchsorted(rows, rows)
+    duplicate[row_start[rows] + np.arange(rows.size) - first] = probe.duplicates[order]

@@ -1,0 +1,122 @@
+"""Units of one session: identity, place in the brain, quality; in the order of the stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID, uuid5
+
+import numpy as np
+import xarray as xr
+
+from lsdx import regions
+from lsdx.assemble.labelled import dataset
+from lsdx.assemble.recording import Probe, Recording
+from lsdx.readers.ephys import METRICS
+from lsdx.readers.files import broken
+from lsdx.schema import SCHEMAS
+from lsdx.schema.spec import text
+
+ATLASES = ("beryl", "cosmos", "swanson", "group")
+
+
+def assemble_units(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
+    """Label the units of a session; None where it has none.
+
+    Parameters
+    ----------
+    recording : Recording
+    made : mapping
+        Not used: units need no other Dataset.
+
+    Returns
+    -------
+    Dataset or None
+        One row a cluster, those without spikes included, sorted by region (in the order of
+        the ontology), depth, insertion, cluster.
+
+    Raises
+    ------
+    SourceError
+        For a unit id that stands twice.
+    """
+    tables = [_probe_units(recording, probe) for probe in recording.probes]
+    tables = [t for t in tables if t["unit"].size]
+    if not tables:
+        return None
+    columns = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
+    rank = {acronym: i for i, acronym in enumerate(regions.acronyms())}
+    place = np.array([rank.get(a, len(rank)) for a in columns["region"]])
+    order = np.lexsort(
+        (columns["cluster_id"], columns["insertion"].astype(str), columns["depth"], place)
+    )
+    columns = {name: values[order] for name, values in columns.items()}
+    ids, counts = np.unique(columns["unit"].astype(str), return_counts=True)
+    if (counts > 1).any():
+        raise broken(
+            f"session {recording.session.eid}",
+            "distinct cluster UUIDs",
+            f"{ids[counts > 1][0]} twice",
+        )
+    return dataset(SCHEMAS["units"], columns)
+
+
+def _probe_units(recording: Recording, probe: Probe) -> dict[str, np.ndarray]:
+    clusters, insertion, sorting = probe.clusters, probe.insertion, probe.sorting
+    n = clusters.channels.size
+    ids = np.arange(n)
+    columns = {
+        "unit": _unit_ids(probe),
+        "cluster_id": ids.astype(np.int64),
+        "depth": clusters.depths,
+        "ks2_label": clusters.ks2_label,
+        "bombcell": clusters.bombcell,
+        "spike_count": np.bincount(probe.spikes.clusters, minlength=n).astype(np.int64),
+        **{name: clusters.metrics[name] for name in METRICS},
+        **_places(recording, probe),
+    }
+    constant = {
+        "session": recording.session.eid,
+        "insertion": insertion.pid,
+        "subject": recording.session.subject,
+        "probe": insertion.probe,
+        "sorter": sorting.sorter,
+    }
+    return columns | {name: np.full(n, value, dtype=object) for name, value in constant.items()}
+
+
+def _unit_ids(probe: Probe) -> np.ndarray:
+    pid, sorting = UUID(probe.insertion.pid), probe.sorting
+    return text(
+        [
+            given or str(uuid5(pid, f"{sorting.sorter}/{sorting.revision}/{cluster}"))
+            for cluster, given in enumerate(probe.clusters.uuids)
+        ]
+    )
+
+
+def _places(recording: Recording, probe: Probe) -> dict[str, np.ndarray]:
+    channels, index = probe.channels, probe.clusters.channels
+    n = index.size
+    if channels is None:
+        blank = np.full(n, "", dtype=object)
+        xyz = np.full((n, 3), np.nan)
+        return {
+            "region": blank,
+            **dict.fromkeys(ATLASES, blank),
+            "histology": blank,
+            **dict(zip("xyz", xyz.T, strict=True)),
+        }
+    unknown = regions.unknown_ids(channels.atlas_id)
+    if unknown:
+        recording.notes.append(
+            f"{probe.insertion.probe}: {len(unknown)} Allen ids that the ontology does not "
+            f"have ({', '.join(map(str, unknown[:3]))}); their units have no region"
+        )
+    region = regions.from_ids(channels.atlas_id)[index]
+    xyz = channels.mlapdv[index] / 1e6
+    return {
+        "region": region,
+        **{atlas: regions.remap(region, atlas) for atlas in ATLASES},
+        "histology": np.where(region == "", "", "alf").astype(object),
+        **dict(zip("xyz", xyz.T, strict=True)),
+    }

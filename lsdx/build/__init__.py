@@ -1,0 +1,6 @@
+"""Recipe to lazy Dataset, validated, written, verified, published."""
+
+from lsdx.build.recipe import Recipe
+from lsdx.build.run import build
+
+__all__ = ["Recipe", "build"]

@@ -1,0 +1,200 @@
+"""Put the sessions' parts together into the flat stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from lsdx.assemble.labelled import dataset
+from lsdx.assemble.sessions import Cohort
+from lsdx.build.write import find_store, unit_digest, write_store
+from lsdx.clock import bin_centres
+from lsdx.readers.records import SessionRecord
+from lsdx.schema import SCHEMAS, Schema
+from lsdx.schema.spec import COUNT_DTYPES
+from lsdx.stores import Entry, digest_of, read_store
+
+_ON_CLOCK = ("alf", "alf_cut", "gabor")
+_UNIT_LABELS = ("condition", "session_n", "cohort_year", "days_since_lsd")
+
+
+def stored_sessions(folder: Path, parts: Mapping[str, Entry]) -> tuple[SessionRecord, ...]:
+    """Give the records of the sessions that are stored, in the order of the flat stores."""
+    records = []
+    for eid, entry in parts.items():
+        ds = read_store(folder, entry).isel(session=0)
+        records.append(
+            SessionRecord(
+                eid=eid,
+                lab=str(ds["lab"].item()),
+                subject=str(ds["subject"].item()),
+                date=pd.Timestamp(ds["date"].item()),
+                number=int(ds["number"].item()),
+                start_time=pd.Timestamp(ds["start_time"].values),
+            )
+        )
+    return tuple(sorted(records, key=lambda s: s.order))
+
+
+def compile_store(
+    folder: Path,
+    recipe: Mapping[str, Any],
+    name: str,
+    parts: Mapping[str, Entry],
+    order: Sequence[str],
+    cohort: Cohort,
+    n_units: Mapping[str, int],
+) -> tuple[str, Entry] | None:
+    """Write the flat store of one recipe, unless it is there; None if no session has any.
+
+    Parameters
+    ----------
+    folder : Path
+    recipe : mapping
+        The recipe's description.
+    name : str
+        The recipe's name.
+    parts : mapping
+        Entries by session.
+    order : sequence of str
+        Sessions in the order of the flat stores.
+    cohort : Cohort
+        What labels that depend on the cohort come from.
+    n_units : mapping
+        Units stored of each session.
+
+    Returns
+    -------
+    status : str
+        ``"built"`` or ``"reused"``.
+    entry : Entry
+    """
+    chosen = [(eid, parts[eid]) for eid in order if eid in parts]
+    if not chosen:
+        return None
+    schema = SCHEMAS[recipe["store"]]
+    labels = cohort.labels([eid for eid, _ in chosen])
+    digest = digest_of(
+        {
+            "recipe": dict(recipe),
+            "parts": [e.path for _, e in chosen],
+            "labels": _plain(labels) if schema.name != "counts" else None,
+            "exclusions": dict(cohort.exclusions) if schema.name != "counts" else None,
+            "n_units": dict(n_units) if schema.name == "sessions" else None,
+        }
+    )
+    path = f"flat/{name}-{digest[:20]}.zarr"
+    entry = find_store(folder, path)
+    if entry is not None:
+        return "reused", entry
+    attrs = {"recipe": name, "simulated": max(e.attrs["simulated"] for _, e in chosen)}
+    if schema.name == "counts":
+        ds = _compile_counts(folder, [e for _, e in chosen])
+        first = chosen[0][1].attrs
+        attrs |= {k: first[k] for k in ("bin_width", "bin_width_ticks", "duplicates")}
+    else:
+        tables = [read_store(folder, e) for _, e in chosen]
+        ds = _joined(xr.concat(tables, schema.concat, join="outer", fill_value=""), schema, cohort, labels, chosen, n_units)
+    if "unit" in ds.dims:
+        attrs["unit_digest"] = unit_digest(ds)
+    return "built", write_store(folder, path, ds, schema, cohort=True, attrs=attrs)
+
+
+def _joined(
+    ds: xr.Dataset,
+    schema: Schema,
+    cohort: Cohort,
+    labels: Mapping[str, list[object]],
+    chosen: Sequence[tuple[str, Entry]],
+    n_units: Mapping[str, int],
+) -> xr.Dataset:
+    """Add what depends on the cohort."""
+    columns: dict[str, Any] = {str(n): v.values for n, v in ds.variables.items()}
+    eids = [eid for eid, _ in chosen]
+    if schema.name == "sessions":
+        columns |= labels | {"n_units": [n_units.get(eid, 0) for eid in eids]}
+    elif schema.name == "epochs":
+        columns["uncertainty"] = uncertainty(ds)
+    elif schema.name == "units":
+        where = {eid: i for i, eid in enumerate(eids)}
+        row = [where[eid] for eid in ds["session"].values]
+        columns |= {n: [labels[n][i] for i in row] for n in _UNIT_LABELS}
+        columns["exclusion"] = _exclusion(ds, cohort, ("unit", "insertion", "session"))
+    elif schema.name == "insertions":
+        columns["exclusion"] = _exclusion(ds, cohort, ("insertion", "session"))
+    return dataset(schema, columns, cohort=True)
+
+
+def uncertainty(epochs: xr.Dataset) -> np.ndarray:
+    """Give the 95 % bound of each epoch's times from the residuals of the rig clocks.
+
+    Times read on the spike clock have none. A shifted time is as uncertain as the same
+    prediction is wrong where it can be checked: the 95th percentile of abs(residual).
+    """
+    provenance = epochs["provenance"].values
+    residuals = np.abs(epochs["rig_residual"].values)
+    residuals = residuals[np.isfinite(residuals)]
+    bound = float(np.quantile(residuals, 0.95)) if residuals.size else np.nan
+    out = np.full(provenance.shape, np.nan)
+    out[np.isin(provenance.astype(str), _ON_CLOCK)] = 0.0
+    out[provenance == "rig_clock"] = bound
+    return out
+
+
+def _exclusion(ds: xr.Dataset, cohort: Cohort, keys: Sequence[str]) -> list[str]:
+    """Give the first reason found for each row: its own, its insertion's, its session's."""
+    reasons = cohort.exclusions
+    ids = zip(*(ds[k].values for k in keys), strict=True)
+    return [next((reasons[i] for i in row if i in reasons), "") for row in ids]
+
+
+def _compile_counts(folder: Path, entries: Sequence[Entry]) -> xr.Dataset:
+    """Concatenate counts lazily: equal bins, one dtype, chunks as they will lie on disk."""
+    import dask.array as da
+
+    schema = SCHEMAS["counts"]
+    highest = max(e.attrs["highest"] for e in entries)
+    dtype = next(n for n in COUNT_DTYPES if highest < np.iinfo(n).max)
+    length = max(e.sizes["time"] for e in entries)
+    width = entries[0].attrs["bin_width_ticks"]
+    lazy = [
+        read_store(folder, e, chunks=dict.fromkeys(("unit", "phase", "epoch", "time"), -1), decode=False)
+        for e in entries
+    ]
+    blocks = [_padded(ds["counts"].data, length, dtype) for ds in lazy]
+    counts = da.concatenate(blocks).rechunk(
+        {0: schema.chunks["unit"], 1: 1, 2: 1, 3: -1}
+    )
+    small = {
+        n: np.concatenate([ds[n].values for ds in lazy]) for n in ("unit", "n_spikes", "duration")
+    }
+    return dataset(
+        schema,
+        {
+            **small,
+            "phase": lazy[0]["phase"].values,
+            "epoch": lazy[0]["epoch"].values,
+            "time": bin_centres(length, width),
+            "counts": counts,
+        },
+    )
+
+
+def _padded(block: Any, length: int, dtype: str) -> Any:
+    """Widen a block of raw counts in dtype and bins; what is new is not observed."""
+    import dask.array as da
+
+    old, new = np.iinfo(block.dtype).max, np.iinfo(dtype).max
+    if block.dtype != dtype:
+        block = da.where(block == old, new, block).astype(dtype)
+    short = length - block.shape[-1]
+    return da.pad(block, [(0, 0)] * 3 + [(0, short)], constant_values=new) if short else block
+
+
+def _plain(labels: Mapping[str, list[object]]) -> dict[str, list[object]]:
+    return {k: [str(v) for v in values] for k, values in labels.items()}

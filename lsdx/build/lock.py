@@ -1,0 +1,45 @@
+"""Locks of a stores folder: builders share it, ``gc`` has it alone, one publishes at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import portalocker
+
+from lsdx.errors import RecipeError, located
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[None]:
+    """Hold the folder as one of any number of builders; nothing is removed meanwhile."""
+    with _locked(folder / "build.lock", portalocker.LockFlags.SHARED, "lsdx gc is running"):
+        yield
+
+
+@contextmanager
+def collecting(folder: Path) -> Iterator[None]:
+    """Hold the folder alone."""
+    with _locked(folder / "build.lock", portalocker.LockFlags.EXCLUSIVE, "a build is running"):
+        yield
+
+
+@contextmanager
+def publishing(folder: Path) -> Iterator[None]:
+    """Wait for the right to read the catalog, change it, and replace it."""
+    with (folder / "publish.lock").open("a") as stream:
+        portalocker.lock(stream, portalocker.LockFlags.EXCLUSIVE)
+        yield
+
+
+@contextmanager
+def _locked(path: Path, kind: portalocker.LockFlags, otherwise: str) -> Iterator[None]:
+    with path.open("a") as stream:
+        try:
+            portalocker.lock(stream, kind | portalocker.LockFlags.NON_BLOCKING)
+        except portalocker.LockException as error:
+            raise RecipeError(
+                located(str(path.parent), "the folder free", otherwise, "Try again later.")
+            ) from error
+        yield

@@ -1,0 +1,163 @@
+"""What a recipe says, and where recipes are found."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from lsdx.clock import to_bin_ticks
+from lsdx.errors import LsdxError, RecipeError, located
+from lsdx.schema import SCHEMAS
+
+INPUTS = ("record", "ephys", "task")
+# the order in which stores are made: each needs only what stands before it
+ORDER = ("sessions", "insertions", "epochs", "events", "units", "spikes", "counts")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One store and the choices it is built with.
+
+    Parameters
+    ----------
+    store : str
+        The noun: which schema the result has.
+    assemble : callable
+        ``assemble(recording, made, **parameters)`` gives one session's Dataset, or None
+        where the session has nothing of the kind.
+    inputs : tuple of str
+        Which of a session's inputs its result depends on: ``"record"`` (session and dataset
+        records), ``"ephys"`` (sortings, insertions), ``"task"`` (task files, the lab's table
+        of epochs, the injection).
+    needs : tuple of str
+        Stores that ``made`` must hold.
+    parameters : mapping
+        Choices; JSON values.
+    revision : int
+        Raised whenever the same inputs give another result.
+    name : str
+        The recipe file's name, under which the store is published.
+    """
+
+    store: str
+    assemble: Callable[..., xr.Dataset | None]
+    inputs: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    revision: int = 1
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"recipe {self.name or self.store}"
+        for found, known in (
+            ((self.store,), tuple(SCHEMAS)),
+            (self.inputs, INPUTS),
+            (self.needs, tuple(SCHEMAS)),
+        ):
+            odd = [f for f in found if f not in known]
+            if odd:
+                raise RecipeError(
+                    located(where, "one of " + ", ".join(known), repr(odd[0]), "Correct it.")
+                )
+
+    def describe(self) -> dict[str, Any]:
+        """Tell what decides the result, as JSON."""
+        return {
+            "store": self.store,
+            "schema": SCHEMAS[self.store].version,
+            "assemble": f"{self.assemble.__module__}.{self.assemble.__qualname__}",
+            "parameters": dict(self.parameters),
+            "revision": self.revision,
+        }
+
+
+def recipes_folder() -> Path:
+    """Give the folder of recipes: the checkout's own, else the installed package's."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_recipes"
+    return installed if installed.is_dir() else package.parent / "recipes"
+
+
+def load_recipes(folder: Path | None = None) -> dict[str, Recipe]:
+    """Load each ``*.py`` of a folder; its ``recipe`` is published under the file's name.
+
+    Raises
+    ------
+    RecipeError
+        If there are none, a file has no ``recipe``, or two make the same store.
+    """
+    folder = folder or recipes_folder()
+    recipes: dict[str, Recipe] = {}
+    for path in sorted(folder.glob("*.py")):
+        try:
+            recipe = runpy.run_path(str(path)).get("recipe")
+        except (LsdxError, SyntaxError, ImportError, NameError, TypeError) as error:
+            raise RecipeError(
+                located(str(path), "a recipe", f"{type(error).__name__}: {error}", "Correct it.")
+            ) from error
+        if not isinstance(recipe, Recipe):
+            raise RecipeError(
+                located(str(path), "recipe = Recipe(...)", repr(recipe), "End the file in one.")
+            )
+        recipes[path.stem] = replace(recipe, name=path.stem)
+    if not recipes:
+        raise RecipeError(located(str(folder), "recipes (*.py)", "none", "Name their folder."))
+    _check_distinct(recipes.values(), folder)
+    return dict(sorted(recipes.items(), key=lambda r: (ORDER.index(r[1].store), r[0])))
+
+
+def choose(recipes: Mapping[str, Recipe], names: Iterable[str], published: Iterable[str]) -> list[Recipe]:
+    """List what to build for ``names`` (none: all): with what they need, and what needs them.
+
+    Whatever has been published and needs a chosen store is built too, so that stores that
+    belong together are always of one build.
+    """
+    names = list(names) or list(recipes)
+    odd = [n for n in names if n not in recipes]
+    if odd:
+        raise RecipeError(
+            located("recipes", "one of " + ", ".join(recipes), repr(odd[0]), "Correct the name.")
+        )
+    # sessions and insertions describe what the rest is made of: they are always made
+    chosen = {*names, "sessions", "insertions"} & set(recipes)
+    published = set(published)
+    while True:
+        stores = {recipes[n].store for n in chosen}
+        needed = {n for c in chosen for n in recipes if recipes[n].store in recipes[c].needs}
+        dependent = {n for n in published & set(recipes) if stores & set(recipes[n].needs)}
+        if needed | dependent <= chosen:
+            return [r for n, r in recipes.items() if n in chosen]
+        chosen |= needed | dependent
+
+
+def _check_distinct(recipes: Iterable[Recipe], folder: Path) -> None:
+    seen: dict[object, str] = {}
+    for recipe in recipes:
+        if recipe.store == "counts":
+            key: object = ("counts", to_bin_ticks(recipe.parameters.get("bin_width", "100 ms")))
+        else:
+            key = recipe.store
+            if recipe.name != recipe.store:
+                raise RecipeError(
+                    located(
+                        f"{folder}/{recipe.name}.py",
+                        f"the name {recipe.store}.py (only counts may have several recipes)",
+                        recipe.name,
+                        "Rename it.",
+                    )
+                )
+        if key in seen:
+            raise RecipeError(
+                located(
+                    str(folder),
+                    "one recipe a store and bin width",
+                    f"{seen[key]} and {recipe.name}",
+                    "Remove one, or build it into another stores folder.",
+                )
+            )
+        seen[key] = recipe.name

@@ -1,0 +1,99 @@
+"""The report of a build: what happened to each session and kind, and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One session and kind: ``status`` is built, reused, skipped or failed."""
+
+    session: str
+    kind: str
+    status: str
+    seconds: float
+    bytes: int
+    reason: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a build did.
+
+    ``lines`` are one a session and kind, the flat stores under the session ``all``;
+    ``notes`` concern the cohort.
+    """
+
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+    simulated: bool
+    stores: str
+    catalog: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything failed."""
+        return any(line.status == "failed" for line in self.lines)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the lines as a table."""
+        return pd.DataFrame([asdict(line) for line in self.lines]).drop(columns="trace")
+
+    def save(self, folder: Path) -> None:
+        """Save the report as JSON beside the catalog."""
+        (folder / REPORT).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+    def to_text(self) -> str:
+        """Write the report as a table: one row a session, then what they lack, then notes."""
+        flat = [line for line in self.lines if line.session == "all"]
+        rest = [line for line in self.lines if line.session != "all"]
+        blocks = []
+        if self.simulated:
+            blocks.append("SIMULATED: the lsdx demo cohort, not recordings.")
+        if rest:
+            blocks.append(_grid(rest))
+        reasons = [
+            f"  {line.session}  {line.kind} {line.status}: {line.reason}"
+            for line in rest
+            if line.reason
+        ]
+        blocks += ["\n".join(["What sessions lack, and what was found:", *reasons])] if reasons else []
+        if flat:
+            rows = [f"  {line.kind}: {line.status}, {line.bytes / 1e6:.1f} MB" for line in flat]
+            rows = [r + (f" ({line.reason})" if line.reason else "") for r, line in zip(rows, flat, strict=True)]
+            blocks.append("\n".join(["Flat stores:", *rows]))
+        if self.notes:
+            blocks.append("\n".join(["Notes:", *(f"  {n}" for n in self.notes)]))
+        counts = Counter(line.status for line in self.lines)
+        total = ", ".join(f"{counts[s]} {s}" for s in _STATUSES if counts[s])
+        blocks.append(f"{self.stores}: {total or 'nothing to do'}; catalog {self.catalog[:16]}")
+        return "\n\n".join(blocks)
+
+
+_STATUSES = ("built", "reused", "skipped", "failed")
+
+
+def _grid(lines: Iterable[Line]) -> str:
+    """Statuses of sessions by kind, with seconds and bytes in all."""
+    frame = pd.DataFrame([asdict(line) for line in lines])
+    order = list(dict.fromkeys(frame["kind"]))
+    status = frame.groupby(["session", "kind"], sort=False)["status"].agg(
+        lambda s: "failed" if "failed" in set(s) else s.iloc[-1]
+    )
+    table = status.unstack("kind").reindex(columns=order).fillna("")
+    table = table.loc[list(dict.fromkeys(frame["session"]))]
+    sums = frame.groupby("session", sort=False)[["seconds", "bytes"]].sum()
+    table["seconds"] = sums["seconds"].map("{:.1f}".format)
+    table["MB"] = (sums["bytes"] / 1e6).map("{:.1f}".format)
+    table.columns.name = None
+    return table.to_string()

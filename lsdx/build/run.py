@@ -1,0 +1,334 @@
+"""Build: every session's parts in parallel, the flat stores, one publication."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from lsdx.assemble.sessions import Cohort
+from lsdx.build.compile import compile_store, stored_sessions
+from lsdx.build.lock import building, publishing
+from lsdx.build.recipe import Recipe, choose, load_recipes
+from lsdx.build.report import Line, Report
+from lsdx.build.session import LabTables
+from lsdx.build.task import SessionResult, build_session
+from lsdx.build.write import TEMPORARY
+from lsdx.config import Settings
+from lsdx.errors import LsdxError, RecipeError, StoreNotFound, located
+from lsdx.readers.lab import (
+    odd_administrations,
+    read_administrations,
+    read_epochs_table,
+    read_exclusions,
+    read_trajectories,
+)
+from lsdx.readers.records import SessionRecord
+from lsdx.schema import SCHEMAS
+from lsdx.sources import Source, open_source
+from lsdx.stores import CATALOG, Catalog, Entry, read_catalog
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def build(
+    settings: Settings,
+    names: Iterable[str] = (),
+    *,
+    sessions: Iterable[str] = (),
+    recipes: Path | None = None,
+    client: Client | None = None,
+    progress: bool = True,
+) -> Report:
+    """Build stores from a source, publish them, and report.
+
+    Parameters
+    ----------
+    settings : Settings
+    names : iterable of str
+        Recipes to build; all by default.
+    sessions : iterable of str
+        Session ids (eids); every session of the source by default.
+    recipes : Path, optional
+        Folder of recipes; the checkout's or the package's own by default.
+    client : distributed.Client, optional
+        Where to run; else the current one, else local threads.
+    progress : bool
+        Whether to show a bar (never where the output is no terminal).
+
+    Returns
+    -------
+    Report
+        One line a session and kind. A failure stops no other session; a session that failed
+        keeps what was published of it before.
+
+    Raises
+    ------
+    ConfigError, SourceError, RecipeError
+        If nothing can be built at all.
+    """
+    source = open_source(settings)
+    all_recipes = load_recipes(recipes)
+    chosen_sessions = _choose_sessions(source, sessions)
+    lab, cohort, notes = _lab(settings, source)
+    folder = settings.stores
+    _make_folder(folder)
+    with building(folder):
+        before = _catalog(folder)
+        _check_same_world(before, source, settings, folder)
+        chosen = choose(all_recipes, names, before.recipes)
+        arguments = [(source, s, chosen, lab, folder) for s in chosen_sessions]
+        results = list(_run(arguments, client, progress))
+        with publishing(folder):
+            catalog, lines = _publish(
+                folder, results, chosen, cohort, settings, source.simulated, progress
+            )
+    gone = sorted(set(catalog.parts.get("sessions", {})) - {s.eid for s in source.sessions()})
+    notes += [f"session {eid} is stored but no longer in the source" for eid in gone]
+    report = Report(
+        lines=(*(line for r in results for line in r.lines), *lines),
+        notes=(*source.notes, *notes),
+        simulated=source.simulated,
+        stores=str(folder),
+        catalog=catalog.digest,
+    )
+    report.save(folder)
+    return report
+
+
+def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[str]]:
+    protocol = settings.protocol
+    administrations = (
+        read_administrations(settings.administrations) if settings.administrations else {}
+    )
+    lab = LabTables(
+        phases=protocol.phases,
+        epochs=protocol.epochs,
+        overrides=read_epochs_table(settings.epochs, protocol.phases, protocol.epochs)
+        if settings.epochs
+        else {},
+        administrations=administrations,
+    )
+    cohort = Cohort(
+        sessions=source.sessions(),
+        condition_names=protocol.conditions,
+        conditions=settings.conditions,
+        administrations=administrations,
+        trajectories=read_trajectories(settings.trajectories) if settings.trajectories else {},
+        exclusions=read_exclusions(settings.exclusions) if settings.exclusions else {},
+    )
+    known = {s.eid for s in cohort.sessions}
+    listed = {eid for eids in settings.conditions.values() for eid in eids}
+    notes = [f"administrations: {n}" for n in odd_administrations(administrations.values())]
+    notes += cohort.notes()
+    for name, ids in (("epochs table", set(lab.overrides)), ("conditions", listed)):
+        notes += [f"{name}: session {eid} is not in the source" for eid in sorted(ids - known)]
+    return lab, cohort, notes
+
+
+def _choose_sessions(source: Source, wanted: Iterable[str]) -> tuple[SessionRecord, ...]:
+    listed = source.sessions()
+    by_eid = {s.eid: s for s in listed}
+    ids = []
+    for eid in wanted:
+        try:
+            ids.append(str(UUID(eid)))
+        except ValueError:
+            ids.append(eid)
+        if ids[-1] not in by_eid:
+            raise RecipeError(
+                located(
+                    "sessions",
+                    f"eids of the source's {len(listed)} sessions",
+                    repr(eid),
+                    "Correct the id.",
+                )
+            )
+    return tuple(by_eid[e] for e in dict.fromkeys(ids)) if ids else listed
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        (folder / TEMPORARY).mkdir(parents=True, exist_ok=True)
+        probe = folder / TEMPORARY / f"{uuid4().hex}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RecipeError(
+            located(str(folder), "a folder to write to", str(error), "Name another: --stores DIR.")
+        ) from error
+
+
+def _catalog(folder: Path) -> Catalog:
+    try:
+        return read_catalog(folder)
+    except StoreNotFound:
+        return Catalog()
+
+
+def _check_same_world(
+    catalog: Catalog, source: Source, settings: Settings, folder: Path
+) -> None:
+    if not catalog.parts:
+        return
+    kind = {True: "the simulated demo cohort", False: "recordings"}
+    other = "Name another folder: --stores DIR."
+    if catalog.simulated != source.simulated:
+        raise RecipeError(
+            located(
+                str(folder),
+                f"stores of {kind[source.simulated]}",
+                f"stores of {kind[catalog.simulated]}",
+                other,
+            )
+        )
+    protocol = {k: list(v) for k, v in asdict(settings.protocol).items()}
+    if dict(catalog.protocol) != protocol:
+        raise RecipeError(
+            located(str(folder), f"the protocol {dict(catalog.protocol)}", f"{protocol}", other)
+        )
+
+
+def _run(
+    arguments: Sequence[tuple[Any, ...]], client: Client | None, progress: bool
+) -> Iterator[SessionResult]:
+    """Run one task a session; results in the order of the sessions."""
+    from threadpoolctl import threadpool_limits
+    from tqdm import tqdm
+
+    client = client or _current_client()
+    bar = tqdm(
+        total=len(arguments), desc="sessions", unit="session", disable=None if progress else True
+    )
+    with bar, threadpool_limits(1):
+        if client is not None:
+            yield from _on_client(arguments, client, bar)
+        else:
+            yield from _on_threads(arguments, bar)
+
+
+def _on_client(
+    arguments: Sequence[tuple[Any, ...]], client: Client, bar: Any
+) -> Iterator[SessionResult]:
+    from distributed import as_completed
+
+    futures = [client.submit(build_session, *a, pure=False) for a in arguments]
+    for _ in as_completed(futures):
+        bar.update()
+    for future, (_, session, *_rest) in zip(futures, arguments, strict=True):
+        error = future.exception()
+        if error is None:
+            yield future.result()
+        else:
+            line = Line(session.eid, "read", "failed", 0.0, 0, f"worker: {error}")
+            yield SessionResult(session.eid, (line,), None)
+
+
+def _on_threads(arguments: Sequence[tuple[Any, ...]], bar: Any) -> Iterator[SessionResult]:
+    import dask
+
+    def one(*args: Any) -> SessionResult:
+        result = build_session(*args)
+        bar.update()
+        return result
+
+    tasks = [dask.delayed(one, pure=False, traverse=False)(*a) for a in arguments]
+    yield from dask.compute(*tasks, scheduler="threads", num_workers=os.cpu_count())
+
+
+def _current_client() -> Client | None:
+    import sys
+
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_client
+
+    try:
+        return get_client()
+    except ValueError:
+        return None
+
+
+def _publish(
+    folder: Path,
+    results: Sequence[SessionResult],
+    recipes: Sequence[Recipe],
+    cohort: Cohort,
+    settings: Settings,
+    simulated: bool,
+    progress: bool,
+) -> tuple[Catalog, list[Line]]:
+    """Merge into the catalog as it is now, compile what changed, replace the catalog."""
+    from tqdm import tqdm
+
+    now = _catalog(folder)
+    described = {**now.recipes, **{r.name: r.describe() for r in recipes}}
+    parts = _merge(now.parts, results, recipes)
+    stored = stored_sessions(folder, parts.get("sessions", {}))
+    order = [s.eid for s in stored]
+    listed = {s.eid for s in cohort.sessions}
+    whole = replace(
+        cohort, sessions=(*cohort.sessions, *(s for s in stored if s.eid not in listed))
+    )
+    n_units = {eid: e.sizes["unit"] for eid, e in parts.get("units", {}).items()}
+    flat: dict[str, Entry] = {}
+    lines = []
+    kinds = [n for n in described if not SCHEMAS[described[n]["store"]].per_session]
+    for name in tqdm(kinds, desc="stores", unit="store", disable=None if progress else True):
+        started = time.perf_counter()
+        try:
+            made = compile_store(
+                folder, described[name], name, parts.get(name, {}), order, whole, n_units
+            )
+        except (LsdxError, OSError) as error:
+            raise RecipeError(
+                f"{folder}, store {name}: {error} Nothing was published; what was before stays."
+            ) from error
+        if made is not None:
+            status, flat[name] = made
+            seconds = time.perf_counter() - started
+            lines.append(Line("all", name, status, seconds, flat[name].bytes))
+    catalog = Catalog(
+        simulated=simulated,
+        recipes=described,
+        parts=parts,
+        flat=flat,
+        protocol={k: list(v) for k, v in asdict(settings.protocol).items()},
+    )
+    write_catalog(folder / CATALOG, catalog, folder)
+    return catalog, lines
+
+
+def _merge(
+    parts: Mapping[str, Mapping[str, Entry]],
+    results: Sequence[SessionResult],
+    recipes: Sequence[Recipe],
+) -> dict[str, dict[str, Entry]]:
+    """Let each session that was built whole take the place of what it was."""
+    merged = {name: dict(by_session) for name, by_session in parts.items()}
+    for result in results:
+        if result.parts is None:
+            continue
+        for recipe in recipes:
+            by_session = merged.setdefault(recipe.name, {})
+            by_session.pop(result.eid, None)
+            entry = result.parts[recipe.name]
+            if entry is not None:
+                by_session[result.eid] = entry
+    return merged
+
+
+def write_catalog(path: Path, catalog: Catalog, folder: Path) -> None:
+    """Replace a catalog in one step, on disk before it has its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = folder / TEMPORARY / f"{uuid4().hex}.catalog"
+    with beside.open("w", encoding="utf-8") as stream:
+        stream.write(catalog.to_json())
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(beside, path)

@@ -1,0 +1,271 @@
+"""Plan and read one session: which files, what they hash to, and what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lsdx import regions
+from lsdx.assemble.layout import (
+    GABORS,
+    INTERVALS,
+    STIMS,
+    RunFiles,
+    Sorting,
+    find_probes,
+    find_runs,
+    find_sorting,
+)
+from lsdx.assemble.recording import Probe, Recording, Run
+from lsdx.errors import SourceError, located
+from lsdx.readers.ephys import (
+    check_sorting,
+    read_channels,
+    read_clusters,
+    read_duplicates,
+    read_spikes,
+)
+from lsdx.readers.lab import Administration
+from lsdx.readers.passive import read_gabors, read_intervals, read_stims, read_task_settings
+from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
+from lsdx.sources import Source
+
+BOMBCELL = (
+    "spike_clusters.npy",
+    "bombcell/spikes._bc_duplicateSpikes.npy",
+    "bombcell/cluster_bc_unitType.tsv",
+)
+_TABLES = {INTERVALS: read_intervals, GABORS: read_gabors, STIMS: read_stims}
+
+
+@dataclass(frozen=True)
+class LabTables:
+    """The lab's tables and the protocol's names, as far as one session needs them."""
+
+    phases: tuple[str, ...]
+    epochs: tuple[str, ...]
+    overrides: Mapping[str, Mapping[tuple[str, str], tuple[float, float]]] = field(
+        default_factory=dict
+    )
+    administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(
+        default_factory=dict
+    )
+
+
+@dataclass(frozen=True)
+class ProbePlan:
+    """One probe to read: its insertion, its sorting, files that no record lists."""
+
+    insertion: InsertionRecord
+    sorting: Sorting
+    extra: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class SessionPlan:
+    """What would be read of a session. ``problems`` are what cannot be."""
+
+    session: SessionRecord
+    insertions: tuple[InsertionRecord, ...]
+    datasets: tuple[DatasetRecord, ...]
+    probes: tuple[ProbePlan, ...]
+    runs: tuple[RunFiles, ...]
+    bombcell: Mapping[str, bool]
+    problems: tuple[str, ...]
+
+    def without(self, pids: set[str]) -> SessionPlan:
+        """Leave out probes that could not be read."""
+        return replace(
+            self, probes=tuple(p for p in self.probes if p.insertion.pid not in pids)
+        )
+
+
+def plan_session(source: Source, session: SessionRecord) -> SessionPlan:
+    """Choose the files of a session, reading none of them."""
+    eid = session.eid
+    where = f"session {eid}"
+    datasets, insertions = source.datasets(eid), source.insertions(eid)
+    by_name = {i.probe: i for i in insertions}
+    probes, problems = [], []
+    bombcell = {}
+    for probe in find_probes(datasets):
+        try:
+            sorting = find_sorting(datasets, probe, where)
+            if sorting is None:
+                continue
+            if probe not in by_name:
+                raise SourceError(
+                    located(
+                        f"{where}, {sorting.collection}",
+                        f"an insertion record of {probe}",
+                        "none",
+                        "Add it to insertions.pqt or to the snapshot of records.",
+                    )
+                )
+            folder = f"spike_sorters/{sorting.sorter}/{probe}"
+            found = {n: source.extra_file(eid, f"{folder}/{n}") for n in BOMBCELL}
+            extra = {n.rpartition("/")[2]: p for n, p in found.items() if p is not None}
+            bombcell[probe] = any(n != "spike_clusters.npy" for n in extra)
+            probes.append(ProbePlan(by_name[probe], sorting, extra))
+        except SourceError as error:
+            problems.append(str(error))
+    try:
+        runs = find_runs(datasets, where)
+    except SourceError as error:
+        runs, problems = (), [*problems, str(error)]
+    return SessionPlan(
+        session, insertions, datasets, tuple(probes), runs, bombcell, tuple(problems)
+    )
+
+
+def session_inputs(
+    source: Source, plan: SessionPlan, lab: LabTables, unreadable: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Give what each group of inputs is, as JSON: records, and md5s of files.
+
+    Files that could not be read (``unreadable``) make other inputs: once they are mended,
+    what was built without them is not mistaken for the whole.
+    """
+    eid = plan.session.eid
+
+    def md5(dataset: DatasetRecord) -> list[str]:
+        if dataset.md5:
+            return [dataset.path, dataset.md5]
+        try:
+            return [dataset.path, _md5(source.fetch(eid, dataset))]
+        except SourceError:
+            return [dataset.path, "unreadable"]
+
+    administration = lab.administrations.get((plan.session.subject, plan.session.date))
+    return {
+        "record": {
+            "session": {k: str(v) for k, v in asdict(plan.session).items()},
+            "present": sorted(f"{d.collection}/{d.name}" for d in plan.datasets if d.present),
+            "bombcell": dict(plan.bombcell),
+        },
+        "ephys": {
+            "session": [eid, plan.session.subject],
+            "insertions": [
+                {k: v for k, v in asdict(i).items() if k != "json"} | {"json": dict(i.json)}
+                for i in plan.insertions
+            ],
+            "atlas": regions.version(),
+            "probes": [
+                {
+                    "pid": p.insertion.pid,
+                    "sorting": [p.sorting.sorter, p.sorting.revision, p.sorting.version],
+                    "files": [md5(d) for d in p.sorting.files],
+                    "extra": {n: _md5(path) for n, path in sorted(p.extra.items())},
+                }
+                for p in plan.probes
+            ],
+        },
+        "task": {
+            "runs": [
+                [r.number, md5(r.settings), [md5(d) for _, d in sorted(r.extracted.items())]]
+                for r in plan.runs
+            ],
+            "unreadable": sorted(unreadable),
+            "phases": lab.phases,
+            "epochs": lab.epochs,
+            "overrides": sorted(
+                [*key, *times] for key, times in lab.overrides.get(eid, {}).items()
+            ),
+            "administration": administration and administration.time,
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A session as read: the plan of what could be read, and what could not, by path."""
+
+    recording: Recording
+    plan: SessionPlan
+    problems: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+
+def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading:
+    """Read a session's files; what cannot be read is left out and told."""
+    probes, problems, failed = [], list(plan.problems), set()
+    unreadable: list[str] = []
+    for probe in plan.probes:
+        try:
+            probes.append(_read_probe(source, plan.session.eid, probe))
+        except SourceError as error:
+            problems.append(str(error))
+            failed.add(probe.insertion.pid)
+    runs: list[Run] = []
+    try:
+        for run in plan.runs:
+            runs.append(_read_run(source, plan.session.eid, run, problems))
+    except SourceError as error:
+        # without one run's settings nobody knows which run is which
+        problems.append(str(error))
+        unreadable.append("task settings")
+        runs = []
+    eid = plan.session.eid
+    recording = Recording(
+        session=plan.session,
+        insertions=plan.insertions,
+        datasets=plan.datasets,
+        probes=tuple(probes),
+        runs=tuple(runs),
+        phases=lab.phases,
+        epochs=lab.epochs,
+        overrides=lab.overrides.get(eid, {}),
+        administration=lab.administrations.get((plan.session.subject, plan.session.date)),
+        has_bombcell=plan.bombcell,
+    )
+    unreadable += [f"{r.number} {n}" for r in runs for n in r.unreadable]
+    return Reading(recording, plan.without(failed), tuple(problems), tuple(unreadable))
+
+
+def _read_probe(source: Source, eid: str, probe: ProbePlan) -> Probe:
+    where = f"session {eid}, {probe.sorting.collection}"
+    files = {d.name: source.fetch(eid, d) for d in probe.sorting.files} | dict(probe.extra)
+    spikes, clusters = read_spikes(files, where), read_clusters(files, where)
+    channels = read_channels(files, where)
+    check_sorting(spikes, clusters, channels, where)
+    return Probe(
+        insertion=probe.insertion,
+        sorting=probe.sorting,
+        spikes=spikes,
+        clusters=clusters,
+        channels=channels,
+        duplicates=read_duplicates(files, spikes, where),
+    )
+
+
+def _read_run(source: Source, eid: str, run: RunFiles, problems: list[str]) -> Run:
+    settings = read_task_settings(
+        source.fetch(eid, run.settings), f"session {eid}, {run.settings.path}"
+    )
+    tables: dict[str, Any] = {}
+    unreadable = []
+    for name, dataset in run.extracted.items():
+        try:
+            path = source.fetch(eid, dataset)
+            tables[name] = _TABLES[name](path, f"session {eid}, {dataset.path}")
+        except SourceError as error:
+            problems.append(str(error))
+            unreadable.append(name)
+    return Run(
+        number=run.number,
+        settings=settings,
+        intervals=tables.get(INTERVALS),
+        gabors=tables.get(GABORS),
+        stims=tables.get(STIMS),
+        unreadable=tuple(unreadable),
+    )
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()

@@ -1,0 +1,200 @@
+"""One task a session: its parts, found or built; what fails becomes a line of the report."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from lsdx.build.recipe import Recipe
+from lsdx.build.report import Line
+from lsdx.build.session import (
+    LabTables,
+    Reading,
+    SessionPlan,
+    plan_session,
+    read_recording,
+    session_inputs,
+)
+from lsdx.build.write import find_store, unit_digest, write_store
+from lsdx.clock import to_bin_ticks
+from lsdx.errors import LsdxError
+from lsdx.readers.records import SessionRecord
+from lsdx.schema import SCHEMAS
+from lsdx.sources import Source
+from lsdx.stores import Entry, digest_of, read_store
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """What one session's task made.
+
+    ``parts`` maps recipes to entries, None where the session has nothing of the kind;
+    it is None as a whole where something failed, so that a session is published whole.
+    """
+
+    eid: str
+    lines: tuple[Line, ...]
+    parts: Mapping[str, Entry | None] | None
+    residuals: tuple[float, ...] = field(default=())
+
+
+def build_session(
+    source: Source,
+    session: SessionRecord,
+    recipes: Sequence[Recipe],
+    lab: LabTables,
+    folder: Path,
+) -> SessionResult:
+    """Find or build the parts of one session.
+
+    Any error of a recipe is caught here, and nowhere else, so that one session cannot stop
+    the others; it is told in the report with its traceback.
+    """
+    lines: list[Line] = []
+    started = time.perf_counter()
+    try:
+        plan = plan_session(source, session)
+        parts = _find_all(folder, source, plan, recipes, lab, ())
+        if parts is not None and not plan.problems:
+            lines = [_line(session.eid, r, "reused", parts[r.name], 0.0) for r in recipes]
+            return SessionResult(session.eid, tuple(lines), parts)
+        reading = read_recording(source, plan, lab)
+    except Exception as error:  # noqa: BLE001  the boundary of a task
+        return SessionResult(session.eid, (_failure(session.eid, "read", error, started),), None)
+    lines += [
+        Line(session.eid, "read", "failed", time.perf_counter() - started, 0, problem)
+        for problem in reading.problems
+    ]
+    inputs = session_inputs(source, reading.plan, lab, reading.unreadable)
+    made: dict[str, xr.Dataset] = {}
+    built: dict[str, Entry | None] = {}
+    for recipe in recipes:
+        started = time.perf_counter()
+        try:
+            notes = len(reading.recording.notes)
+            status, built[recipe.name] = _build_part(
+                folder, source, recipe, reading, inputs, made
+            )
+            reason = "; ".join(reading.recording.notes[notes:])
+            if status == "skipped":
+                reason = _why_none(recipe, reading)
+            seconds = time.perf_counter() - started
+            lines.append(_line(session.eid, recipe, status, built[recipe.name], seconds, reason))
+        except Exception as error:  # noqa: BLE001  the boundary of a task
+            lines.append(_failure(session.eid, recipe.name, error, started))
+    whole = len(built) == len(recipes)
+    return SessionResult(session.eid, tuple(lines), built if whole else None)
+
+
+def part_path(recipe: Recipe, eid: str, inputs: Mapping[str, Any]) -> str:
+    """Name a session's part by all that decides its bytes.
+
+    Recipes that need others depend on what those depend on; the digest of their own inputs
+    covers it, as `Recipe.inputs` of a recipe includes those of its needs.
+    """
+    digest = digest_of(
+        {"recipe": recipe.describe(), "inputs": {i: inputs[i] for i in recipe.inputs}}
+    )
+    return f"parts/{recipe.name}/{eid}-{digest[:20]}.zarr"
+
+
+def _find_all(
+    folder: Path,
+    source: Source,
+    plan: SessionPlan,
+    recipes: Sequence[Recipe],
+    lab: LabTables,
+    unreadable: Sequence[str],
+) -> dict[str, Entry | None] | None:
+    """Find every part of a session; None unless all are there."""
+    inputs = session_inputs(source, plan, lab, unreadable)
+    parts: dict[str, Entry | None] = {}
+    for recipe in recipes:
+        if _nothing(recipe, plan):
+            parts[recipe.name] = None
+            continue
+        parts[recipe.name] = find_store(folder, part_path(recipe, plan.session.eid, inputs))
+        if parts[recipe.name] is None:
+            return None
+    return parts
+
+
+def _nothing(recipe: Recipe, plan: SessionPlan) -> bool:
+    """Tell, without reading, that a session has nothing of a kind."""
+    if recipe.store in ("units", "spikes", "counts"):
+        return not plan.probes
+    if recipe.store == "insertions":
+        return not plan.insertions
+    if recipe.store == "events":
+        return not any(len(r.extracted) for r in plan.runs)
+    return False
+
+
+def _build_part(
+    folder: Path,
+    source: Source,
+    recipe: Recipe,
+    reading: Reading,
+    inputs: Mapping[str, Any],
+    made: dict[str, xr.Dataset],
+) -> tuple[str, Entry | None]:
+    eid = reading.recording.session.eid
+    path = part_path(recipe, eid, inputs)
+    entry = find_store(folder, path)
+    if entry is not None:
+        if recipe.store != "counts":  # nothing needs counts
+            made[recipe.store] = read_store(folder, entry, decode=recipe.store != "spikes")
+        return "reused", entry
+    ds = recipe.assemble(reading.recording, made, **recipe.parameters)
+    if ds is None:
+        return "skipped", None
+    if recipe.store != "counts":
+        made[recipe.store] = ds
+    attrs = {"recipe": recipe.name, "simulated": int(source.simulated), **ds.attrs}
+    if "unit" in ds.dims:
+        attrs["unit_digest"] = unit_digest(ds)
+    if recipe.store == "counts":
+        attrs["bin_width_ticks"] = to_bin_ticks(ds.attrs["bin_width"])
+        attrs["highest"] = _highest(ds)
+    entry = write_store(folder, path, ds, SCHEMAS[recipe.store], cohort=False, attrs=attrs)
+    return "built", entry
+
+
+def _highest(ds: xr.Dataset) -> int:
+    """Largest count that was observed."""
+    counts = ds["counts"].values
+    seen = counts[counts != np.iinfo(counts.dtype).max]
+    return int(seen.max(initial=0))
+
+
+def _why_none(recipe: Recipe, reading: Reading) -> str:
+    if recipe.store in ("units", "spikes", "counts"):
+        return "no spikes on disk"
+    if recipe.store == "insertions":
+        return "no insertion records"
+    return "no stimulus tables on disk"
+
+
+def _line(
+    eid: str, recipe: Recipe, status: str, entry: Entry | None, seconds: float, reason: str = ""
+) -> Line:
+    if entry is None:
+        status = "skipped"
+    return Line(eid, recipe.name, status, seconds, entry.bytes if entry else 0, reason)
+
+
+def _failure(eid: str, kind: str, error: Exception, started: float) -> Line:
+    reason = str(error) or type(error).__name__
+    if not isinstance(error, LsdxError | OSError):
+        reason = f"{type(error).__name__}: {reason}"
+        trace = "".join(traceback.format_exception(error))
+    else:
+        trace = ""
+    return Line(eid, kind, "failed", time.perf_counter() - started, 0, reason, trace)

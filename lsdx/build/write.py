@@ -1,0 +1,292 @@
+"""Write one store: to a temporary name, verified, then renamed. Published bytes never change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import xarray as xr
+
+from lsdx.clock import TICKS_PER_SECOND
+from lsdx.errors import StoreCorrupt, located
+from lsdx.schema import Schema, validate
+from lsdx.schema.spec import Variable
+from lsdx.stores import Entry, digest_of, guarded, read_store
+
+TEMPORARY = "tmp"
+
+
+def unit_digest(ds: xr.Dataset) -> str:
+    """Digest the ids along ``unit``, so that stores of the same units know each other."""
+    return hashlib.sha256("\n".join(ds["unit"].values).encode()).hexdigest()
+
+
+def find_store(folder: Path, path: str) -> Entry | None:
+    """Give the entry of a store that was finished under this name, if its bytes still hold.
+
+    A store is finished once it is renamed; its manifest, written before, says what its bytes
+    must be. One that no longer holds is set aside, so that it is written anew.
+    """
+    manifest = _manifest(folder / path)
+    try:
+        raw = json.loads(manifest.read_text(encoding="utf-8"))
+        stated = raw.pop("digest")
+        entry = Entry(**raw)
+        if digest_of(asdict(entry)) != stated:
+            raise ValueError("digest")
+    except (OSError, ValueError, KeyError, TypeError):
+        _set_aside(folder, folder / path)
+        return None
+    if not (folder / path).is_dir():
+        return None
+    if check_bytes(folder, entry):
+        _set_aside(folder, folder / path)
+        return None
+    return entry
+
+
+def write_store(
+    folder: Path,
+    path: str,
+    ds: xr.Dataset,
+    schema: Schema,
+    *,
+    cohort: bool,
+    attrs: Mapping[str, Any],
+) -> Entry:
+    """Write a Dataset as a Zarr store, read it back, compare, and give it its final name.
+
+    Parameters
+    ----------
+    folder : Path
+        The stores folder.
+    path : str
+        Final name in it.
+    ds : Dataset
+        In memory or dask-backed; counts and ticks as integers.
+    schema : Schema
+    cohort : bool
+        Whether it is a flat store.
+    attrs : mapping
+        Attributes of the store, which the catalog repeats.
+
+    Returns
+    -------
+    Entry
+
+    Raises
+    ------
+    SchemaError
+        If the Dataset is not what the schema declares.
+    StoreCorrupt
+        If what was written does not read back.
+    OSError
+        If the disk refuses (full, read-only).
+    """
+    validate(ds, schema, cohort=cohort)
+    attrs = {"lsdx_store": schema.name, "schema": schema.version, **attrs}
+    ds = ds.drop_encoding()
+    ds.attrs = dict(attrs)
+    temporary = f"{TEMPORARY}/{uuid4().hex}.zarr"
+    target = folder / temporary
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        ds.map(_as_stored, keep_attrs=True).assign_coords(
+            {n: _as_stored(c) for n, c in ds.coords.items()}
+        ).assign_attrs(attrs).to_zarr(
+            target,
+            mode="w-",
+            consolidated=False,
+            zarr_format=3,
+            write_empty_chunks=True,
+            encoding={
+                str(v.name): _encoding(ds, v, schema) for v in schema.declared(cohort=cohort)
+            },
+        )
+        entry = describe(folder, temporary, dict(ds.sizes), attrs)
+        _compare(folder, entry, ds)
+        entry = Entry(**{**asdict(entry), "path": path})
+        return _publish(folder, target, entry)
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def describe(folder: Path, path: str, sizes: Mapping[Any, int], attrs: Mapping[str, Any]) -> Entry:
+    """Make the entry of a store from its bytes."""
+    root = folder / path
+    metadata = {
+        _array_name(root, p): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(root.rglob("zarr.json"))
+    }
+    return Entry(
+        path=path,
+        bytes=_size(root),
+        metadata=metadata,
+        sizes={str(k): int(v) for k, v in sizes.items()},
+        attrs=dict(attrs),
+    )
+
+
+def check_bytes(folder: Path, entry: Entry) -> list[str]:
+    """Check every byte of a store against its checksums, decoding nothing.
+
+    Returns
+    -------
+    list of str
+        One message a damaged, missing or foreign file; empty if all is well.
+    """
+    import zarr
+
+    problems: list[str] = []
+    try:
+        store = guarded(folder, entry)
+    except StoreCorrupt as error:
+        return [str(error)]
+    root = folder / entry.path
+    names = [n for n in entry.metadata if n]
+    prototype = zarr.core.buffer.default_buffer_prototype()
+    keys = [f"{n}/zarr.json" if n else "zarr.json" for n in entry.metadata]
+    problems += _read_all(store, keys, prototype)
+    if problems:
+        return problems
+    for name in names:
+        array = zarr.open_array(store, path=name, mode="r", zarr_format=3)
+        grid = [-(-n // c) for n, c in zip(array.shape, array.chunks, strict=True)]
+        chunks = ("/".join(map(str, place)) for place in np.ndindex(*grid))
+        problems += _read_all(store, [f"{name}/c/{c}" for c in chunks], prototype)
+    if not problems and _size(root) != entry.bytes:
+        problems.append(
+            located(str(root), f"{entry.bytes} bytes", f"{_size(root)}", "Remove what is foreign.")
+        )
+    return problems
+
+
+def _read_all(store: Any, keys: list[str], prototype: Any) -> list[str]:
+    from zarr.core.sync import sync
+
+    async def read(key: str) -> str | None:
+        try:
+            await store.get(key, prototype)
+        except StoreCorrupt as error:
+            return str(error)
+        return None
+
+    async def read_each() -> list[str | None]:
+        return [await read(key) for key in keys]
+
+    return [message for message in sync(read_each()) if message]
+
+
+def _publish(folder: Path, target: Path, entry: Entry) -> Entry:
+    """Rename a verified store to its final name; one that is there already is the same."""
+    final = folder / entry.path
+    final.parent.mkdir(parents=True, exist_ok=True)
+    manifest = _manifest(final)
+    beside = folder / TEMPORARY / f"{uuid4().hex}.json"
+    content = asdict(entry)
+    beside.write_text(
+        json.dumps(content | {"digest": digest_of(content)}, indent=1, sort_keys=True),
+        encoding="utf-8",
+    )
+    os.replace(beside, manifest)
+    try:
+        os.rename(target, final)
+    except OSError:
+        # another builder was first: same name, same inputs, same bytes
+        if not final.is_dir() or check_bytes(folder, entry):
+            raise
+    return entry
+
+
+def _set_aside(folder: Path, final: Path) -> None:
+    if final.exists():
+        place = folder / TEMPORARY / f"{uuid4().hex}.damaged"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(final, place)
+
+
+def _compare(folder: Path, entry: Entry, expected: xr.Dataset) -> None:
+    lazy = {str(n) for n, v in expected.variables.items() if v.chunks is not None}
+    chunks = dict.fromkeys(entry.sizes, -1) | _common_chunks(expected)
+    written = read_store(folder, entry, chunks=chunks if lazy else None, decode=False)
+    for name, variable in expected.variables.items():
+        if name in lazy:
+            same = bool((written[name].data == variable.data).all())
+        else:
+            same = np.array_equal(
+                written[name].values, variable.values, equal_nan=variable.dtype.kind in "fM"
+            )
+        if not same:
+            raise StoreCorrupt(
+                located(
+                    f"{entry.path}, {name}",
+                    "to read back what was written",
+                    "other values",
+                    "Check the disk, then build again.",
+                )
+            )
+
+
+def _common_chunks(ds: xr.Dataset) -> dict[str, Any]:
+    return {str(d): c for v in ds.variables.values() for d, c in v.chunksizes.items()}
+
+
+def _as_stored(array: xr.DataArray) -> xr.DataArray:
+    """Let ticks say how they decode (CF scale_factor)."""
+    if array.dtype == np.uint32 and array.attrs.get("units") == "s":
+        return array.assign_attrs(scale_factor=1 / TICKS_PER_SECOND)
+    return array
+
+
+def _encoding(ds: xr.Dataset, variable: Variable, schema: Schema) -> dict[str, Any]:
+    from zarr.codecs import BloscCodec, Crc32cCodec
+
+    array = ds[variable.name]
+    shuffle = "bitshuffle" if variable.dtype == "counts" else "shuffle"
+    compressor = BloscCodec(
+        cname="zstd", clevel=3, shuffle=shuffle, typesize=_itemsize(array.dtype), blocksize=0
+    )
+    sizes = {str(d): array.sizes[d] for d in array.dims}
+    encoding: dict[str, Any] = {
+        "compressors": (compressor, Crc32cCodec()),
+        "chunks": tuple(max(1, min(n, schema.chunks.get(d, n))) for d, n in sizes.items()),
+    }
+    if variable.dtype == "counts":
+        encoding["_FillValue"] = np.iinfo(array.dtype).max
+    elif variable.dtype == "float64":
+        encoding["_FillValue"] = None
+    elif variable.dtype == "datetime64[us]":
+        encoding |= {
+            "units": "microseconds since 1970-01-01",
+            "calendar": "proleptic_gregorian",
+            "dtype": "int64",
+            "_FillValue": np.iinfo(np.int64).min,
+        }
+    return encoding
+
+
+def _itemsize(dtype: np.dtype) -> int:
+    return 1 if dtype.kind in "OT" else dtype.itemsize
+
+
+def _array_name(root: Path, path: Path) -> str:
+    name = path.parent.relative_to(root).as_posix()
+    return "" if name == "." else name
+
+
+def _size(root: Path) -> int:
+    return sum(p.stat().st_size for p in root.rglob("*") if p.is_file())
+
+
+def _manifest(final: Path) -> Path:
+    return final.with_suffix(".json")
+
+

@@ -1,0 +1,111 @@
+"""The spike clock: integer ticks of 10 us, and durations with units at the boundaries.
+
+Times become ticks once, by ``rint(t * 1e5)``, spikes and epoch edges alike; from there on
+membership and bins are comparisons of integers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lsdx.errors import ConfigError, located
+
+TICKS_PER_SECOND = 100_000
+
+
+def to_seconds(value: str | float, name: str = "duration") -> float:
+    """Parse a duration; a plain number is seconds.
+
+    Raises
+    ------
+    ConfigError
+        For text that is no duration, or a value that is not finite.
+
+    Examples
+    --------
+    >>> to_seconds("100 ms"), to_seconds("5 min"), to_seconds(2)
+    (0.1, 300.0, 2.0)
+    """
+    if isinstance(value, str):
+        import pint
+
+        try:
+            seconds = float(pint.Quantity(value).to("s").magnitude)
+        except (pint.PintError, ValueError, TypeError, AssertionError) as error:
+            raise ConfigError(
+                located(name, "a duration such as '100 ms'", repr(value), "Correct it.")
+            ) from error
+    else:
+        seconds = float(value)
+    if not math.isfinite(seconds):
+        raise ConfigError(located(name, "a finite duration", repr(value), "Correct it."))
+    return seconds
+
+
+def to_bin_ticks(value: str | float) -> int:
+    """Parse a bin width to ticks of 10 us, of which it must be a whole number.
+
+    Examples
+    --------
+    >>> to_bin_ticks("100 ms")
+    10000
+    >>> to_bin_ticks("3 us")
+    Traceback (most recent call last):
+        ...
+    lsdx.errors.ConfigError: bin_width: expected a whole number of 10 us ...
+    """
+    ticks = to_seconds(value, "bin_width") * TICKS_PER_SECOND
+    whole = round(ticks)
+    if whole < 1 or abs(ticks - whole) > 1e-6:
+        raise ConfigError(
+            located("bin_width", "a whole number of 10 us", repr(value), "Choose such a width.")
+        )
+    return whole
+
+
+def to_ticks(seconds: np.ndarray | float) -> np.ndarray:
+    """Convert seconds to ticks of 10 us.
+
+    Parameters
+    ----------
+    seconds : array_like of float
+        Finite times.
+
+    Returns
+    -------
+    ndarray of int64
+
+    Examples
+    --------
+    >>> to_ticks([14.999996, 15.0]).tolist()
+    [1500000, 1500000]
+    """
+    return np.rint(np.asarray(seconds, dtype=np.float64) * TICKS_PER_SECOND).astype(np.int64)
+
+
+def n_bins(length: np.ndarray | int, width: int) -> np.ndarray:
+    """Count the whole bins of ``width`` in ``length``, both in ticks.
+
+    A length within one tick of a whole number of bins is that number; else the rest
+    is left out, so that bins never pass the stop by more than one tick.
+
+    Examples
+    --------
+    >>> n_bins(np.array([29_999_999, 30_000_001, 30_005_000]), 10_000).tolist()
+    [3000, 3000, 3000]
+    """
+    length = np.asarray(length, dtype=np.int64)
+    return np.asarray((length + 1) // width)
+
+
+def bin_centres(length: int, width: int) -> np.ndarray:
+    """Give the centres of the bins in s from the epoch's start.
+
+    Examples
+    --------
+    >>> bin_centres(3, 10_000).tolist()
+    [0.05, 0.15, 0.25]
+    """
+    return (2 * np.arange(length) + 1) * width / (2 * TICKS_PER_SECOND)

@@ -1,0 +1,240 @@
+"""Settings: ``lsdx.toml``, then the environment, then the call; validated once, frozen."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from lsdx.errors import ConfigError, located
+
+SOURCES = ("demo", "cache")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Names of the protocol: the labels of ``phase``, ``epoch`` and ``condition``.
+
+    Parameters
+    ----------
+    phases : tuple of str
+        The n-th passive run of a session is the n-th phase.
+    epochs : tuple of str
+        In their order within a phase. Times of ``spontaneous``, ``rfm`` and ``replay``
+        are read from the IBL passive tables; any other name takes its times from the
+        table of epochs (the setting ``epochs``).
+    conditions : tuple of str
+        The first is the one that a row of the table of administrations stands for.
+
+    Examples
+    --------
+    >>> Protocol().epochs
+    ('spontaneous', 'rfm', 'replay')
+    """
+
+    phases: tuple[str, ...] = ("pre", "post")
+    epochs: tuple[str, ...] = ("spontaneous", "rfm", "replay")
+    conditions: tuple[str, ...] = ("lsd", "saline")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that can be set, in one validated object.
+
+    Parameters
+    ----------
+    source : {"demo", "cache"}
+        Where recordings come from: the simulated cohort, or a local ONE cache.
+    cache_dir : Path, optional
+        Root of the ONE cache. The demo cohort lies under the stores folder by default.
+    stores : Path
+        Folder of the built stores.
+    epochs, administrations, trajectories, exclusions : Path, optional
+        The lab's tables (CSV).
+    protocol : Protocol
+        Names of phases, epochs and conditions.
+    conditions : mapping of str to tuple of str
+        Session ids (eids) of each condition that no table tells, such as the controls.
+
+    Examples
+    --------
+    >>> load_settings(environ={}, stores="built").stores.name
+    'built'
+    """
+
+    source: str = "demo"
+    cache_dir: Path | None = None
+    stores: Path = Path("stores")
+    epochs: Path | None = None
+    administrations: Path | None = None
+    trajectories: Path | None = None
+    exclusions: Path | None = None
+    protocol: Protocol = field(default_factory=Protocol)
+    conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+_PATHS = ("cache_dir", "stores", "epochs", "administrations", "trajectories", "exclusions")
+_SCALARS = ("source", *_PATHS)
+_SECTIONS = ("protocol", "conditions")
+
+
+def load_settings(
+    *,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    **overrides: object,
+) -> Settings:
+    """Read the settings: file, then environment, then ``overrides``; the last one wins.
+
+    Parameters
+    ----------
+    file : path, optional
+        A TOML file. Without it, ``$LSDX_CONFIG``, else ``lsdx.toml`` in the working
+        directory if there is one. Relative paths in it are relative to it.
+    environ : mapping, optional
+        The environment; ``os.environ`` by default. ``LSDX_STORES`` sets ``stores``, etc.
+    **overrides
+        Fields of `Settings`; ``None`` means not given.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    ConfigError
+        For a key that does not exist (the message lists those that do), a value of the
+        wrong kind, or a file that cannot be read.
+
+    Examples
+    --------
+    >>> load_settings(environ={"LSDX_SOURCE": "cache", "LSDX_CACHE_DIR": "ONE"}).source
+    'cache'
+    """
+    environ = os.environ if environ is None else environ
+    named = file or environ.get("LSDX_CONFIG")
+    path = Path(named) if named else Path("lsdx.toml")
+    settings = Settings()
+    if named or path.is_file():
+        settings = merge_file(settings, path)
+    settings = _merge(settings, _from_environment(environ), "the environment", Path())
+    given = {k: v for k, v in overrides.items() if v is not None}
+    return _merge(settings, given, "the call", Path())
+
+
+def merge_file(settings: Settings, path: Path) -> Settings:
+    """Lay the settings of one TOML file over ``settings``.
+
+    Examples
+    --------
+    >>> merge_file(Settings(), Path("no-such.toml"))
+    Traceback (most recent call last):
+        ...
+    lsdx.errors.ConfigError: no-such.toml: expected a TOML file, found nothing there. ...
+    """
+    try:
+        with path.open("rb") as stream:
+            values = tomllib.load(stream)
+    except FileNotFoundError:
+        raise ConfigError(
+            located(str(path), "a TOML file", "nothing there", "Name an existing file.")
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(
+            located(str(path), "a TOML file", str(error), "Mend the file.")
+        ) from error
+    return _merge(settings, values, str(path), path.parent)
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    names = {f"LSDX_{key.upper()}": key for key in _SCALARS}
+    found = {k: v for k, v in environ.items() if k.startswith("LSDX_") and k != "LSDX_CONFIG"}
+    for name in found:
+        if name not in names:
+            raise _unknown("the environment", name, [*names, "LSDX_CONFIG"])
+    return {names[k]: v for k, v in found.items() if v}
+
+
+def _merge(settings: Settings, values: Mapping[str, object], where: str, base: Path) -> Settings:
+    known = [f.name for f in fields(Settings)]
+    changed: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise _unknown(where, key, known)
+        if key in _PATHS:
+            if not isinstance(value, str | os.PathLike):
+                raise _wrong(where, key, "a path", value)
+            changed[key] = base / Path(value).expanduser()
+        elif key == "source":
+            if value not in SOURCES:
+                raise _wrong(where, key, "one of " + ", ".join(SOURCES), value)
+            changed[key] = value
+        elif key == "protocol":
+            changed[key] = value if isinstance(value, Protocol) else _protocol(value, where)
+        else:
+            changed[key] = _conditions(value, where)
+    settings = replace(settings, **changed)
+    unknown = set(settings.conditions) - set(settings.protocol.conditions)
+    if unknown:
+        raise _unknown(f"{where} [conditions]", min(unknown), list(settings.protocol.conditions))
+    return settings
+
+
+def _protocol(value: object, where: str) -> Protocol:
+    where = f"{where} [protocol]"
+    if not isinstance(value, Mapping):
+        raise _wrong(where, "protocol", "a table", value)
+    known = [f.name for f in fields(Protocol)]
+    names: dict[str, tuple[str, ...]] = {}
+    for key, items in value.items():
+        if key not in known:
+            raise _unknown(where, key, known)
+        if (
+            not isinstance(items, list | tuple)
+            or not items
+            or not all(isinstance(i, str) and i.strip() == i and i for i in items)
+            or len(set(items)) != len(items)
+        ):
+            raise _wrong(where, key, "a list of distinct names", items)
+        names[key] = tuple(items)
+    if "unknown" in names.get("conditions", ()):
+        raise _wrong(where, "conditions", "names other than 'unknown'", "unknown")
+    return Protocol(**names)
+
+
+def _conditions(value: object, where: str) -> dict[str, tuple[str, ...]]:
+    where = f"{where} [conditions]"
+    if not isinstance(value, Mapping):
+        raise _wrong(where, "conditions", "a table of lists of eids", value)
+    lists: dict[str, tuple[str, ...]] = {}
+    seen: dict[str, str] = {}
+    for name, eids in value.items():
+        if not isinstance(eids, list | tuple):
+            raise _wrong(where, name, "a list of eids", eids)
+        lists[name] = tuple(_eid(eid, where, name) for eid in eids)
+        for eid in lists[name]:
+            if seen.setdefault(eid, name) != name:
+                raise _wrong(where, name, "each session in one list", f"{eid} in {seen[eid]} too")
+    return lists
+
+
+def _eid(value: object, where: str, key: str) -> str:
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        raise _wrong(where, key, "session ids (UUIDs)", value) from None
+
+
+def _unknown(where: str, key: str, known: list[str]) -> ConfigError:
+    close = difflib.get_close_matches(key, known, n=1)
+    advice = f"Did you mean {close[0]!r}?" if close else "Remove it or correct it."
+    return ConfigError(located(where, "one of " + ", ".join(known), repr(key), advice))
+
+
+def _wrong(where: str, key: str, expected: str, value: object) -> ConfigError:
+    return ConfigError(located(f"{where}, {key}", expected, repr(value), "Correct it."))

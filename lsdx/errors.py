@@ -1,0 +1,49 @@
+"""Everything lsdx raises on purpose, so that one ``except LsdxError`` catches it."""
+
+from __future__ import annotations
+
+
+REBUILD = "Build it again: lsdx build"
+
+
+class LsdxError(Exception):
+    """Base of all errors that lsdx raises on purpose."""
+
+
+class ConfigError(LsdxError, ValueError):
+    """A setting, an argument or a settings file is wrong."""
+
+
+class SourceError(LsdxError):
+    """A recording, a record or a lab table is missing, damaged or breaks a rule."""
+
+
+class SchemaError(LsdxError, ValueError):
+    """A Dataset is not what its store declares."""
+
+
+class RecipeError(LsdxError):
+    """A recipe or a build cannot be carried out as asked."""
+
+
+class StoreNotFound(LsdxError, FileNotFoundError):
+    """A store has not been built, or not under this name."""
+
+
+class StoreCorrupt(LsdxError, OSError):
+    """A published store is damaged: its bytes are not those that were verified."""
+
+
+class SelectionError(LsdxError, ValueError):
+    """A selection names a label, a region or a value that is not there."""
+
+
+def located(where: str, expected: str, found: str, do: str) -> str:
+    """Compose the message every lsdx error carries.
+
+    Examples
+    --------
+    >>> located("lsdx.toml", "a folder for 'stores'", "a file", "Name a folder.")
+    "lsdx.toml: expected a folder for 'stores', found a file. Name a folder."
+    """
+    return f"{where}: expected {expected}, found {found}. {do}"

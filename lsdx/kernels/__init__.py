@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: NumPy, SciPy and numba, no labels, no files."""

@@ -1,0 +1,107 @@
+"""Spikes on the integer clock: grouping by unit, counts in bins."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsdx.kernels.compile import jit
+
+def group_spikes(
+    times: np.ndarray,
+    clusters: np.ndarray,
+    row_of: np.ndarray,
+    next_row: np.ndarray,
+    out: np.ndarray,
+    *,
+    rate: float = 1e5,
+) -> None:
+    """Sort the spikes of one probe by unit, as ticks, keeping their order in time.
+
+    A counting sort: each spike goes straight to the next free place of its row.
+
+    Parameters
+    ----------
+    times : ndarray of float64 (n,)
+        Seconds, sorted.
+    clusters : ndarray of int (n,)
+        Cluster of each spike.
+    row_of : ndarray of int64 (n_clusters,)
+        Row of each cluster in ``next_row``.
+    next_row : ndarray of int64 (n_rows,)
+        Where each row starts in ``out``; advanced in place to where it ends.
+    out : ndarray of uint32 (n_out,)
+        Filled in place.
+    rate : float
+        Ticks a second.
+    """
+    _scatter(times, clusters, row_of, next_row, out, rate)
+
+
+def count_spikes(
+    ticks: np.ndarray,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+    start: np.ndarray,
+    bins: np.ndarray,
+    width: int,
+    length: int,
+    keep: np.ndarray | None = None,
+) -> np.ndarray:
+    """Count the spikes of each unit in the half-open bins of each of its intervals.
+
+    Parameters
+    ----------
+    ticks : ndarray of uint32 (n_spikes,)
+        Each unit's spikes, sorted in time.
+    row_start, row_size : ndarray of int64 (n_units,)
+        Where each unit's spikes are.
+    start : ndarray of int64 (n_units, n_intervals)
+        First tick of each interval.
+    bins : ndarray of int64 (n_units, n_intervals)
+        Bins of each interval; 0 where it is not observed.
+    width : int
+        Ticks a bin.
+    length : int
+        Bins of the output, at least ``bins.max()``.
+    keep : ndarray of bool (n_spikes,), optional
+        Spikes to count; all by default.
+
+    Returns
+    -------
+    ndarray of uint32 (n_units, n_intervals, length)
+        0 past an interval's last bin.
+
+    Examples
+    --------
+    >>> ticks = np.array([5, 10, 19, 20], dtype=np.uint32)
+    >>> one = np.array([[10]])
+    >>> count_spikes(ticks, np.array([0]), np.array([4]), one, one // 5, 5, 2)
+    array([[[1, 1]]], dtype=uint32)
+    """
+    out = np.zeros((*start.shape, length), dtype=np.uint32)
+    everything = np.ones(0, dtype=np.bool_) if keep is None else keep
+    _count(ticks, row_start, row_size, start, bins, width, everything, out)
+    return out
+
+
+@jit
+def _scatter(times, clusters, row_of, next_row, out, rate):  # type: ignore[no-untyped-def]
+    for i in range(times.size):
+        row = row_of[clusters[i]]
+        out[next_row[row]] = np.uint32(np.rint(times[i] * rate))
+        next_row[row] += 1
+
+
+@jit
+def _count(ticks, row_start, row_size, start, bins, width, keep, out):  # type: ignore[no-untyped-def]
+    for u in range(row_start.size):
+        first, last = row_start[u], row_start[u] + row_size[u]
+        row = ticks[first:last]
+        for k in range(start.shape[1]):
+            begin = start[u, k]
+            end = begin + bins[u, k] * width
+            i = np.searchsorted(row, begin)
+            while i < row.size and row[i] < end:
+                if keep.size == 0 or keep[first + i]:
+                    out[u, k, (row[i] - begin) // width] += 1
+                i += 1

@@ -1,0 +1,1 @@
+"""What each file is: bytes on disk to frozen, checked records."""

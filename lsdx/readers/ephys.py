@@ -1,0 +1,267 @@
+"""Spike sorting of one probe: spikes, clusters, channels, metrics, bombcell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lsdx.readers.files import broken, numbers, read_csv, read_npy, read_pqt
+
+METRICS = (
+    "amp_max",
+    "amp_min",
+    "amp_median",
+    "amp_std_dB",
+    "contamination",
+    "contamination_alt",
+    "drift",
+    "missed_spikes_est",
+    "noise_cutoff",
+    "presence_ratio",
+    "presence_ratio_std",
+    "slidingRP_viol",
+    "max_confidence",
+    "min_contamination",
+    "n_spikes_below2",
+    "firing_rate",
+    "label",
+    "bitwise_fail",
+)
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Spikes of one probe: ``times`` (n,) float64 s, sorted; ``clusters`` (n,) ints >= 0."""
+
+    times: np.ndarray
+    clusters: np.ndarray
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """One row a cluster; the row is the cluster's id.
+
+    ``channels`` (n,) int64; ``depths`` (n,) float64 um; ``uuids`` (n,) object, ``""`` where
+    the sorter gave none; ``metrics`` float64 by name, NaN where there is none;
+    ``ks2_label`` and ``bombcell`` (n,) object, ``""`` unknown.
+    """
+
+    channels: np.ndarray
+    depths: np.ndarray
+    uuids: np.ndarray
+    metrics: Mapping[str, np.ndarray]
+    ks2_label: np.ndarray
+    bombcell: np.ndarray
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Recording sites: ``mlapdv`` (n, 3) um from bregma, ``atlas_id`` (n,) int64 Allen ids."""
+
+    mlapdv: np.ndarray
+    atlas_id: np.ndarray
+
+
+def read_spikes(files: Mapping[str, Path], where: str) -> Spikes:
+    """Read and check ``spikes.times`` and ``spikes.clusters``.
+
+    Parameters
+    ----------
+    files : mapping of str to Path
+        File name to local path.
+    where : str
+        Session and collection, for errors.
+
+    Returns
+    -------
+    Spikes
+
+    Raises
+    ------
+    SourceError
+        For files that cannot be read, of different length, with times that are NaN,
+        infinite, negative, unsorted or past 42,949 s, or with negative cluster ids.
+    """
+    name = f"{where}/spikes.times.npy"
+    times = read_npy(files["spikes.times.npy"], name, kind="f", shape=(None,))
+    times = times.astype(np.float64, copy=False)
+    clusters = read_npy(
+        files["spikes.clusters.npy"], f"{where}/spikes.clusters.npy", kind="iu", shape=(None,)
+    )
+    if times.size != clusters.size:
+        raise broken(
+            where,
+            "spikes.times.npy and spikes.clusters.npy of one length",
+            f"{times.size} and {clusters.size}",
+        )
+    if times.size:
+        # one comparison finds NaN, infinity and disorder alike
+        ordered = times[1:] >= times[:-1]
+        if not (ordered.all() and np.isfinite(times[0]) and np.isfinite(times[-1])):
+            bad = int(np.argmin(ordered)) + 1 if not ordered.all() else 0
+            raise broken(name, "finite, sorted times", f"{times[bad]} s at spike {bad}")
+        if times[0] < 0 or times[-1] >= 42_949:
+            raise broken(name, "times in [0, 42949) s", f"{times[0]} to {times[-1]} s")
+        if clusters.min() < 0:
+            raise broken(f"{where}/spikes.clusters.npy", "ids >= 0", int(clusters.min()))
+    return Spikes(times, clusters)
+
+
+def read_clusters(files: Mapping[str, Path], where: str) -> Clusters:
+    """Read the clusters of one probe: channels, depths, uuids, metrics, labels.
+
+    Only ``clusters.channels.npy`` and ``clusters.depths.npy`` must be there.
+
+    Raises
+    ------
+    SourceError
+        For arrays of different length, negative channels, duplicate or malformed uuids, or
+        metrics whose ``cluster_id`` is no cluster or stands twice.
+    """
+    channels = read_npy(
+        files["clusters.channels.npy"], f"{where}/clusters.channels.npy", kind="iu", shape=(None,)
+    ).astype(np.int64)
+    n = channels.size
+    depths = read_npy(
+        files["clusters.depths.npy"], f"{where}/clusters.depths.npy", kind="fiu", shape=(n,)
+    ).astype(np.float64)
+    if n and channels.min() < 0:
+        raise broken(f"{where}/clusters.channels.npy", "channels >= 0", int(channels.min()))
+    uuids = np.full(n, "", dtype=object)
+    if "clusters.uuids.csv" in files:
+        uuids = _read_uuids(files["clusters.uuids.csv"], f"{where}/clusters.uuids.csv", n)
+    metrics, ks2_label = _no_metrics(n)
+    if "clusters.metrics.pqt" in files:
+        metrics, ks2_label = _read_metrics(
+            files["clusters.metrics.pqt"], f"{where}/clusters.metrics.pqt", n
+        )
+    bombcell = np.full(n, "", dtype=object)
+    if "cluster_bc_unitType.tsv" in files:
+        name = f"{where}: bombcell/cluster_bc_unitType.tsv"
+        table = read_csv(
+            files["cluster_bc_unitType.tsv"], name, ("cluster_id", "bc_unitType"), sep="\t"
+        )
+        bombcell[_cluster_ids(table, n, name)] = table["bc_unitType"].astype(str).str.upper()
+    return Clusters(channels, depths, uuids, metrics, ks2_label, bombcell)
+
+
+def read_channels(files: Mapping[str, Path], where: str) -> Channels | None:
+    """Read where the channels lie in the brain; None if histology has not given it."""
+    ids, places = "channels.brainLocationIds_ccf_2017.npy", "channels.mlapdv.npy"
+    if ids not in files or places not in files:
+        return None
+    atlas_id = read_npy(files[ids], f"{where}/{ids}", kind="iuf", shape=(None,))
+    mlapdv = read_npy(files[places], f"{where}/{places}", kind="fiu", shape=(atlas_id.size, 3))
+    if not np.isfinite(atlas_id).all():
+        raise broken(f"{where}/{ids}", "Allen ids", "NaN")
+    return Channels(mlapdv.astype(np.float64), atlas_id.astype(np.int64))
+
+
+def check_sorting(
+    spikes: Spikes, clusters: Clusters, channels: Channels | None, where: str
+) -> None:
+    """Check that spikes name clusters that exist, and clusters channels that exist.
+
+    Raises
+    ------
+    SourceError
+        Where they do not; an index out of range is never wrapped.
+    """
+    n = clusters.channels.size
+    if spikes.clusters.size and int(spikes.clusters.max()) >= n:
+        raise broken(
+            f"{where}/spikes.clusters.npy",
+            f"cluster ids below {n}, the number of clusters",
+            int(spikes.clusters.max()),
+        )
+    if channels is not None and n and int(clusters.channels.max()) >= channels.atlas_id.size:
+        raise broken(
+            f"{where}/clusters.channels.npy",
+            f"channels below {channels.atlas_id.size}, the number of channels",
+            int(clusters.channels.max()),
+        )
+
+
+def read_duplicates(files: Mapping[str, Path], spikes: Spikes, where: str) -> np.ndarray | None:
+    """Read bombcell's mask of duplicate spikes, brought into the order of ``spikes``.
+
+    The mask is in the order of the Kilosort folder; its k-th spike of a cluster is the
+    k-th spike of that cluster in ``spikes``.
+
+    Returns
+    -------
+    ndarray of bool (n,) or None
+        None where bombcell has not run.
+
+    Raises
+    ------
+    SourceError
+        Where a cluster has another number of spikes in the Kilosort folder.
+    """
+    mask_name, order_name = "spikes._bc_duplicateSpikes.npy", "spike_clusters.npy"
+    if mask_name not in files or order_name not in files:
+        return None
+    name = f"{where}: bombcell/{mask_name}"
+    mask = read_npy(files[mask_name], name, kind="biuf", shape=(None,)) != 0
+    order = read_npy(files[order_name], f"{where}: {order_name}", kind="iu", shape=(mask.size,))
+    theirs = np.argsort(order, kind="stable")
+    ours = np.argsort(spikes.clusters, kind="stable")
+    if mask.size != ours.size or not np.array_equal(order[theirs], spikes.clusters[ours]):
+        raise broken(
+            name,
+            "as many spikes of each cluster as spikes.clusters.npy",
+            f"{mask.size} spikes in all against {ours.size}, or other clusters",
+            "Run bombcell again on this sorting.",
+        )
+    out = np.empty(ours.size, dtype=bool)
+    out[ours] = mask[theirs]
+    return out
+
+
+def _read_uuids(path: Path, where: str, n: int) -> np.ndarray:
+    table = read_csv(path, where, ("uuids",), dtype=str, keep_default_na=False)
+    uuids = table["uuids"].str.strip().str.lower().to_numpy(dtype=object)
+    if uuids.size != n:
+        raise broken(where, f"{n} rows, one a cluster", uuids.size)
+    given = pd.Series(uuids[uuids != ""], dtype=object)
+    form = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    bad = given[~given.str.fullmatch(form)]
+    if len(bad):
+        raise broken(where, "UUIDs", repr(bad.iloc[0]))
+    if given.duplicated().any():
+        raise broken(where, "distinct UUIDs", f"{given[given.duplicated()].iloc[0]} twice")
+    return uuids
+
+
+def _no_metrics(n: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    return {name: np.full(n, np.nan) for name in METRICS}, np.full(n, "", dtype=object)
+
+
+def _read_metrics(path: Path, where: str, n: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    table = read_pqt(path, where, ())
+    if "cluster_id" not in table.columns:
+        table = table.reset_index()
+    if "cluster_id" not in table.columns:
+        raise broken(where, "a column cluster_id", ", ".join(map(str, table.columns)))
+    rows = _cluster_ids(table, n, where)
+    metrics, ks2_label = _no_metrics(n)
+    for name in METRICS:
+        if name in table.columns:
+            metrics[name][rows] = numbers(table, name, where)
+    if "ks2_label" in table.columns:
+        ks2_label[rows] = table["ks2_label"].astype(object).where(table["ks2_label"].notna(), "")
+    return metrics, ks2_label
+
+
+def _cluster_ids(table: pd.DataFrame, n: int, where: str) -> np.ndarray:
+    ids = numbers(table, "cluster_id", where)
+    good = (ids >= 0) & (ids < n) & (ids == np.floor(ids))
+    if not good.all():
+        raise broken(where, f"cluster ids in 0..{n - 1}", ids[~good][0])
+    if np.unique(ids).size != ids.size:
+        raise broken(where, "each cluster_id once", "duplicates")
+    return ids.astype(np.int64)

@@ -1,0 +1,108 @@
+"""Open one file of a recording and say where it was when it cannot be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lsdx.errors import SourceError, located
+
+MEND = "Fetch the file again, or ask whoever extracted it."
+
+
+def broken(where: str, expected: str, found: object, do: str = MEND) -> SourceError:
+    """Compose the error of a file that is not what it should be."""
+    return SourceError(located(where, expected, str(found), do))
+
+
+def read_npy(path: Path, where: str, *, kind: str, shape: tuple[int | None, ...]) -> np.ndarray:
+    """Read an ``.npy`` array of a known kind and shape, never a pickled one.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    where : str
+        Session, collection and file, for errors.
+    kind : str
+        Allowed ``dtype.kind`` letters: ``"f"``, ``"iu"`` ...
+    shape : tuple
+        Expected shape, None for any length.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    SourceError
+        If the file is truncated, empty, pickled, or of another kind or shape.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError) as error:
+        raise broken(where, "an .npy array", error) from error
+    if not isinstance(array, np.ndarray):
+        raise broken(where, "one .npy array", "an archive of several")
+    if array.dtype.kind not in kind:
+        raise broken(where, f"numbers of kind {kind!r}", f"dtype {array.dtype}")
+    if array.ndim != len(shape) or any(
+        n is not None and n != m for n, m in zip(shape, array.shape, strict=True)
+    ):
+        raise broken(where, f"shape {_shape(shape)}", f"{_shape(array.shape)}")
+    return array
+
+
+def read_csv(path: Path, where: str, columns: Sequence[str], **options: Any) -> pd.DataFrame:
+    """Read a CSV table that has at least ``columns`` (header blanks are stripped)."""
+    try:
+        table = pd.read_csv(path, **options)
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        raise broken(where, "a CSV table", str(error) or type(error).__name__) from error
+    table.columns = table.columns.astype(str).str.strip()
+    return _with_columns(table, where, columns)
+
+
+def read_pqt(path: Path, where: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a parquet table that has at least ``columns``."""
+    try:
+        table = pd.read_parquet(path)
+    except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
+        raise broken(where, "a parquet table", str(error) or type(error).__name__) from error
+    return _with_columns(table, where, columns)
+
+
+def read_json(path: Path, where: str) -> dict[str, Any]:
+    """Read a JSON object."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise broken(where, "a JSON object", error) from error
+    if not isinstance(value, dict):
+        raise broken(where, "a JSON object", type(value).__name__)
+    return value
+
+
+def numbers(table: pd.DataFrame, column: str, where: str) -> np.ndarray:
+    """Give a column as float64, blank cells as NaN; text that is no number is an error."""
+    try:
+        return table[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise broken(f"{where}, column {column}", "numbers", error) from error
+
+
+def _with_columns(table: pd.DataFrame, where: str, columns: Sequence[str]) -> pd.DataFrame:
+    missing = [c for c in columns if c not in table.columns]
+    if missing:
+        found = ", ".join(map(str, table.columns)) or "no columns"
+        raise broken(where, "columns " + ", ".join(columns), found)
+    return table
+
+
+def _shape(shape: Sequence[int | None]) -> str:
+    return "(" + ", ".join("n" if n is None else str(n) for n in shape) + ")"

@@ -1,0 +1,176 @@
+"""The lab's own tables: epochs, administrations, trajectories, exclusions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lsdx.readers.files import broken, numbers, read_csv
+from lsdx.readers.records import uuid_of
+
+CORRECT = "Correct the table."
+
+
+@dataclass(frozen=True)
+class Administration:
+    """One row of the table of administrations.
+
+    ``time`` in s after the start of the first passive run's first epoch (NaN if blank),
+    ``weight`` in g, volumes in uL.
+    """
+
+    subject: str
+    date: pd.Timestamp
+    rec_day: int
+    time: float
+    weight: float
+    stock: float
+    saline: float
+
+
+def read_epochs_table(
+    path: Path, phases: Collection[str], epochs: Collection[str]
+) -> dict[str, dict[tuple[str, str], tuple[float, float]]]:
+    """Read ``epochs.csv`` (eid, phase, epoch, start, stop): (start, stop) in s.
+
+    Returns
+    -------
+    dict
+        eid -> (phase, epoch) -> (start, stop).
+
+    Raises
+    ------
+    SourceError
+        For names that the protocol does not have, a row that stands twice, or times that
+        are no numbers with 0 <= start < stop.
+    """
+    where = str(path)
+    table = read_csv(path, where, ("eid", "phase", "epoch", "start", "stop"))
+    start, stop = numbers(table, "start", where), numbers(table, "stop", where)
+    out: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
+    for i, row in enumerate(table.itertuples(index=False)):
+        line = f"{where}, row {i + 1}"
+        if row.phase not in phases or row.epoch not in epochs:
+            names = f"a phase of {', '.join(phases)} and an epoch of {', '.join(epochs)}"
+            raise broken(line, names, f"{row.phase}, {row.epoch}", CORRECT)
+        if not 0 <= start[i] < stop[i] < np.inf:
+            raise broken(line, "0 <= start < stop", f"{start[i]}, {stop[i]}", CORRECT)
+        session = out.setdefault(uuid_of(row.eid, line), {})
+        key = (str(row.phase), str(row.epoch))
+        if key in session:
+            raise broken(line, "each epoch of a session once", "a second row", CORRECT)
+        session[key] = (float(start[i]), float(stop[i]))
+    return out
+
+
+def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administration]:
+    """Read the table of administrations: subject and day -> row.
+
+    Raises
+    ------
+    SourceError
+        For a date that is not dd.mm.yyyy, a time that is not h:mm:ss, text where a number
+        belongs, or two rows of one subject on one day.
+    """
+    where = str(path)
+    columns = ("rec_day", "date", "animal_ID", "weight", "stock_uL", "saline_uL")
+    table = read_csv(path, where, (*columns, "administration_time"))
+    values = {c: numbers(table, c, where) for c in ("rec_day", "weight", "stock_uL", "saline_uL")}
+    rows: dict[tuple[str, pd.Timestamp], Administration] = {}
+    for i in range(len(table)):
+        line = f"{where}, row {i + 1}"
+        subject, date = str(table["animal_ID"].iloc[i]).strip(), _date(table["date"].iloc[i], line)
+        if (subject, date) in rows:
+            raise broken(line, "one row a subject and day", f"{subject} twice", CORRECT)
+        rows[subject, date] = Administration(
+            subject=subject,
+            date=date,
+            rec_day=-1 if np.isnan(values["rec_day"][i]) else int(values["rec_day"][i]),
+            time=_clock(table["administration_time"].iloc[i], line),
+            weight=float(values["weight"][i]),
+            stock=float(values["stock_uL"][i]),
+            saline=float(values["saline_uL"][i]),
+        )
+    return rows
+
+
+def odd_administrations(rows: Collection[Administration]) -> list[str]:
+    """List rows that break the lab's rules: 200 uL in all, weight steps within 15 %.
+
+    Examples
+    --------
+    >>> day = pd.Timestamp("2023-01-02")
+    >>> odd_administrations([Administration("M1", day, 1, 1200.0, 30.0, 90.0, 10.0)])
+    ['M1 2023-01-02: stock + saline is 100 uL, not 200']
+    """
+    notes = []
+    last: dict[str, Administration] = {}
+    for row in sorted(rows, key=lambda r: (r.subject, r.date)):
+        name = f"{row.subject} {row.date:%Y-%m-%d}"
+        total = row.stock + row.saline
+        if abs(total - 200) > 0.5:
+            notes.append(f"{name}: stock + saline is {total:g} uL, not 200")
+        if row.weight > 0 and abs(row.stock / row.weight - 3) > 0.05:
+            notes.append(f"{name}: stock is {row.stock / row.weight:.2f} uL/g, not 3")
+        before = last.get(row.subject)
+        if before and abs(row.weight / before.weight - 1) > 0.15:
+            notes.append(f"{name}: weight {before.weight:g} g before, {row.weight:g} g now")
+        last[row.subject] = row
+    return notes
+
+
+def read_trajectories(path: Path) -> dict[str, dict[str, str]]:
+    """Read the table of trajectories: eid -> labels, errors as true, false or unknown."""
+    where = str(path)
+    names = ("trajectory_01", "error_t01", "trajectory_02", "error_t02")
+    table = read_csv(path, where, ("date", "subject", "eid", *names), dtype=str)
+    rows: dict[str, dict[str, str]] = {}
+    for i, row in enumerate(table.fillna("").to_dict("records")):
+        line = f"{where}, row {i + 1}"
+        eid = uuid_of(row["eid"], line)
+        if eid in rows:
+            raise broken(line, "each session once", f"{eid} twice", CORRECT)
+        rows[eid] = {
+            "date": f"{_date(row['date'], line):%Y-%m-%d}",
+            **{n: row[n].strip() for n in names[::2]},
+            **{n: _flag(row[n]) for n in names[1::2]},
+        }
+    return rows
+
+
+def read_exclusions(path: Path) -> Mapping[str, str]:
+    """Read ``exclusions.csv`` (id, reason): why a session, insertion or unit is left out."""
+    where = str(path)
+    table = read_csv(path, where, ("id", "reason"), dtype=str)
+    reasons: dict[str, str] = {}
+    for i, row in enumerate(table.fillna("").itertuples(index=False)):
+        line = f"{where}, row {i + 1}"
+        if not row.reason.strip():
+            raise broken(line, "a reason", "none", CORRECT)
+        reasons[uuid_of(row.id, line)] = row.reason.strip()
+    return reasons
+
+
+def _date(text: object, where: str) -> pd.Timestamp:
+    try:
+        return pd.to_datetime(str(text).strip(), format="%d.%m.%Y")
+    except ValueError:
+        raise broken(where, "a date dd.mm.yyyy", repr(text), CORRECT) from None
+
+
+def _clock(text: object, where: str) -> float:
+    if pd.isna(text) or not str(text).strip():
+        return np.nan
+    parts = str(text).strip().split(":")
+    if len(parts) != 3 or not all(p.isdigit() for p in parts) or max(map(int, parts[1:])) > 59:
+        raise broken(where, "a time h:mm:ss", repr(text), CORRECT)
+    hours, minutes, seconds = map(int, parts)
+    return float(3600 * hours + 60 * minutes + seconds)
+
+
+def _flag(text: str) -> str:
+    return {"true": "true", "false": "false"}.get(text.strip().lower(), "unknown")

@@ -1,0 +1,270 @@
+"""Records of sessions, insertions and datasets, in one form for caches and Alyx."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+
+from lsdx.errors import SourceError, located
+from lsdx.readers.files import broken, read_json
+
+SNAPSHOT = "alyx_records.json"
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """One dataset of a session, as its record states it.
+
+    Parameters
+    ----------
+    path : str
+        Relative to the session's folder, POSIX, with the revision folder if any.
+    size : int or None
+        Bytes.
+    md5 : str or None
+        Hexadecimal digest.
+    default_revision : bool
+        Whether this revision is the one to use.
+    present : bool
+        Whether the dataset exists at all (Alyx: a ``data_url``; offline: on disk).
+    on_disk : bool
+        Whether the cache says it has the file.
+    version : str
+        Version of the software that wrote it, ``""`` if not recorded.
+
+    Examples
+    --------
+    >>> d = DatasetRecord("alf/probe00/pykilosort/#2024-05-06#/spikes.times.npy")
+    >>> d.collection, d.revision, d.name
+    ('alf/probe00/pykilosort', '2024-05-06', 'spikes.times.npy')
+    """
+
+    path: str
+    size: int | None = None
+    md5: str | None = None
+    default_revision: bool = True
+    present: bool = True
+    on_disk: bool = True
+    version: str = ""
+
+    @property
+    def name(self) -> str:
+        """File name."""
+        return PurePosixPath(self.path).name
+
+    @property
+    def revision(self) -> str:
+        """Revision, ``""`` for none."""
+        last = PurePosixPath(self.path).parent.name
+        return last.strip("#") if re.fullmatch(r"#.+#", last) else ""
+
+    @property
+    def collection(self) -> str:
+        """Folder within the session, without the revision."""
+        parent = PurePosixPath(self.path).parent
+        parent = parent.parent if self.revision else parent
+        return "" if parent == PurePosixPath(".") else str(parent)
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """One session: who, when, and what it is said to be.
+
+    ``start_time`` is NaT where only the date is known.
+    """
+
+    eid: str
+    lab: str
+    subject: str
+    date: pd.Timestamp
+    number: int
+    start_time: pd.Timestamp | Any = pd.NaT
+    task_protocol: str = ""
+    projects: str = ""
+    qc: str = "unknown"
+
+    @property
+    def order(self) -> tuple[pd.Timestamp, int, str]:
+        """Key that sorts sessions by start, then number, then eid."""
+        start = self.date if pd.isna(self.start_time) else self.start_time
+        return (start, self.number, self.eid)
+
+
+@dataclass(frozen=True)
+class InsertionRecord:
+    """One probe insertion; ``json`` is Alyx's free-form field, parsed."""
+
+    pid: str
+    eid: str
+    probe: str
+    model: str = ""
+    serial: str = ""
+    json: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The session and insertion records of a cohort, as Alyx gave them on one day."""
+
+    created: str
+    sessions: Mapping[str, SessionRecord]
+    datasets: Mapping[str, tuple[DatasetRecord, ...]]
+    insertions: Mapping[str, tuple[InsertionRecord, ...]]
+
+
+def uuid_of(value: object, where: str) -> str:
+    """Normalise an id (``UUID``, ``str``) to the canonical string."""
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        raise broken(where, "a UUID", repr(value), "Correct the record.") from None
+
+
+def check_dataset_path(path: str, where: str) -> str:
+    """Refuse a dataset path that would leave its session's folder."""
+    pure = PurePosixPath(path)
+    if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path or "\0" in path:
+        raise SourceError(
+            located(where, "a path inside the session's folder", repr(path), "Correct the record.")
+        )
+    return str(pure)
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """Read the dated snapshot of Alyx records that lies in a cache.
+
+    Parameters
+    ----------
+    path : Path
+        JSON: ``{"created", "sessions": [...], "insertions": [...]}``, each record in the
+        form of Alyx's ``sessions/read`` and ``insertions/list``.
+
+    Returns
+    -------
+    Snapshot
+
+    Raises
+    ------
+    SourceError
+        For a record without id, subject, lab, start time or number, and for a duplicate.
+    """
+    where = str(path)
+    raw = read_json(path, where)
+    sessions: dict[str, SessionRecord] = {}
+    datasets: dict[str, tuple[DatasetRecord, ...]] = {}
+    for record in _records(raw, "sessions", where):
+        session = _session(record, where)
+        if session.eid in sessions:
+            raise broken(where, "each session once", f"{session.eid} twice")
+        sessions[session.eid] = session
+        datasets[session.eid] = tuple(
+            _dataset(d, f"{where}, session {session.eid}")
+            for d in record.get("data_dataset_session_related") or ()
+        )
+    insertions: dict[str, list[InsertionRecord]] = {}
+    for record in _records(raw, "insertions", where):
+        insertion = insertion_record(record, where)
+        insertions.setdefault(insertion.eid, []).append(insertion)
+    return Snapshot(
+        created=str(raw.get("created", "")),
+        sessions=sessions,
+        datasets=datasets,
+        insertions={eid: unique_probes(rows, where) for eid, rows in insertions.items()},
+    )
+
+
+def insertion_record(record: Mapping[str, Any], where: str) -> InsertionRecord:
+    """Turn an insertion in Alyx's JSON form into a record."""
+    _require(record, ("id", "session", "name"), where)
+    json = record.get("json")
+    return InsertionRecord(
+        pid=uuid_of(record["id"], where),
+        eid=uuid_of(record["session"], where),
+        probe=str(record["name"]),
+        model=str(record.get("model") or ""),
+        serial=str(record.get("serial") or ""),
+        json=json if isinstance(json, Mapping) else {},
+    )
+
+
+def unique_probes(rows: list[InsertionRecord], where: str) -> tuple[InsertionRecord, ...]:
+    """Sort a session's insertions by probe; two of one name or one id are an error."""
+    for attribute in ("probe", "pid"):
+        seen = [getattr(r, attribute) for r in rows]
+        twice = {s for s in seen if seen.count(s) > 1}
+        if twice:
+            raise broken(
+                f"{where}, session {rows[0].eid}",
+                f"insertions of distinct {attribute}",
+                f"{min(twice)} twice",
+                "Correct the insertion records.",
+            )
+    return tuple(sorted(rows, key=lambda r: r.probe))
+
+
+def timestamp(value: object, where: str) -> pd.Timestamp:
+    """Parse a record's naive date and time."""
+    try:
+        stamp = pd.Timestamp(str(value))
+    except ValueError:
+        stamp = pd.NaT
+    if pd.isna(stamp):
+        raise broken(where, "a date and time", repr(value), "Correct the record.")
+    return stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp
+
+
+def _session(record: Mapping[str, Any], where: str) -> SessionRecord:
+    _require(record, ("id", "lab", "subject", "start_time", "number"), where)
+    start = timestamp(record["start_time"], f"{where}, session {record['id']}")
+    return SessionRecord(
+        eid=uuid_of(record["id"], where),
+        lab=str(record["lab"]),
+        subject=str(record["subject"]),
+        date=start.normalize(),
+        number=int(record["number"]),
+        start_time=start,
+        task_protocol=str(record.get("task_protocol") or ""),
+        projects=", ".join(record.get("projects") or ()),
+        qc=str(record.get("qc") or "unknown"),
+    )
+
+
+def _dataset(record: Mapping[str, Any], where: str) -> DatasetRecord:
+    _require(record, ("name",), where)
+    revision = record.get("revision")
+    parts = [record.get("collection") or "", f"#{revision}#" if revision else "", record["name"]]
+    path = check_dataset_path("/".join(p for p in parts if p), where)
+    size = record.get("file_size")
+    return DatasetRecord(
+        path=path,
+        size=None if size is None else int(size),
+        md5=record.get("hash") or None,
+        default_revision=str(record.get("default_revision")) == "True",
+        present=record.get("data_url") is not None,
+        on_disk=False,
+        version=str(record.get("version") or ""),
+    )
+
+
+def _records(raw: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
+    rows = raw.get(key)
+    if not isinstance(rows, list) or not all(isinstance(r, Mapping) for r in rows):
+        raise broken(where, f"a list of records under {key!r}", type(rows).__name__)
+    return rows
+
+
+def _require(record: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
+    missing = [k for k in keys if record.get(k) in (None, "")]
+    if missing:
+        raise broken(
+            f"{where}, record {record.get('id', '?')}",
+            "fields " + ", ".join(keys),
+            "no " + ", ".join(missing),
+            "Renew the records.",
+        )

@@ -1,0 +1,108 @@
+"""The store of sessions: one row a recording session."""
+
+from __future__ import annotations
+
+from lsdx.schema.spec import Schema, Variable, label, number
+
+STATUS = ("extraction complete", "extraction error", "raw data missing")
+
+SESSIONS = Schema(
+    name="sessions",
+    version=1,
+    doc="One row a recording session: who, when, which drug, and which datasets exist.",
+    concat="session",
+    variables=(
+        label("session", "session", "Session id (eid).", unique=True),
+        label("dataset", "dataset", "Name of a dataset, as group/slot/name.", unique=True),
+        label("subject", "session", "Subject's name."),
+        label("lab", "session", "Lab."),
+        label("date", "session", "Day of the recording, yyyy-mm-dd."),
+        Variable(
+            "start_time",
+            ("session",),
+            "datetime64[us]",
+            "Start as Alyx records it; NaT where only the day is known.",
+            coord=True,
+        ),
+        Variable("number", ("session",), "int64", "Number of the session on its day.", units="1"),
+        label("task_protocol", "session", "Task protocol as Alyx records it."),
+        label("projects", "session", "Projects."),
+        label("qc", "session", "Aggregate quality control of the session record."),
+        Variable("n_probes", ("session",), "int64", "Probe insertions recorded.", units="1"),
+        Variable("n_tasks", ("session",), "int64", "Task runs found on disk.", units="1"),
+        Variable(
+            "status",
+            ("session", "dataset"),
+            "str",
+            "Whether each dataset is there, and if not, whether its raw data are.",
+            values=STATUS,
+        ),
+        label("condition", "session", "What was given; unknown where nothing says.", cohort=True),
+        label("condition_source", "session", "Where the condition comes from.", cohort=True),
+        Variable(
+            "session_n",
+            ("session",),
+            "int64",
+            "Rank of the session among all of its subject, from 1.",
+            units="1",
+            coord=True,
+            cohort=True,
+        ),
+        Variable(
+            "cohort_year", ("session",), "int64", "Year.", units="1", coord=True, cohort=True
+        ),
+        number(
+            "days_since_lsd",
+            "session",
+            "d",
+            "Days since the subject's last drug day before this one; NaN if none.",
+            coord=True,
+            cohort=True,
+        ),
+        number(
+            "days_since_first_lsd",
+            "session",
+            "d",
+            "Days since the subject's first drug day before this one; NaN if none.",
+            cohort=True,
+        ),
+        Variable(
+            "n_units",
+            ("session",),
+            "int64",
+            "Units stored for the session.",
+            units="1",
+            coord=True,
+            cohort=True,
+        ),
+        Variable(
+            "rec_day",
+            ("session",),
+            "int64",
+            "Count of drug days in the lab's table; -1 unknown.",
+            units="1",
+            cohort=True,
+        ),
+        number("weight", "session", "g", "Body mass on the day.", cohort=True),
+        number("stock_volume", "session", "uL", "Volume of drug stock given.", cohort=True),
+        number("saline_volume", "session", "uL", "Volume of saline given with it.", cohort=True),
+        number("dose", "session", "uL/g", "Stock volume per body mass.", cohort=True),
+        label("trajectory_01", "session", "First trajectory label of the lab.", cohort=True),
+        label(
+            "error_t01",
+            "session",
+            "Whether the first trajectory has an error.",
+            values=("true", "false", "unknown"),
+            cohort=True,
+        ),
+        label("trajectory_02", "session", "Second trajectory label of the lab.", cohort=True),
+        label(
+            "error_t02",
+            "session",
+            "Whether the second trajectory has an error.",
+            values=("true", "false", "unknown"),
+            cohort=True,
+        ),
+        label("exclusion", "session", "Why the lab excludes the session; blank: not.", cohort=True),
+    ),
+)

@@ -1,0 +1,200 @@
+"""What a store declaration says, and the one validator of all stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+
+from lsdx.errors import SchemaError
+
+COUNT_DTYPES = ("uint8", "uint16", "uint32")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a store.
+
+    Parameters
+    ----------
+    name : str
+    dims : tuple of str
+        In order.
+    dtype : str
+        ``"str"`` (object array of str, ``""`` unknown), ``"float64"`` (NaN unknown),
+        ``"int64"``, ``"bool"``, ``"datetime64[us]"`` (NaT unknown), ``"ticks"`` (uint32 of
+        10 us) or ``"counts"`` (the smallest of uint8/16/32 whose maximum exceeds every
+        count; that maximum is the fill value and reads as NaN).
+    doc : str
+        One line for the data dictionary.
+    units : str
+        As CF writes them; ``""`` for text and truth values.
+    coord : bool
+        Whether it is a coordinate.
+    values : tuple of str
+        The only values allowed, if there are such.
+    unique : bool
+        Whether it is the key of its dimension: distinct and not empty.
+    cohort : bool
+        Whether it depends on other sessions or on the lab's tables, and so is joined when
+        sessions are put together, never stored with one session.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+    doc: str
+    units: str = ""
+    coord: bool = False
+    values: tuple[str, ...] = ()
+    unique: bool = False
+    cohort: bool = False
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One store: its variables, and how they are cut into chunks.
+
+    Parameters
+    ----------
+    name : str
+        The noun.
+    version : int
+        Raised whenever the declaration changes.
+    doc : str
+        What one row is.
+    concat : str
+        The dimension along which sessions are put together.
+    chunks : mapping of str to int
+        Chunk length by dimension; a dimension that is not named is one chunk.
+    variables : tuple of Variable
+    per_session : bool
+        Whether it stays one store a session.
+    """
+
+    name: str
+    version: int
+    doc: str
+    concat: str
+    variables: tuple[Variable, ...]
+    chunks: Mapping[str, int] = field(default_factory=dict)
+    per_session: bool = False
+
+    def __getitem__(self, name: str) -> Variable:
+        for variable in self.variables:
+            if variable.name == name:
+                return variable
+        raise KeyError(name)
+
+    def declared(self, *, cohort: bool) -> tuple[Variable, ...]:
+        """List the variables of a flat store (``cohort=True``) or of one session's part."""
+        return tuple(v for v in self.variables if cohort or not v.cohort)
+
+
+def label(name: str, dim: str, doc: str, **options: object) -> Variable:
+    """Declare a text coordinate along one dimension."""
+    return Variable(name, (dim,), "str", doc, coord=True, **options)  # type: ignore[arg-type]
+
+
+def number(name: str, dim: str, units: str, doc: str, **options: object) -> Variable:
+    """Declare a float64 variable along one dimension."""
+    return Variable(name, (dim,), "float64", doc, units=units, **options)  # type: ignore[arg-type]
+
+
+def validate(
+    ds: xr.Dataset, schema: Schema, *, cohort: bool, values: bool = True, decoded: bool = False
+) -> xr.Dataset:
+    """Check a Dataset against its declaration; give it back.
+
+    Parameters
+    ----------
+    ds : Dataset
+    schema : Schema
+    cohort : bool
+        Whether it is a flat store of several sessions, or one session's part.
+    values : bool
+        Whether values are looked at too (never those of dask arrays).
+    decoded : bool
+        Whether counts may be floats with NaN, as they read.
+
+    Raises
+    ------
+    SchemaError
+        Naming every problem found, not only the first.
+    """
+    declared = {v.name: v for v in schema.declared(cohort=cohort)}
+    problems = [f"{n}: missing" for n in declared if n not in ds.variables]
+    problems += [f"{n}: not declared" for n in ds.variables if n not in declared]
+    for name, variable in declared.items():
+        if name in ds.variables:
+            problems += _structure(ds, variable, decoded)
+            if values:
+                problems += _values(ds, variable)
+    if problems:
+        raise SchemaError(
+            f"store {schema.name} (version {schema.version}): {len(problems)} problem"
+            f"{'s' if len(problems) > 1 else ''}: " + "; ".join(map(str, problems))
+        )
+    return ds
+
+
+def _structure(ds: xr.Dataset, variable: Variable, decoded: bool) -> list[str]:
+    name, array = variable.name, ds[variable.name]
+    problems = []
+    if array.dims != variable.dims:
+        problems.append(f"{name}: expected dims {variable.dims}, found {array.dims}")
+    if (name in ds.coords) != (variable.coord or name in ds.dims):
+        kind = "a coordinate" if variable.coord else "a data variable"
+        problems.append(f"{name}: expected {kind}")
+    if not _has_dtype(array.dtype, variable.dtype, decoded):
+        problems.append(f"{name}: expected {variable.dtype}, found dtype {array.dtype}")
+    if array.attrs.get("units", "") != variable.units:
+        found = array.attrs.get("units", "")
+        problems.append(f"{name}: expected units {variable.units!r}, found {found!r}")
+    if hasattr(array.data, "_units"):
+        problems.append(f"{name}: expected a plain array, found a pint quantity; dequantify it")
+    return problems
+
+
+def _has_dtype(dtype: np.dtype, declared: str, decoded: bool) -> bool:
+    if declared == "str":
+        return dtype == object
+    if declared == "ticks":
+        return dtype == np.uint32
+    if declared == "counts":
+        return dtype.kind == "f" if decoded else dtype.name in COUNT_DTYPES
+    return dtype == np.dtype(declared)
+
+
+def _values(ds: xr.Dataset, variable: Variable) -> list[str]:
+    array = ds[variable.name]
+    if array.chunks is not None or variable.dtype != "str" or array.dtype != object:
+        return []
+    flat = array.values.ravel()
+    wrong = [v for v in flat if type(v) is not str]
+    if wrong:
+        return [f"{variable.name}: expected text, found {wrong[0]!r} ('' means unknown)"]
+    problems = []
+    if variable.unique and (len(set(flat)) != flat.size or "" in flat):
+        problems.append(f"{variable.name}: expected distinct labels, found duplicates or blanks")
+    if variable.values:
+        odd = sorted(set(flat) - set(variable.values))
+        if odd:
+            problems.append(f"{variable.name}: expected one of {variable.values}, found {odd}")
+    return problems
+
+
+def text(values: object) -> np.ndarray:
+    """Make an object array of str, the one form labels have in memory.
+
+    Examples
+    --------
+    >>> text(["VISp", "CA1"]).dtype
+    dtype('O')
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "OT":
+        return array.astype(object)
+    return array.astype(str).astype(object)

@@ -1,0 +1,20 @@
+"""The store of spikes: a contiguous ragged array (CF conventions, section 9.3.3)."""
+
+from __future__ import annotations
+
+from lsdx.schema.spec import Schema, Variable, label
+
+SPIKES = Schema(
+    name="spikes",
+    version=1,
+    doc="Spike times of one session, sorted by unit, then time; one store a session.",
+    concat="spike",
+    chunks={"spike": 2_097_152},
+    per_session=True,
+    variables=(
+        label("unit", "unit", "Unit id, in the order of the store of units.", unique=True),
+        Variable("row_size", ("unit",), "int64", "Spikes of the unit.", units="1"),
+        Variable("spike_time", ("spike",), "ticks", "Time of the spike.", units="s"),
+        Variable("duplicate", ("spike",), "bool", "Whether bombcell calls it a duplicate."),
+    ),
+)

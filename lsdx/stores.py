@@ -1,0 +1,685 @@
+"""The stores: the catalog that says what is current, and what opens it, lazily and labelled.
+
+Nothing is read that the catalog does not name, and nothing is believed that does not carry
+its checksum: a damaged store is refused by name, never read as something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
+from lsdx.config import load_settings
+from lsdx.errors import (
+    REBUILD,
+    SchemaError,
+    SelectionError,
+    StoreCorrupt,
+    StoreNotFound,
+    located,
+)
+from lsdx.schema import SCHEMAS, validate
+from lsdx.schema.spec import text
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store
+
+CATALOG = "catalog.json"
+FORMAT = 1
+DEFAULT_BIN_WIDTH = "100 ms"
+SIMULATED = "lsdx demo cohort: SIMULATED, not recordings"
+_UNITS_PER_READ = 2048
+_SPIKE_LABELS = ("start", "stop")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One Zarr store of the catalog: where it is, and what its bytes must be.
+
+    ``metadata`` maps each ``zarr.json`` (by its array's name, ``""`` for the group) to its
+    SHA-256; ``sizes`` are lengths by dimension; ``attrs`` what need not be read from it.
+    """
+
+    path: str
+    bytes: int
+    metadata: Mapping[str, str]
+    sizes: Mapping[str, int]
+    attrs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What is current: the parts of each session and the flat stores made of them.
+
+    ``recipes`` tells what each entry was built with; ``parts[recipe][eid]`` and
+    ``flat[recipe]`` are entries; ``listing`` is the order of the sessions.
+    """
+
+    simulated: bool = False
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    parts: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
+    flat: Mapping[str, Entry] = field(default_factory=dict)
+    protocol: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the catalog's content."""
+        return digest_of(asdict(self))
+
+    def to_json(self) -> str:
+        """Write the catalog with its own digest."""
+        return json.dumps(asdict(self) | {"digest": self.digest}, indent=1, sort_keys=True)
+
+    def entries(self) -> list[Entry]:
+        """List every store that the catalog names."""
+        parts = [e for by_session in self.parts.values() for e in by_session.values()]
+        return [*self.flat.values(), *parts]
+
+
+def digest_of(value: object) -> str:
+    """Give the SHA-256 of a JSON value in its canonical form.
+
+    Examples
+    --------
+    >>> digest_of({"b": 1, "a": 2}) == digest_of({"a": 2, "b": 1})
+    True
+    """
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def stores_folder(stores: str | os.PathLike[str] | None = None) -> Path:
+    """Give the stores folder: the argument, else the settings'."""
+    return Path(stores) if stores is not None else load_settings().stores
+
+
+def read_catalog(folder: Path, tag: str | None = None) -> Catalog:
+    """Read the catalog of a stores folder, or the one kept under a tag.
+
+    Raises
+    ------
+    StoreNotFound
+        If nothing has been built there, or there is no such tag.
+    StoreCorrupt
+        If the catalog is not what was published.
+    """
+    path = folder / CATALOG if tag is None else tag_path(folder, tag)
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        stated = raw.pop("digest")
+        if raw.get("format") != FORMAT:
+            raise StoreNotFound(
+                located(
+                    str(path), f"format {FORMAT}", str(raw.get("format")), "Build again: lsdx build"
+                )
+            )
+        catalog = Catalog(
+            **{
+                **raw,
+                "parts": {
+                    r: {e: Entry(**v) for e, v in by.items()} for r, by in raw["parts"].items()
+                },
+                "flat": {r: Entry(**v) for r, v in raw["flat"].items()},
+            }
+        )
+    except FileNotFoundError:
+        do = "Build the stores: lsdx build" if tag is None else "List tags with: lsdx info"
+        raise StoreNotFound(located(str(path), "a catalog", "none", do)) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreCorrupt(
+            located(str(path), "a whole catalog", f"a damaged one ({error})", REBUILD)
+        ) from error
+    if catalog.digest != stated:
+        raise StoreCorrupt(
+            located(str(path), f"digest {stated}", catalog.digest, "Build again: lsdx build")
+        )
+    return catalog
+
+
+def tag_path(folder: Path, tag: str) -> Path:
+    """Give the file that keeps a catalog under a name."""
+    if not tag or not all(c.isalnum() or c in "-_." for c in tag) or tag.startswith("."):
+        raise SelectionError(
+            located("tag", "letters, digits, '-', '_' and '.'", repr(tag), "Choose another name.")
+        )
+    return folder / "tags" / f"{tag}.json"
+
+
+def guarded(folder: Path, entry: Entry) -> Store:
+    """Open one store of the catalog behind its checksums, read-only."""
+    from lsdx.guard import GuardedStore
+
+    pure = PurePosixPath(entry.path)
+    path = folder / pure
+    if pure.is_absolute() or ".." in pure.parts:
+        raise StoreCorrupt(
+            located(f"{folder}/{CATALOG}", "paths in this folder", entry.path, REBUILD)
+        )
+    if not path.is_dir():
+        raise StoreCorrupt(located(str(path), "a store of the catalog", "nothing there", REBUILD))
+    return GuardedStore.open(path, entry.metadata)
+
+
+def read_store(
+    folder: Path, entry: Entry, *, chunks: Mapping[str, int] | None = None, decode: bool = True
+) -> xr.Dataset:
+    """Open one store: labels as object arrays; lazily where ``chunks`` are given."""
+    ds = xr.open_zarr(
+        guarded(folder, entry),
+        chunks=None if chunks is None else dict(chunks),
+        consolidated=False,
+        zarr_format=3,
+        mask_and_scale=decode,
+        decode_times=xr.coders.CFDatetimeCoder(time_unit="us"),
+        decode_timedelta=False,
+    )
+    if chunks is None:
+        ds = ds.load()
+    for name, variable in ds.variables.items():
+        if variable.dtype.kind == "T" or name in ds.coords:
+            values = variable.values
+            values = text(values) if values.dtype.kind == "T" else values
+            new = xr.Variable(variable.dims, values, variable.attrs)
+            ds = ds.assign_coords({name: new}) if name in ds.coords else ds.assign({name: new})
+    return ds.drop_encoding()
+
+
+def open_sessions(
+    stores: str | os.PathLike[str] | None = None, *, tag: str | None = None
+) -> xr.Dataset:
+    """Open the sessions: one row each, with condition, history, dose, dataset status.
+
+    Parameters
+    ----------
+    stores : path, optional
+        The stores folder; the settings' by default.
+    tag : str, optional
+        A catalog kept by ``lsdx tag``; the current one by default.
+
+    Returns
+    -------
+    Dataset
+        Dims (session, dataset), loaded. Text is ``""`` and numbers are NaN where unknown.
+
+    Raises
+    ------
+    StoreNotFound, StoreCorrupt
+        If it has not been built, or is damaged.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> s = lsdx.open_sessions(demo_stores)
+    >>> sorted(set(s.condition.values.tolist()))
+    ['lsd', 'saline']
+    """
+    return _open_light(stores, "sessions", tag)
+
+
+def open_insertions(
+    stores: str | os.PathLike[str] | None = None, *, tag: str | None = None
+) -> xr.Dataset:
+    """Open the probe insertions: hardware, sorting, unit numbers, histology stage.
+
+    Parameters, errors and the NaN rule are those of `open_sessions`.
+
+    Returns
+    -------
+    Dataset
+        Dim (insertion), loaded.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> lsdx.open_insertions(demo_stores).n_units.dims
+    ('insertion',)
+    """
+    return _open_light(stores, "insertions", tag)
+
+
+def open_epochs(
+    stores: str | os.PathLike[str] | None = None, *, tag: str | None = None
+) -> xr.Dataset:
+    """Open the epochs: start and stop on the spike clock (s), provenance, failed checks.
+
+    Parameters, errors and the NaN rule are those of `open_sessions`.
+
+    Returns
+    -------
+    Dataset
+        Dims (session, phase, epoch), loaded. To meet units: ``epochs.sel(session=u.session)``.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> e = lsdx.open_epochs(demo_stores)
+    >>> float(e.start.sel(phase="pre", epoch="spontaneous").min()) > 0
+    True
+    """
+    return _open_light(stores, "epochs", tag)
+
+
+def open_events(
+    stores: str | os.PathLike[str] | None = None, *, tag: str | None = None
+) -> xr.Dataset:
+    """Open the stimuli of the replay: gabors, valve, tone, noise, one a row.
+
+    Parameters, errors and the NaN rule are those of `open_sessions`.
+
+    Returns
+    -------
+    Dataset
+        Dim (event), loaded; ragged by ``session``.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> e = lsdx.open_events(demo_stores)
+    >>> sorted(set(e.kind.values.tolist()))
+    ['gabor', 'noise', 'tone', 'valve']
+    """
+    return _open_light(stores, "events", tag)
+
+
+def open_units(
+    stores: str | os.PathLike[str] | None = None,
+    *,
+    bin_width: str | float | None = None,
+    tag: str | None = None,
+) -> xr.Dataset:
+    """Open every unit of every session: labels, quality, and spike counts, lazily.
+
+    Parameters
+    ----------
+    stores : path, optional
+        The stores folder; the settings' by default.
+    bin_width : str or float, optional
+        Such as ``"10 ms"``; one that has been built. Without it 100 ms, or the only one.
+    tag : str, optional
+        A catalog kept by ``lsdx tag``; the current one by default.
+
+    Returns
+    -------
+    Dataset
+        Dims (unit, phase, epoch, time). ``counts`` is a dask array of float32, NaN where
+        nothing was observed; sum it with ``min_count=1``, or use ``n_spikes`` (float64, NaN
+        there too). Labels are loaded; text is ``""`` where unknown.
+
+    Raises
+    ------
+    StoreNotFound
+        If units or counts of this width have not been built; widths that have are named.
+    StoreCorrupt
+        If a store is damaged, or units and counts are not of one build.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> u = lsdx.open_units(demo_stores)
+    >>> u.sel(phase="post", epoch="replay").counts.dims
+    ('unit', 'time')
+    """
+    folder, catalog = _opened(stores, tag)
+    units = _light(folder, catalog, "units")
+    counts = _counts(folder, catalog, bin_width)
+    ds = counts.assign({n: v for n, v in units.data_vars.items()}).assign_coords(units.coords)
+    return ds.assign_attrs(_about(catalog), bin_width=counts.attrs["bin_width"])
+
+
+def open_counts(
+    stores: str | os.PathLike[str] | None = None,
+    *,
+    bin_width: str | float | None = None,
+    tag: str | None = None,
+) -> xr.Dataset:
+    """Open the spike counts and the units' labels, without the quality numbers.
+
+    Parameters, errors and the NaN rule are those of `open_units`.
+
+    Returns
+    -------
+    Dataset
+        Dims (unit, phase, epoch, time): ``counts``, ``n_spikes``, ``duration``.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> sorted(lsdx.open_counts(demo_stores, bin_width="100 ms").data_vars)
+    ['counts', 'duration', 'n_spikes']
+    """
+    ds = open_units(stores, bin_width=bin_width, tag=tag)
+    return ds[["counts", "n_spikes", "duration"]]
+
+
+def open_spikes(
+    stores: str | os.PathLike[str] | None = None,
+    *,
+    units: xr.Dataset | xr.DataArray | None = None,
+    session: str | Sequence[str] | None = None,
+    tag: str | None = None,
+) -> xr.Dataset:
+    """Open spike times, lazily: all, or those of exactly the given units, in their order.
+
+    Parameters
+    ----------
+    stores : path, optional
+        The stores folder; the settings' by default.
+    units : Dataset or DataArray, optional
+        Anything with the coordinate ``unit``, such as a selection of `open_units`.
+    session : str or sequence of str, optional
+        Session ids to keep.
+    tag : str, optional
+        A catalog kept by ``lsdx tag``; the current one by default.
+
+    Returns
+    -------
+    Dataset
+        A contiguous ragged array (CF conventions, 9.3.3): ``spike_time`` (spike,) in s,
+        sorted by unit, then time; ``row_start`` and ``row_size`` (unit,) say which spikes are
+        whose, and stay right under ``isel(unit=...)``. ``start``, ``stop`` of each epoch and
+        ``administration`` per unit; every label of the unit. Nothing is read until computed.
+
+    Raises
+    ------
+    StoreNotFound, StoreCorrupt
+        If it has not been built, or is damaged.
+    SelectionError
+        For a unit or a session that is not stored.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> s = lsdx.open_spikes(demo_stores)
+    >>> s.sizes["spike"] == int(s.row_size.sum())
+    True
+    """
+    folder, catalog = _opened(stores, tag)
+    table = _light(folder, catalog, "units")
+    rows = np.arange(table.sizes["unit"])
+    if units is not None:
+        rows = _rows_of(table, units)
+    if session is not None:
+        wanted = [session] if isinstance(session, str) else list(session)
+        missing = sorted(set(wanted) - set(table["session"].values))
+        if missing:
+            raise SelectionError(
+                located("session", "sessions with units", missing[0], "See lsdx.open_sessions().")
+            )
+        rows = rows[np.isin(table["session"].values[rows].astype(str), wanted)]
+    return _ragged(folder, catalog, table, rows)
+
+
+def _opened(stores: str | os.PathLike[str] | None, tag: str | None) -> tuple[Path, Catalog]:
+    folder = stores_folder(stores)
+    return folder, read_catalog(folder, tag)
+
+
+def _about(catalog: Catalog) -> dict[str, Any]:
+    about: dict[str, Any] = {"title": SIMULATED} if catalog.simulated else {}
+    return about | {
+        "simulated": int(catalog.simulated),
+        "catalog": catalog.digest[:16],
+        "conditions": list(catalog.protocol.get("conditions", ())),
+    }
+
+
+def _open_light(stores: str | os.PathLike[str] | None, noun: str, tag: str | None) -> xr.Dataset:
+    folder, catalog = _opened(stores, tag)
+    return _light(folder, catalog, noun).assign_attrs(_about(catalog))
+
+
+def _light(folder: Path, catalog: Catalog, noun: str) -> xr.Dataset:
+    entry = catalog.flat.get(noun)
+    if entry is None:
+        raise StoreNotFound(
+            located(
+                f"{folder}, store {noun}",
+                "a built store",
+                "none in the catalog",
+                f"Build it: lsdx build {noun} (the report says what the sessions lack)",
+            )
+        )
+    return _validated(read_store(folder, entry), noun, entry)
+
+
+def _validated(ds: xr.Dataset, noun: str, entry: Entry) -> xr.Dataset:
+    schema = SCHEMAS[noun]
+    if entry.attrs.get("schema") != schema.version:
+        raise StoreNotFound(
+            located(
+                entry.path,
+                f"version {schema.version} of {noun}",
+                f"version {entry.attrs.get('schema')}",
+                f"Build it again: lsdx build {noun}",
+            )
+        )
+    try:
+        return validate(ds, schema, cohort=True, values=False, decoded=True)
+    except SchemaError as error:
+        raise StoreCorrupt(f"{entry.path}: {error}. {REBUILD} {noun}") from error
+
+
+def _counts(folder: Path, catalog: Catalog, bin_width: str | float | None) -> xr.Dataset:
+    built = {
+        catalog.flat[name].attrs["bin_width_ticks"]: catalog.flat[name]
+        for name, recipe in catalog.recipes.items()
+        if recipe["store"] == "counts" and name in catalog.flat
+    }
+    wanted = to_bin_ticks(DEFAULT_BIN_WIDTH if bin_width is None else bin_width)
+    if bin_width is None and wanted not in built and len(built) == 1:
+        (wanted,) = built
+    if wanted not in built:
+        have = ", ".join(f"{t / TICKS_PER_SECOND:g} s" for t in sorted(built)) or "none"
+        raise StoreNotFound(
+            located(
+                f"{folder}, counts",
+                f"bins of {wanted / TICKS_PER_SECOND:g} s",
+                f"built: {have}",
+                "Build it from a copy of recipes/counts.py with this bin_width, or bin spikes: "
+                "lsdx.open_spikes(...).lsd.bin(...)",
+            )
+        )
+    entry = built[wanted]
+    units = catalog.flat["units"]
+    if entry.attrs["unit_digest"] != units.attrs["unit_digest"]:
+        raise StoreCorrupt(
+            located(
+                entry.path,
+                "the units of the store of units",
+                "others",
+                "Build again: lsdx build units counts",
+            )
+        )
+    chunks = {"unit": _UNITS_PER_READ, "phase": 1, "epoch": 1, "time": -1}
+    ds = _validated(read_store(folder, entry, chunks=chunks), "counts", entry)
+    small = ds[["n_spikes", "duration"]].compute()
+    ds = ds.assign(small)
+    return ds.assign_attrs(
+        bin_width=wanted / TICKS_PER_SECOND, duplicates=entry.attrs["duplicates"]
+    )
+
+
+def _rows_of(table: xr.Dataset, units: xr.Dataset | xr.DataArray) -> np.ndarray:
+    if "unit" not in units.coords:
+        raise SelectionError(
+            located("units", "a coordinate 'unit'", "none", "Pass a selection of open_units().")
+        )
+    index = table.indexes["unit"]
+    wanted = np.atleast_1d(units["unit"].values)
+    rows = np.asarray(index.get_indexer(wanted))
+    if (rows < 0).any():
+        raise SelectionError(
+            located(
+                "units",
+                "units of these stores",
+                f"{int((rows < 0).sum())} others, such as {wanted[rows < 0][0]}",
+                "Select from the same stores and tag.",
+            )
+        )
+    return rows
+
+
+def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
+    import dask.array as da
+
+    parts = catalog.parts.get("spikes", {})
+    chosen = table.isel(unit=rows)
+    row_size = chosen["spike_count"].values
+    sessions = chosen["session"].values
+    starts = _row_starts(table)
+    # one task for each run of consecutive rows of one session
+    cuts = np.flatnonzero(np.r_[True, sessions[1:] != sessions[:-1]]) if rows.size else []
+    blocks = []
+    for first, last in zip(cuts, [*cuts[1:], rows.size], strict=True):
+        eid = sessions[first]
+        if eid not in parts:
+            raise StoreNotFound(
+                located(
+                    f"{folder}, spikes of session {eid}",
+                    "a built store",
+                    "none in the catalog",
+                    "Build it: lsdx build spikes",
+                )
+            )
+        _same_units(catalog, eid)
+        blocks.append((parts[eid], starts[rows[first:last]], row_size[first:last]))
+    arrays = {
+        name: da.concatenate(
+            [_lazy_rows(folder, name, *block) for block in blocks]
+            or [da.zeros(0, dtype=dtype, chunks=1)]
+        )
+        for name, dtype in (("spike_time", np.float64), ("duplicate", np.bool_))
+    }
+    epochs = _light(folder, catalog, "epochs").sel(session=chosen["session"])
+    spikes = SCHEMAS["spikes"]
+    ds = xr.Dataset(
+        {
+            "spike_time": (
+                "spike",
+                arrays["spike_time"],
+                {"units": "s", "long_name": spikes["spike_time"].doc},
+            ),
+            "duplicate": (
+                "spike",
+                arrays["duplicate"],
+                {"long_name": spikes["duplicate"].doc},
+            ),
+            "row_size": (
+                "unit",
+                row_size,
+                {"units": "1", "sample_dimension": "spike", "long_name": spikes["row_size"].doc},
+            ),
+            "row_start": (
+                "unit",
+                np.cumsum(row_size) - row_size,
+                {"units": "1", "long_name": "First spike of the unit along spike."},
+            ),
+            **{n: epochs[n].variable for n in _SPIKE_LABELS},
+            "administration": epochs["administration"].variable,
+        },
+        coords={
+            **chosen.coords,
+            "phase": epochs["phase"].variable,
+            "epoch": epochs["epoch"].variable,
+        },
+    )
+    return ds.assign_attrs(_about(catalog), featureType="timeSeries")
+
+
+def _same_units(catalog: Catalog, eid: str) -> None:
+    spikes, units = catalog.parts["spikes"][eid], catalog.parts["units"].get(eid)
+    if units is None or spikes.attrs["unit_digest"] != units.attrs["unit_digest"]:
+        raise StoreCorrupt(
+            located(
+                spikes.path,
+                f"the units of session {eid}",
+                "others",
+                "Build again: lsdx build units spikes",
+            )
+        )
+
+
+def _row_starts(table: xr.Dataset) -> np.ndarray:
+    """First spike of each unit within its own session's store."""
+    size = table["spike_count"].values
+    start = np.cumsum(size) - size
+    session = table["session"].values
+    first = np.flatnonzero(np.r_[True, session[1:] != session[:-1]]) if size.size else []
+    base = np.repeat(start[first], np.diff([*first, size.size])) if size.size else start
+    return np.asarray(start - base)
+
+
+def _lazy_rows(
+    folder: Path, name: str, entry: Entry, row_start: np.ndarray, row_size: np.ndarray
+) -> Any:
+    import dask
+    import dask.array as da
+
+    dtype = np.float64 if name == "spike_time" else np.bool_
+    token = dask.base.tokenize(str(folder), entry.path, name, row_start, row_size)
+    block = dask.delayed(_read_rows, pure=True)(
+        folder, name, entry, row_start, row_size, dask_key_name=f"read-{name}-{token}"
+    )
+    return da.from_delayed(block, shape=(int(row_size.sum()),), dtype=dtype)
+
+
+def _read_rows(
+    folder: Path, name: str, entry: Entry, row_start: np.ndarray, row_size: np.ndarray
+) -> np.ndarray:
+    """Read whole rows of one session's spikes, in the order given."""
+    import zarr
+
+    array = zarr.open_array(guarded(folder, entry), path=name, mode="r", zarr_format=3)
+    values = gather_rows(array, row_start, row_size)
+    if name != "spike_time":
+        return np.asarray(values, dtype=bool)
+    return np.asarray(values * (1 / TICKS_PER_SECOND))
+
+
+def gather_rows(array: Any, row_start: np.ndarray, row_size: np.ndarray) -> np.ndarray:
+    """Read rows of a ragged array one after another, each chunk once.
+
+    Parameters
+    ----------
+    array : zarr array or ndarray (n,)
+    row_start, row_size : ndarray of int64 (n_rows,)
+        In any order.
+
+    Returns
+    -------
+    ndarray (row_size.sum(),)
+
+    Examples
+    --------
+    >>> gather_rows(np.arange(10), np.array([7, 0]), np.array([2, 3])).tolist()
+    [7, 8, 0, 1, 2]
+    """
+    filled = np.flatnonzero(row_size)
+    if not filled.size:
+        return np.asarray(array[:0])
+    row_start, row_size = row_start[filled], row_size[filled]
+    row_stop = row_start + row_size
+    if (row_start[1:] == row_stop[:-1]).all():
+        return np.asarray(array[int(row_start[0]) : int(row_stop[-1])])
+    order = np.argsort(row_start, kind="stable")
+    gap = getattr(array, "chunks", (1,))[0]
+    begins = row_start[order]
+    ends = np.maximum.accumulate(row_stop[order])
+    first = np.flatnonzero(np.r_[True, begins[1:] > ends[:-1] + gap])
+    spans = list(zip(begins[first], ends[np.r_[first[1:] - 1, -1]], strict=True))
+    values = np.concatenate([array[int(a) : int(b)] for a, b in spans])
+    lengths = np.array([b - a for a, b in spans])
+    span = np.searchsorted(begins[first], row_start, side="right") - 1
+    shifted = row_start - begins[first][span] + (np.cumsum(lengths) - lengths)[span]
+    stops = np.cumsum(row_size)
+    return np.asarray(values[np.repeat(shifted - (stops - row_size), row_size) + np.arange(stops[-1])])

@@ -1,0 +1,142 @@
+"""The sessions of lsdx: `nox -l` lists them, `nox` runs the quick ones, `nox -s NAME` runs one.
+
+What follows `--` is handed to the command of the session: `nox -s tests -- -k schema -x`.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+
+import nox
+
+nox.needs_version = ">=2025.10.14"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PROJECT = "-e.[plot,notebooks]"
+
+
+def group(name: str) -> list[str]:
+    """Give the requirements of one dependency group of pyproject.toml."""
+    return list(nox.project.dependency_groups(PYPROJECT, name))
+
+
+def run_pytest(session: nox.Session, *args: str) -> None:
+    """Run pytest with an empty HOME, outside the tree: ONE and matplotlib keep files there."""
+    with tempfile.TemporaryDirectory() as home:
+        session.run("python", "-m", "pytest", *args, env={"HOME": home, "MPLBACKEND": "agg"})
+
+
+def run_tests(session: nox.Session) -> None:
+    """Install lsdx with everything its tests need, then run tests and doctests."""
+    session.install(PROJECT, *group("test"))
+    run_pytest(session, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the code with ruff: rules and format."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of lsdx with mypy, strictly."""
+    session.install(PROJECT, *group("types"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run tests and doctests on the interpreter that runs nox."""
+    run_tests(session)
+
+
+# Two sessions may not share a name, so those of the other interpreters carry theirs in full.
+@nox.session(name="tests-3.12", python="3.12")
+def tests_312(session: nox.Session) -> None:
+    """Run tests and doctests on Python 3.12."""
+    run_tests(session)
+
+
+@nox.session(name="tests-3.13", python="3.13")
+def tests_313(session: nox.Session) -> None:
+    """Run tests and doctests on Python 3.13."""
+    run_tests(session)
+
+
+@nox.session(name="tests-minimum", python="3.11")
+def tests_minimum(session: nox.Session) -> None:
+    """Run tests and doctests with the oldest Python and dependencies we promise to work with."""
+    project = PYPROJECT["project"]
+    bounds = [project["dependencies"], *project["optional-dependencies"].values()]
+    oldest = [
+        re.sub(r"\[.*?\]|\s", "", requirement).replace(">=", "==")
+        for requirements in bounds
+        for requirement in requirements
+        if ">=" in requirement
+    ]
+    session.install(PROJECT, *group("test"), *oldest)
+    run_pytest(session, *session.posargs)
+
+
+@nox.session(name="tests-slow")
+def tests_slow(session: nox.Session) -> None:
+    """Run the longer seeded tests, which the other sessions leave out."""
+    session.install(PROJECT, *group("test"))
+    run_pytest(session, "-m", "slow", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run the tests and report which lines and branches they reach."""
+    session.install(PROJECT, *group("test"))
+    run_pytest(session, "--cov", "--cov-report=term", "--cov-report=html", *session.posargs)
+
+
+@nox.session
+def notebooks(session: nox.Session) -> None:
+    """Execute every notebook on the demo stores."""
+    session.install(PROJECT, *group("test"))
+    run_pytest(session, "tests/test_notebooks.py", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Write the simulated cohort: `nox -s demo -- DIR`."""
+    session.install("-e.")
+    session.run("lsdx", "demo", *session.posargs)
+
+
+@nox.session
+def build_stores(session: nox.Session) -> None:
+    """Build the stores that recipes/ describes, or those named after `--`."""
+    session.install("-e.")
+    session.run("lsdx", "build", *session.posargs)
+
+
+@nox.session
+def verify_stores(session: nox.Session) -> None:
+    """Decode every chunk of the published stores and compare the digests."""
+    session.install("-e.")
+    session.run("lsdx", "verify", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks."""
+    session.install(PROJECT, *group("test"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def dist(session: nox.Session) -> None:
+    """Build the sdist and the wheel into dist/."""
+    session.install(*group("test"))
+    session.run("python", "-m", "build", *session.posargs)

@@ -1,0 +1,17 @@
+"""Spike counts in bins of 100 ms.
+
+For another width, copy this file (as counts_10ms.py, say), change ``bin_width``, and build:
+both are then published side by side.
+"""
+
+from lsdx.assemble.counts import assemble_counts
+from lsdx.build.recipe import Recipe
+
+recipe = Recipe(
+    store="counts",
+    assemble=assemble_counts,
+    inputs=("ephys", "task"),
+    needs=("units", "spikes", "epochs"),
+    parameters={"bin_width": "100 ms", "duplicates": "keep"},
+    revision=1,
+)

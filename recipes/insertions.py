@@ -1,0 +1,11 @@
+"""One row a probe insertion: hardware, sorting, unit numbers."""
+
+from lsdx.assemble.insertions import assemble_insertions
+from lsdx.build.recipe import Recipe
+
+recipe = Recipe(
+    store="insertions",
+    assemble=assemble_insertions,
+    inputs=("record", "ephys"),
+    revision=1,
+)

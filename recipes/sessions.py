@@ -1,0 +1,11 @@
+"""One row a session: who, when, and which of its datasets exist."""
+
+from lsdx.assemble.sessions import assemble_sessions
+from lsdx.build.recipe import Recipe
+
+recipe = Recipe(
+    store="sessions",
+    assemble=assemble_sessions,
+    inputs=("record", "task"),
+    revision=1,
+)
