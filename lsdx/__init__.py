@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import lsdx.accessor  # noqa: F401  registers ds.lsd
+
 if TYPE_CHECKING:
     from lsdx.build import Recipe, build
     from lsdx.config import Settings, load_settings

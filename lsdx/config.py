@@ -238,3 +238,19 @@ def _unknown(where: str, key: str, known: list[str]) -> ConfigError:
 
 def _wrong(where: str, key: str, expected: str, value: object) -> ConfigError:
     return ConfigError(located(f"{where}, {key}", expected, repr(value), "Correct it."))
+
+
+def fill_from(settings: Settings, path: Path) -> Settings:
+    """Fill what ``settings`` leave at its default from a cohort's own settings file.
+
+    A cache may carry an ``lsdx.toml`` that names its lab tables and lists; what the user sets
+    wins over it.
+    """
+    if not path.is_file():
+        return settings
+    own, default = merge_file(Settings(), path), Settings()
+    names = ("epochs", "administrations", "trajectories", "exclusions", "protocol", "conditions")
+    return replace(
+        settings,
+        **{n: getattr(own, n) for n in names if getattr(settings, n) == getattr(default, n)},
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 REBUILD = "Build it again: lsdx build"
 
 

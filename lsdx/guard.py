@@ -63,7 +63,9 @@ class GuardedStore(WrapperStore[LocalStore]):
     def _check_metadata(self, name: str, buffer: Buffer | None) -> None:
         if name not in self.metadata:
             if buffer is not None:
-                raise self._damaged(name or "group", "nothing but what was built", "a foreign array")
+                raise self._damaged(
+                    name or "group", "nothing but what was built", "a foreign array"
+                )
             return
         found = None if buffer is None else hashlib.sha256(buffer.to_bytes()).hexdigest()
         if found != self.metadata[name]:

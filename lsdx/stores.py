@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
@@ -29,6 +30,7 @@ from lsdx.errors import (
 )
 from lsdx.schema import SCHEMAS, validate
 from lsdx.schema.spec import text
+from lsdx.schema.spikes import session_runs
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -38,7 +40,6 @@ FORMAT = 1
 DEFAULT_BIN_WIDTH = "100 ms"
 SIMULATED = "lsdx demo cohort: SIMULATED, not recordings"
 _UNITS_PER_READ = 2048
-_SPIKE_LABELS = ("start", "stop")
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def read_store(
     folder: Path, entry: Entry, *, chunks: Mapping[str, int] | None = None, decode: bool = True
 ) -> xr.Dataset:
     """Open one store: labels as object arrays; lazily where ``chunks`` are given."""
-    ds = xr.open_zarr(
+    ds: xr.Dataset = xr.open_zarr(
         guarded(folder, entry),
         chunks=None if chunks is None else dict(chunks),
         consolidated=False,
@@ -332,7 +333,7 @@ def open_units(
     folder, catalog = _opened(stores, tag)
     units = _light(folder, catalog, "units")
     counts = _counts(folder, catalog, bin_width)
-    ds = counts.assign({n: v for n, v in units.data_vars.items()}).assign_coords(units.coords)
+    ds = counts.assign(dict(units.data_vars)).assign_coords(units.coords)
     return ds.assign_attrs(_about(catalog), bin_width=counts.attrs["bin_width"])
 
 
@@ -386,8 +387,9 @@ def open_spikes(
     Dataset
         A contiguous ragged array (CF conventions, 9.3.3): ``spike_time`` (spike,) in s,
         sorted by unit, then time; ``row_start`` and ``row_size`` (unit,) say which spikes are
-        whose, and stay right under ``isel(unit=...)``. ``start``, ``stop`` of each epoch and
-        ``administration`` per unit; every label of the unit. Nothing is read until computed.
+        whose, and stay right under ``isel(unit=...)``. ``start``, ``stop`` (s) of each epoch
+        per unit, NaN where its probe did not observe it; ``administration`` (s); every label
+        of the unit. No spike is read until computed.
 
     Raises
     ------
@@ -464,9 +466,14 @@ def _validated(ds: xr.Dataset, noun: str, entry: Entry) -> xr.Dataset:
             )
         )
     try:
-        return validate(ds, schema, cohort=True, values=False, decoded=True)
+        validate(ds, schema, cohort=True, values=False, decoded=True)
     except SchemaError as error:
         raise StoreCorrupt(f"{entry.path}: {error}. {REBUILD} {noun}") from error
+    order = [v.name for v in schema.variables]
+    return xr.Dataset(
+        {n: ds[n].variable for n in order if n in ds.data_vars},
+        {n: ds[n].variable for n in order if n in ds.coords},
+    )
 
 
 def _counts(folder: Path, catalog: Catalog, bin_width: str | float | None) -> xr.Dataset:
@@ -516,7 +523,7 @@ def _rows_of(table: xr.Dataset, units: xr.Dataset | xr.DataArray) -> np.ndarray:
         )
     index = table.indexes["unit"]
     wanted = np.atleast_1d(units["unit"].values)
-    rows = np.asarray(index.get_indexer(wanted))
+    rows = np.asarray(index.get_indexer(pd.Index(wanted)))
     if (rows < 0).any():
         raise SelectionError(
             located(
@@ -538,10 +545,9 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
     sessions = chosen["session"].values
     starts = _row_starts(table)
     # one task for each run of consecutive rows of one session
-    cuts = np.flatnonzero(np.r_[True, sessions[1:] != sessions[:-1]]) if rows.size else []
     blocks = []
-    for first, last in zip(cuts, [*cuts[1:], rows.size], strict=True):
-        eid = sessions[first]
+    for run in session_runs(sessions):
+        eid = sessions[run.start]
         if eid not in parts:
             raise StoreNotFound(
                 located(
@@ -552,7 +558,7 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
                 )
             )
         _same_units(catalog, eid)
-        blocks.append((parts[eid], starts[rows[first:last]], row_size[first:last]))
+        blocks.append((parts[eid], starts[rows[run]], row_size[run]))
     arrays = {
         name: da.concatenate(
             [_lazy_rows(folder, name, *block) for block in blocks]
@@ -561,6 +567,8 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
         for name, dtype in (("spike_time", np.float64), ("duplicate", np.bool_))
     }
     epochs = _light(folder, catalog, "epochs").sel(session=chosen["session"])
+    insertions = _light(folder, catalog, "insertions").sel(insertion=chosen["insertion"])
+    observed = insertions["observed"].values
     spikes = SCHEMAS["spikes"]
     ds = xr.Dataset(
         {
@@ -584,7 +592,7 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
                 np.cumsum(row_size) - row_size,
                 {"units": "1", "long_name": "First spike of the unit along spike."},
             ),
-            **{n: epochs[n].variable for n in _SPIKE_LABELS},
+            **{n: epochs[n].variable.where(observed) for n in ("start", "stop")},
             "administration": epochs["administration"].variable,
         },
         coords={
@@ -613,21 +621,21 @@ def _row_starts(table: xr.Dataset) -> np.ndarray:
     """First spike of each unit within its own session's store."""
     size = table["spike_count"].values
     start = np.cumsum(size) - size
-    session = table["session"].values
-    first = np.flatnonzero(np.r_[True, session[1:] != session[:-1]]) if size.size else []
-    base = np.repeat(start[first], np.diff([*first, size.size])) if size.size else start
-    return np.asarray(start - base)
+    for run in session_runs(table["session"].values):
+        start[run] -= start[run.start]
+    return np.asarray(start)
 
 
 def _lazy_rows(
     folder: Path, name: str, entry: Entry, row_start: np.ndarray, row_size: np.ndarray
 ) -> Any:
-    import dask
     import dask.array as da
+    from dask.base import tokenize
+    from dask.delayed import delayed
 
     dtype = np.float64 if name == "spike_time" else np.bool_
-    token = dask.base.tokenize(str(folder), entry.path, name, row_start, row_size)
-    block = dask.delayed(_read_rows, pure=True)(
+    token = tokenize(str(folder), entry.path, name, row_start, row_size)
+    block = delayed(_read_rows, pure=True)(
         folder, name, entry, row_start, row_size, dask_key_name=f"read-{name}-{token}"
     )
     return da.from_delayed(block, shape=(int(row_size.sum()),), dtype=dtype)
@@ -682,4 +690,6 @@ def gather_rows(array: Any, row_start: np.ndarray, row_size: np.ndarray) -> np.n
     span = np.searchsorted(begins[first], row_start, side="right") - 1
     shifted = row_start - begins[first][span] + (np.cumsum(lengths) - lengths)[span]
     stops = np.cumsum(row_size)
-    return np.asarray(values[np.repeat(shifted - (stops - row_size), row_size) + np.arange(stops[-1])])
+    return np.asarray(
+        values[np.repeat(shifted - (stops - row_size), row_size) + np.arange(stops[-1])]
+    )

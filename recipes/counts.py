@@ -10,8 +10,8 @@ from lsdx.build.recipe import Recipe
 recipe = Recipe(
     store="counts",
     assemble=assemble_counts,
-    inputs=("ephys", "task"),
-    needs=("units", "spikes", "epochs"),
+    inputs=("record", "ephys", "task"),
+    needs=("units", "spikes", "epochs", "insertions"),
     parameters={"bin_width": "100 ms", "duplicates": "keep"},
     revision=1,
 )

@@ -6,6 +6,7 @@ from lsdx.build.recipe import Recipe
 recipe = Recipe(
     store="insertions",
     assemble=assemble_insertions,
-    inputs=("record", "ephys"),
+    inputs=("record", "ephys", "task"),
+    needs=("epochs",),
     revision=1,
 )

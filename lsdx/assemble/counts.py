@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import xarray as xr
 
-from lsdx.assemble.epochs import observed
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.recording import Recording
 from lsdx.clock import TICKS_PER_SECOND, bin_centres, n_bins, to_bin_ticks, to_ticks
@@ -19,8 +16,11 @@ from lsdx.schema.spec import COUNT_DTYPES
 
 def assemble_counts(
     recording: Recording,
-    made: Mapping[str, xr.Dataset],
     *,
+    units: xr.Dataset | None,
+    spikes: xr.Dataset | None,
+    epochs: xr.Dataset,
+    insertions: xr.Dataset | None,
     bin_width: str | float = "100 ms",
     duplicates: str = "keep",
 ) -> xr.Dataset | None:
@@ -29,8 +29,8 @@ def assemble_counts(
     Parameters
     ----------
     recording : Recording
-    made : mapping
-        Holds ``units``, ``spikes`` and ``epochs``.
+    units, spikes, epochs, insertions : Dataset or None
+        The session's.
     bin_width : str or float
         Such as ``"100 ms"``; a whole number of ticks of 10 us.
     duplicates : {"keep", "drop"}
@@ -48,11 +48,10 @@ def assemble_counts(
         For an unknown ``duplicates``, or ``"drop"`` where a probe has no mask.
     """
     width = to_bin_ticks(bin_width)
-    units, spikes, epochs = made.get("units"), made.get("spikes"), made["epochs"]
-    if units is None or spikes is None:
+    if units is None or spikes is None or insertions is None:
         return None
     keep = _kept(recording, spikes, duplicates)
-    start, bins = _intervals(recording, units, epochs, width)
+    start, bins = _intervals(units, epochs, insertions, width)
     length = int(bins.max(initial=0))
     row_size = spikes["row_size"].values
     raw = count_spikes(
@@ -125,16 +124,18 @@ def _kept(recording: Recording, spikes: xr.Dataset, duplicates: str) -> np.ndarr
 
 
 def _intervals(
-    recording: Recording, units: xr.Dataset, epochs: xr.Dataset, width: int
+    units: xr.Dataset, epochs: xr.Dataset, insertions: xr.Dataset, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """First tick and number of bins (0: not observed) of each unit's epochs, flattened."""
     shape = (units.sizes["unit"], epochs.sizes["phase"] * epochs.sizes["epoch"])
     start, bins = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     first = epochs["start"].values.ravel()
     last = epochs["stop"].values.ravel()
-    for probe in recording.probes:
-        seen = observed(recording, probe, epochs).ravel()
-        mine = units["insertion"].values == probe.insertion.pid
+    for pid, observed in zip(
+        insertions["insertion"].values, insertions["observed"].values, strict=True
+    ):
+        seen = observed.ravel()
+        mine = units["insertion"].values == pid
         begin = to_ticks(first[seen])
         start[np.ix_(mine, seen)] = begin
         bins[np.ix_(mine, seen)] = n_bins(to_ticks(last[seen]) - begin, width)

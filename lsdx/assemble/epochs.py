@@ -24,7 +24,7 @@ import xarray as xr
 
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.layout import GABORS, INTERVALS
-from lsdx.assemble.recording import Probe, Recording, Run, rig_seconds
+from lsdx.assemble.recording import Recording, Run, rig_seconds
 from lsdx.clock import to_ticks
 from lsdx.schema import SCHEMAS
 
@@ -50,14 +50,12 @@ class Span(NamedTuple):
 MISSING = Span(np.nan, np.nan, "missing")
 
 
-def assemble_epochs(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.Dataset:
+def assemble_epochs(recording: Recording) -> xr.Dataset:
     """Time the epochs of a session and its injection.
 
     Parameters
     ----------
     recording : Recording
-    made : mapping
-        Not used: epochs need no other Dataset.
 
     Returns
     -------
@@ -105,46 +103,46 @@ def assemble_epochs(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.
     return epochs
 
 
-def observed(recording: Recording, probe: Probe, epochs: xr.Dataset) -> np.ndarray:
-    """Tell which epochs one probe observed.
+def observed(epochs: xr.Dataset, probe: str) -> np.ndarray:
+    """Tell which epochs of a session one probe observed.
 
     Parameters
     ----------
-    recording : Recording
-    probe : Probe
     epochs : Dataset
         What `assemble_epochs` gave.
+    probe : str
+        Name of the probe.
 
     Returns
     -------
     ndarray of bool (n_phases, n_epochs)
-        False where times are not known or a check fails: for each probe whose recording does
-        not cover the epoch; for the whole session where order or overlap fails.
+        False where times are not known or a check fails: for a probe whose recording does not
+        cover the epoch; for the whole session where order or overlap fails.
     """
     flags = epochs["flags"].values[0]
-    failed = {name: np.zeros(flags.shape, dtype=bool) for name in ("wide", "session")}
+    fails = {*EPOCH_WIDE, f"past_end:{probe}"}
+    seen = np.isfinite(epochs["start"].values[0]) & np.isfinite(epochs["stop"].values[0])
     for place in np.ndindex(flags.shape):
-        names = flags[place].split()
-        failed["session"][place] = any(n in SESSION_WIDE for n in names)
-        failed["wide"][place] = any(
-            n in EPOCH_WIDE or n == f"past_end:{probe.insertion.probe}" for n in names
-        )
-    known = np.isfinite(epochs["start"].values[0]) & np.isfinite(epochs["stop"].values[0])
-    return np.asarray(known & ~failed["wide"] & ~failed["session"].any())
+        names = set(flags[place].split())
+        if names & set(SESSION_WIDE):
+            return np.zeros_like(seen)
+        seen[place] &= not names & fails
+    return np.asarray(seen)
 
 
 def _run_spans(run: Run, runs: tuple[Run, ...], epochs: tuple[str, ...]) -> list[Span]:
     if run.intervals is not None:
-        return [_own_span(run, epoch) for epoch in epochs]
+        return [_own_span(run, run.intervals, epoch) for epoch in epochs]
     if INTERVALS in run.unreadable:
         return [MISSING._replace(flags=("unreadable",))] * len(epochs)
     reference = next((r for r in runs if r.intervals is not None), None)
-    if reference is None:
+    if reference is None or reference.intervals is None:
         return [MISSING] * len(epochs)
     shift = rig_seconds(reference.settings, run.settings)
     if np.isnan(shift):
         return [MISSING._replace(flags=("no_rig_time",))] * len(epochs)
-    return [_shifted(_own_span(reference, epoch), shift) for epoch in epochs]
+    theirs = [_own_span(reference, reference.intervals, epoch) for epoch in epochs]
+    return [_shifted(span, shift) for span in theirs]
 
 
 def _shifted(span: Span, shift: float) -> Span:
@@ -153,18 +151,17 @@ def _shifted(span: Span, shift: float) -> Span:
     return Span(span.start + shift, span.stop + shift, "rig_clock")
 
 
-def _own_span(run: Run, epoch: str) -> Span:
+def _own_span(run: Run, intervals: Mapping[str, tuple[float, float]], epoch: str) -> Span:
     """Time one epoch from the run's own tables."""
-    assert run.intervals is not None
     if epoch == "spontaneous":
-        start, stop = run.intervals["spontaneousActivity"]
+        start, stop = intervals["spontaneousActivity"]
         if stop - start > LONGEST_SPONTANEOUS:
             return Span(start, start + EPOCH_LENGTH, "alf_cut", ("cut",))
         return _known(Span(start, stop, "alf"))
     if epoch == "rfm":
-        return _known(Span(*run.intervals["RFM"], "alf"))
+        return _known(Span(*intervals["RFM"], "alf"))
     if epoch == "replay":
-        return _known(_replay(run, run.intervals["taskReplay"][0]))
+        return _known(_replay(run, intervals["taskReplay"][0]))
     return MISSING
 
 
@@ -205,7 +202,7 @@ def _check(recording: Recording, start: np.ndarray, stop: np.ndarray) -> list[li
         elif before is not None and first < before:
             flags[i][j].append("overlap")
         before = last if before is None else max(before, last)
-        flags[i][j] += _coverage(recording, start[i, j], stop[i, j])
+        flags[i][j] += _coverage(recording, float(start[i, j]), float(stop[i, j]))
     return flags
 
 
@@ -243,7 +240,9 @@ def _administration(
 def _filler_start(recording: Recording, runs: tuple[Run, ...]) -> float:
     """Start of the filler run on the spike clock; an upper bound of the injection's time."""
     reference = next((r for r in runs if r.intervals is not None), None)
-    filler = next((r for r in recording.runs if r.filler and runs and r.number > runs[0].number), None)
+    filler = next(
+        (r for r in recording.runs if r.filler and runs and r.number > runs[0].number), None
+    )
     if reference is None or filler is None or reference.intervals is None:
         return float("nan")
     first = reference.intervals["spontaneousActivity"][0]
@@ -254,7 +253,8 @@ def _rig_residuals(runs: tuple[Run, ...], epochs: tuple[str, ...]) -> list[float
     if len(runs) < 2 or runs[0].intervals is None or runs[1].intervals is None:
         return [np.nan] * len(epochs)
     shift = rig_seconds(runs[0].settings, runs[1].settings)
-    return [_own_span(runs[0], e).start + shift - _own_span(runs[1], e).start for e in epochs]
+    first, second = (_run_spans(run, runs, epochs) for run in runs[:2])
+    return [a.start + shift - b.start for a, b in zip(first, second, strict=True)]
 
 
 def _notes(epochs: xr.Dataset) -> list[str]:
@@ -269,9 +269,13 @@ def _notes(epochs: xr.Dataset) -> list[str]:
             notes.append(f"{phase} {', '.join(missing)}: no epoch times")
         if "rig_clock" in where.values():
             notes.append(f"{phase}: times by rig clock")
+        if "replay_start+300" in where.values():
+            notes.append(f"{phase} replay: no gabor table, 300 s assumed")
         for epoch, flags in zip(row["epoch"].values, row["flags"].values, strict=True):
             if flags:
                 notes.append(f"{phase} {epoch}: {flags}")
+    if epochs["administration_provenance"].item() == "missing":
+        notes.append("no injection time")
     for name in ("administration_flags", "session_flags"):
         flags = epochs[name].values[0]
         if flags:

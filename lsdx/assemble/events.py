@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,7 +15,7 @@ from lsdx.schema import SCHEMAS
 _GABOR = {"position": "position", "contrast": "contrast", "gabor_phase": "phase"}
 
 
-def assemble_events(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
+def assemble_events(recording: Recording) -> xr.Dataset | None:
     """List a session's gabors and stimuli by phase, then kind, then time.
 
     Only runs with tables of their own have any: a rig clock is not good enough for the
@@ -23,8 +24,6 @@ def assemble_events(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.
     Parameters
     ----------
     recording : Recording
-    made : mapping
-        Not used: events need no other Dataset.
 
     Returns
     -------
@@ -41,8 +40,8 @@ def assemble_events(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.
     return dataset(SCHEMAS["events"], {n: np.concatenate([r[n] for r in rows]) for n in names})
 
 
-def _run_events(run: Run) -> list[dict[str, object]]:
-    tables: list[dict[str, object]] = []
+def _run_events(run: Run) -> list[dict[str, Any]]:
+    tables: list[dict[str, Any]] = []
     if run.gabors is not None:
         gabors = run.gabors
         side = np.select([gabors.position > 0, gabors.position < 0], ["left", "right"], "")
@@ -55,7 +54,7 @@ def _run_events(run: Run) -> list[dict[str, object]]:
     return tables
 
 
-def _whole(table: Mapping[str, object], eid: str) -> dict[str, np.ndarray]:
+def _whole(table: Mapping[str, Any], eid: str) -> dict[str, np.ndarray]:
     n = np.size(table["start"])
     columns = {}
     for variable in SCHEMAS["events"].variables:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from lsdx.assemble.epochs import observed
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.recording import Recording
 from lsdx.readers.records import InsertionRecord
 from lsdx.schema import SCHEMAS
 
 
-def assemble_insertions(
-    recording: Recording, made: Mapping[str, xr.Dataset]
-) -> xr.Dataset | None:
+def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Dataset | None:
     """Describe each probe insertion of a session, with or without spikes.
 
     Parameters
     ----------
     recording : Recording
-    made : mapping
-        Not used: insertions need no other Dataset.
+    epochs : Dataset
+        The session's.
 
     Returns
     -------
@@ -53,9 +53,12 @@ def assemble_insertions(
                 "first_spike": times[0] if times.size else np.nan,
                 "last_spike": times[-1] if times.size else np.nan,
                 "has_duplicate_mask": bool(probe and probe.duplicates is not None),
+                "observed": observed(epochs, insertion.probe) & (probe is not None),
             }
         )
-    return dataset(SCHEMAS["insertions"], {name: [r[name] for r in rows] for name in rows[0]})
+    columns: dict[str, Any] = {name: [r[name] for r in rows] for name in rows[0]}
+    labels = {name: epochs[name].values for name in ("phase", "epoch")}
+    return dataset(SCHEMAS["insertions"], columns | labels)
 
 
 def histology_stage(insertion: InsertionRecord) -> str:

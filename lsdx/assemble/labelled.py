@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,7 +13,7 @@ from lsdx.schema.spec import Schema, Variable, text
 _BLANK = {"str": "", "float64": np.nan, "int64": -1, "bool": False, "datetime64[us]": "NaT"}
 
 
-def dataset(schema: Schema, columns: Mapping[str, object], *, cohort: bool = False) -> xr.Dataset:
+def dataset(schema: Schema, columns: Mapping[str, Any], *, cohort: bool = False) -> xr.Dataset:
     """Build the Dataset of a store from plain arrays, by its declaration.
 
     Parameters
@@ -34,7 +35,7 @@ def dataset(schema: Schema, columns: Mapping[str, object], *, cohort: bool = Fal
     return xr.Dataset(data, coords)
 
 
-def variable(declared: Variable, values: object) -> xr.Variable:
+def variable(declared: Variable, values: Any) -> xr.Variable:
     """Make one variable with its declared dtype and units."""
     if declared.dtype == "str":
         array = text(values)

@@ -81,9 +81,7 @@ def find_probes(datasets: Iterable[DatasetRecord]) -> tuple[str, ...]:
     return tuple(sorted({m.group(1) for m in found if m}))
 
 
-def find_sorting(
-    datasets: Iterable[DatasetRecord], probe: str, where: str
-) -> Sorting | None:
+def find_sorting(datasets: Iterable[DatasetRecord], probe: str, where: str) -> Sorting | None:
     """Choose the sorting of a probe; None where no spikes are on disk.
 
     iblsorter comes before pykilosort before ks2, then any other folder that holds
@@ -162,7 +160,9 @@ def find_runs(datasets: Sequence[DatasetRecord], where: str) -> tuple[RunFiles, 
 
 
 def dataset_status(
-    datasets: Sequence[DatasetRecord], passive_runs: Sequence[int], phases: Sequence[str],
+    datasets: Sequence[DatasetRecord],
+    passive_runs: Sequence[int],
+    phases: Sequence[str],
     has_file: dict[str, bool],
 ) -> dict[str, str]:
     """Tell of each derived dataset whether it is there, and if not, whether its raw data are.

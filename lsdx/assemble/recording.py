@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 
 from lsdx.assemble.layout import Sorting
 from lsdx.readers.ephys import Channels, Clusters, Spikes

@@ -17,14 +17,12 @@ from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS
 
 
-def assemble_sessions(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.Dataset:
+def assemble_sessions(recording: Recording) -> xr.Dataset:
     """Describe one session: its record, and which of its datasets exist.
 
     Parameters
     ----------
     recording : Recording
-    made : mapping
-        Not used: sessions need no other Dataset.
 
     Returns
     -------
@@ -45,7 +43,9 @@ def assemble_sessions(recording: Recording, made: Mapping[str, xr.Dataset]) -> x
             "subject": [session.subject],
             "lab": [session.lab],
             "date": [f"{session.date:%Y-%m-%d}"],
-            "start_time": [np.datetime64(None if pd.isna(session.start_time) else session.start_time, "us")],
+            "start_time": [
+                np.datetime64(None if pd.isna(session.start_time) else session.start_time, "us")
+            ],
             "number": [session.number],
             "task_protocol": [session.task_protocol],
             "projects": [session.projects],
@@ -68,9 +68,7 @@ class Cohort:
     sessions: tuple[SessionRecord, ...]
     condition_names: tuple[str, ...] = ("lsd", "saline")
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(
-        default_factory=dict
-    )
+    administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(default_factory=dict)
     trajectories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     exclusions: Mapping[str, str] = field(default_factory=dict)
 

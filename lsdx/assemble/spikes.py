@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import xarray as xr
 
@@ -14,21 +12,20 @@ from lsdx.kernels.binning import group_spikes
 from lsdx.schema import SCHEMAS
 
 
-def assemble_spikes(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
+def assemble_spikes(recording: Recording, *, units: xr.Dataset | None) -> xr.Dataset | None:
     """Sort a session's spikes by unit, then time, on the integer clock.
 
     Parameters
     ----------
     recording : Recording
-    made : mapping
-        Holds ``units``, whose order the rows take.
+    units : Dataset or None
+        The session's, whose order the rows take.
 
     Returns
     -------
     Dataset or None
         None where the session has no units.
     """
-    units = made.get("units")
     if units is None:
         return None
     row_size = units["spike_count"].values
@@ -46,7 +43,8 @@ def assemble_spikes(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.
             rate=TICKS_PER_SECOND,
         )
         if probe.duplicates is not None:
-            _place_mask(probe, row_of, row_stop - row_size, duplicate)
+            rows = row_of[probe.spikes.clusters]
+            _place_mask(probe.duplicates, rows, row_stop - row_size, duplicate)
     return dataset(
         SCHEMAS["spikes"],
         {
@@ -66,11 +64,10 @@ def _rows(units: xr.Dataset, probe: Probe) -> np.ndarray:
 
 
 def _place_mask(
-    probe: Probe, row_of: np.ndarray, row_start: np.ndarray, duplicate: np.ndarray
+    mask: np.ndarray, rows: np.ndarray, row_start: np.ndarray, duplicate: np.ndarray
 ) -> None:
-    assert probe.duplicates is not None
-    rows = row_of[probe.spikes.clusters]
+    """Put the mask of a probe's spikes, in order of time, where their rows are."""
     order = np.argsort(rows, kind="stable")
     rows = rows[order]
     first = np.searchsorted(rows, rows)
-    duplicate[row_start[rows] + np.arange(rows.size) - first] = probe.duplicates[order]
+    duplicate[row_start[rows] + np.arange(rows.size) - first] = mask[order]

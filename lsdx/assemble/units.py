@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -16,17 +15,15 @@ from lsdx.readers.files import broken
 from lsdx.schema import SCHEMAS
 from lsdx.schema.spec import text
 
-ATLASES = ("beryl", "cosmos", "swanson", "group")
+ATLASES: tuple[regions.RegionMap, ...] = ("beryl", "cosmos", "swanson", "group")
 
 
-def assemble_units(recording: Recording, made: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
+def assemble_units(recording: Recording) -> xr.Dataset | None:
     """Label the units of a session; None where it has none.
 
     Parameters
     ----------
     recording : Recording
-    made : mapping
-        Not used: units need no other Dataset.
 
     Returns
     -------

@@ -35,7 +35,7 @@ def stored_sessions(folder: Path, parts: Mapping[str, Entry]) -> tuple[SessionRe
                 subject=str(ds["subject"].item()),
                 date=pd.Timestamp(ds["date"].item()),
                 number=int(ds["number"].item()),
-                start_time=pd.Timestamp(ds["start_time"].values),
+                start_time=pd.Timestamp(ds["start_time"].values.item()),
             )
         )
     return tuple(sorted(records, key=lambda s: s.order))
@@ -99,7 +99,14 @@ def compile_store(
         attrs |= {k: first[k] for k in ("bin_width", "bin_width_ticks", "duplicates")}
     else:
         tables = [read_store(folder, e) for _, e in chosen]
-        ds = _joined(xr.concat(tables, schema.concat, join="outer", fill_value=""), schema, cohort, labels, chosen, n_units)
+        ds = _joined(
+            xr.concat(tables, schema.concat, join="outer", fill_value=""),
+            schema,
+            cohort,
+            labels,
+            chosen,
+            n_units,
+        )
     if "unit" in ds.dims:
         attrs["unit_digest"] = unit_digest(ds)
     return "built", write_store(folder, path, ds, schema, cohort=True, attrs=attrs)
@@ -117,7 +124,7 @@ def _joined(
     columns: dict[str, Any] = {str(n): v.values for n, v in ds.variables.items()}
     eids = [eid for eid, _ in chosen]
     if schema.name == "sessions":
-        columns |= labels | {"n_units": [n_units.get(eid, 0) for eid in eids]}
+        columns |= dict(labels) | {"n_units": [n_units.get(eid, 0) for eid in eids]}
     elif schema.name == "epochs":
         columns["uncertainty"] = uncertainty(ds)
     elif schema.name == "units":
@@ -163,13 +170,13 @@ def _compile_counts(folder: Path, entries: Sequence[Entry]) -> xr.Dataset:
     length = max(e.sizes["time"] for e in entries)
     width = entries[0].attrs["bin_width_ticks"]
     lazy = [
-        read_store(folder, e, chunks=dict.fromkeys(("unit", "phase", "epoch", "time"), -1), decode=False)
+        read_store(
+            folder, e, chunks=dict.fromkeys(("unit", "phase", "epoch", "time"), -1), decode=False
+        )
         for e in entries
     ]
     blocks = [_padded(ds["counts"].data, length, dtype) for ds in lazy]
-    counts = da.concatenate(blocks).rechunk(
-        {0: schema.chunks["unit"], 1: 1, 2: 1, 3: -1}
-    )
+    counts = da.concatenate(blocks).rechunk({0: schema.chunks["unit"], 1: 1, 2: 1, 3: -1})
     small = {
         n: np.concatenate([ds[n].values for ds in lazy]) for n in ("unit", "n_spikes", "duration")
     }

@@ -16,7 +16,7 @@ from lsdx.schema import SCHEMAS
 
 INPUTS = ("record", "ephys", "task")
 # the order in which stores are made: each needs only what stands before it
-ORDER = ("sessions", "insertions", "epochs", "events", "units", "spikes", "counts")
+ORDER = ("sessions", "epochs", "insertions", "events", "units", "spikes", "counts")
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Recipe:
     store : str
         The noun: which schema the result has.
     assemble : callable
-        ``assemble(recording, made, **parameters)`` gives one session's Dataset, or None
+        ``assemble(recording, **needed, **parameters)`` gives one session's Dataset, or None
         where the session has nothing of the kind.
     inputs : tuple of str
         Which of a session's inputs its result depends on: ``"record"`` (session and dataset
         records), ``"ephys"`` (sortings, insertions), ``"task"`` (task files, the lab's table
         of epochs, the injection).
     needs : tuple of str
-        Stores that ``made`` must hold.
+        Stores of the same session that ``assemble`` takes by name (None: it has none).
     parameters : mapping
         Choices; JSON values.
     revision : int
@@ -111,7 +111,9 @@ def load_recipes(folder: Path | None = None) -> dict[str, Recipe]:
     return dict(sorted(recipes.items(), key=lambda r: (ORDER.index(r[1].store), r[0])))
 
 
-def choose(recipes: Mapping[str, Recipe], names: Iterable[str], published: Iterable[str]) -> list[Recipe]:
+def choose(
+    recipes: Mapping[str, Recipe], names: Iterable[str], published: Iterable[str]
+) -> list[Recipe]:
     """List what to build for ``names`` (none: all): with what they need, and what needs them.
 
     Whatever has been published and needs a chosen store is built too, so that stores that

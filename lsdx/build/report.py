@@ -67,10 +67,15 @@ class Report:
             for line in rest
             if line.reason
         ]
-        blocks += ["\n".join(["What sessions lack, and what was found:", *reasons])] if reasons else []
+        blocks += (
+            ["\n".join(["What sessions lack, and what was found:", *reasons])] if reasons else []
+        )
         if flat:
             rows = [f"  {line.kind}: {line.status}, {line.bytes / 1e6:.1f} MB" for line in flat]
-            rows = [r + (f" ({line.reason})" if line.reason else "") for r, line in zip(rows, flat, strict=True)]
+            rows = [
+                r + (f" ({line.reason})" if line.reason else "")
+                for r, line in zip(rows, flat, strict=True)
+            ]
             blocks.append("\n".join(["Flat stores:", *rows]))
         if self.notes:
             blocks.append("\n".join(["Notes:", *(f"  {n}" for n in self.notes)]))

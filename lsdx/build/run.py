@@ -72,8 +72,8 @@ def build(
     ConfigError, SourceError, RecipeError
         If nothing can be built at all.
     """
-    source = open_source(settings)
     all_recipes = load_recipes(recipes)
+    source, settings = open_source(settings, progress=progress)
     chosen_sessions = _choose_sessions(source, sessions)
     lab, cohort, notes = _lab(settings, source)
     folder = settings.stores
@@ -171,9 +171,7 @@ def _catalog(folder: Path) -> Catalog:
         return Catalog()
 
 
-def _check_same_world(
-    catalog: Catalog, source: Source, settings: Settings, folder: Path
-) -> None:
+def _check_same_world(catalog: Catalog, source: Source, settings: Settings, folder: Path) -> None:
     if not catalog.parts:
         return
     kind = {True: "the simulated demo cohort", False: "recordings"}
@@ -230,15 +228,16 @@ def _on_client(
 
 
 def _on_threads(arguments: Sequence[tuple[Any, ...]], bar: Any) -> Iterator[SessionResult]:
-    import dask
+    from dask.base import compute
+    from dask.delayed import delayed
 
     def one(*args: Any) -> SessionResult:
         result = build_session(*args)
         bar.update()
         return result
 
-    tasks = [dask.delayed(one, pure=False, traverse=False)(*a) for a in arguments]
-    yield from dask.compute(*tasks, scheduler="threads", num_workers=os.cpu_count())
+    tasks = [delayed(one, pure=False, traverse=False)(*a) for a in arguments]
+    yield from compute(*tasks, scheduler="threads", num_workers=os.cpu_count())
 
 
 def _current_client() -> Client | None:

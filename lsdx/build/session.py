@@ -52,9 +52,7 @@ class LabTables:
     overrides: Mapping[str, Mapping[tuple[str, str], tuple[float, float]]] = field(
         default_factory=dict
     )
-    administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(
-        default_factory=dict
-    )
+    administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,7 @@ class SessionPlan:
 
     def without(self, pids: set[str]) -> SessionPlan:
         """Leave out probes that could not be read."""
-        return replace(
-            self, probes=tuple(p for p in self.probes if p.insertion.pid not in pids)
-        )
+        return replace(self, probes=tuple(p for p in self.probes if p.insertion.pid not in pids))
 
 
 def plan_session(source: Source, session: SessionRecord) -> SessionPlan:
@@ -203,13 +199,11 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
             failed.add(probe.insertion.pid)
     runs: list[Run] = []
     try:
-        for run in plan.runs:
-            runs.append(_read_run(source, plan.session.eid, run, problems))
+        runs = [_read_run(source, plan.session.eid, run, problems) for run in plan.runs]
     except SourceError as error:
         # without one run's settings nobody knows which run is which
         problems.append(str(error))
         unreadable.append("task settings")
-        runs = []
     eid = plan.session.eid
     recording = Recording(
         session=plan.session,

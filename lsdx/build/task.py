@@ -79,12 +79,10 @@ def build_session(
         started = time.perf_counter()
         try:
             notes = len(reading.recording.notes)
-            status, built[recipe.name] = _build_part(
-                folder, source, recipe, reading, inputs, made
-            )
+            status, built[recipe.name] = _build_part(folder, source, recipe, reading, inputs, made)
             reason = "; ".join(reading.recording.notes[notes:])
             if status == "skipped":
-                reason = _why_none(recipe, reading)
+                reason = _why_none(recipe)
             seconds = time.perf_counter() - started
             lines.append(_line(session.eid, recipe, status, built[recipe.name], seconds, reason))
         except Exception as error:  # noqa: BLE001  the boundary of a task
@@ -152,7 +150,8 @@ def _build_part(
         if recipe.store != "counts":  # nothing needs counts
             made[recipe.store] = read_store(folder, entry, decode=recipe.store != "spikes")
         return "reused", entry
-    ds = recipe.assemble(reading.recording, made, **recipe.parameters)
+    needed = {name: made.get(name) for name in recipe.needs}
+    ds = recipe.assemble(reading.recording, **needed, **recipe.parameters)
     if ds is None:
         return "skipped", None
     if recipe.store != "counts":
@@ -174,7 +173,7 @@ def _highest(ds: xr.Dataset) -> int:
     return int(seen.max(initial=0))
 
 
-def _why_none(recipe: Recipe, reading: Reading) -> str:
+def _why_none(recipe: Recipe) -> str:
     if recipe.store in ("units", "spikes", "counts"):
         return "no spikes on disk"
     if recipe.store == "insertions":

@@ -250,9 +250,12 @@ def _encoding(ds: xr.Dataset, variable: Variable, schema: Schema) -> dict[str, A
     from zarr.codecs import BloscCodec, Crc32cCodec
 
     array = ds[variable.name]
-    shuffle = "bitshuffle" if variable.dtype == "counts" else "shuffle"
     compressor = BloscCodec(
-        cname="zstd", clevel=3, shuffle=shuffle, typesize=_itemsize(array.dtype), blocksize=0
+        cname="zstd",
+        clevel=3,
+        shuffle="bitshuffle" if variable.dtype == "counts" else "shuffle",
+        typesize=_itemsize(array.dtype),
+        blocksize=0,
     )
     sizes = {str(d): array.sizes[d] for d in array.dims}
     encoding: dict[str, Any] = {
@@ -288,5 +291,3 @@ def _size(root: Path) -> int:
 
 def _manifest(final: Path) -> Path:
     return final.with_suffix(".json")
-
-

@@ -6,6 +6,7 @@ import numpy as np
 
 from lsdx.kernels.compile import jit
 
+
 def group_spikes(
     times: np.ndarray,
     clusters: np.ndarray,

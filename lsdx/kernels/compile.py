@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numba
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def jit(function: F) -> F:
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile ``function`` in nopython mode, without the GIL."""
     try:
-        return cast(F, numba.njit(nogil=True, cache=True)(function))
+        compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:  # no writable place for numba's cache
-        return cast(F, numba.njit(nogil=True)(function))
+        compiled = numba.njit(nogil=True)(function)
+    return compiled

@@ -80,6 +80,7 @@ def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administr
     columns = ("rec_day", "date", "animal_ID", "weight", "stock_uL", "saline_uL")
     table = read_csv(path, where, (*columns, "administration_time"))
     values = {c: numbers(table, c, where) for c in ("rec_day", "weight", "stock_uL", "saline_uL")}
+    times = table["administration_time"].astype(object).fillna("").astype(str).tolist()
     rows: dict[tuple[str, pd.Timestamp], Administration] = {}
     for i in range(len(table)):
         line = f"{where}, row {i + 1}"
@@ -90,7 +91,7 @@ def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administr
             subject=subject,
             date=date,
             rec_day=-1 if np.isnan(values["rec_day"][i]) else int(values["rec_day"][i]),
-            time=_clock(table["administration_time"].iloc[i], line),
+            time=_clock(times[i], line),
             weight=float(values["weight"][i]),
             stock=float(values["stock_uL"][i]),
             saline=float(values["saline_uL"][i]),
@@ -147,11 +148,11 @@ def read_exclusions(path: Path) -> Mapping[str, str]:
     where = str(path)
     table = read_csv(path, where, ("id", "reason"), dtype=str)
     reasons: dict[str, str] = {}
-    for i, row in enumerate(table.fillna("").itertuples(index=False)):
+    for i, row in enumerate(table.fillna("").to_dict("records")):
         line = f"{where}, row {i + 1}"
-        if not row.reason.strip():
+        if not row["reason"].strip():
             raise broken(line, "a reason", "none", CORRECT)
-        reasons[uuid_of(row.id, line)] = row.reason.strip()
+        reasons[uuid_of(row["id"], line)] = row["reason"].strip()
     return reasons
 
 
@@ -162,10 +163,10 @@ def _date(text: object, where: str) -> pd.Timestamp:
         raise broken(where, "a date dd.mm.yyyy", repr(text), CORRECT) from None
 
 
-def _clock(text: object, where: str) -> float:
-    if pd.isna(text) or not str(text).strip():
+def _clock(text: str, where: str) -> float:
+    if not text.strip():
         return np.nan
-    parts = str(text).strip().split(":")
+    parts = text.strip().split(":")
     if len(parts) != 3 or not all(p.isdigit() for p in parts) or max(map(int, parts[1:])) > 59:
         raise broken(where, "a time h:mm:ss", repr(text), CORRECT)
     hours, minutes, seconds = map(int, parts)

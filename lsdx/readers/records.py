@@ -210,10 +210,7 @@ def unique_probes(rows: list[InsertionRecord], where: str) -> tuple[InsertionRec
 
 def timestamp(value: object, where: str) -> pd.Timestamp:
     """Parse a record's naive date and time."""
-    try:
-        stamp = pd.Timestamp(str(value))
-    except ValueError:
-        stamp = pd.NaT
+    stamp = pd.to_datetime(str(value), errors="coerce")
     if pd.isna(stamp):
         raise broken(where, "a date and time", repr(value), "Correct the record.")
     return stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp

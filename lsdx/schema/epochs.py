@@ -59,9 +59,7 @@ EPOCHS = Schema(
         Variable(
             "administration_flags", ("session",), "str", "Checks that the injection's time fails."
         ),
-        Variable(
-            "session_flags", ("session",), "str", "Checks that the session's runs fail."
-        ),
+        Variable("session_flags", ("session",), "str", "Checks that the session's runs fail."),
         Variable(
             "rig_residual",
             ("session", "epoch"),

@@ -35,6 +35,15 @@ INSERTIONS = Schema(
             "bool",
             "Whether bombcell's mask of duplicate spikes was read.",
         ),
+        label("phase", "phase", "Passive run, relative to the injection."),
+        label("epoch", "epoch", "Epoch of a run."),
+        Variable(
+            "observed",
+            ("insertion", "phase", "epoch"),
+            "bool",
+            "Whether the probe observed the epoch: times known, checks passed, recording long "
+            "enough.",
+        ),
         label("exclusion", "insertion", "Why the lab excludes it; blank: not.", cohort=True),
     ),
 )

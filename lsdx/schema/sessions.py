@@ -48,9 +48,7 @@ SESSIONS = Schema(
             coord=True,
             cohort=True,
         ),
-        Variable(
-            "cohort_year", ("session",), "int64", "Year.", units="1", coord=True, cohort=True
-        ),
+        Variable("cohort_year", ("session",), "int64", "Year.", units="1", coord=True, cohort=True),
         number(
             "days_since_lsd",
             "session",

@@ -160,7 +160,7 @@ def _structure(ds: xr.Dataset, variable: Variable, decoded: bool) -> list[str]:
 
 def _has_dtype(dtype: np.dtype, declared: str, decoded: bool) -> bool:
     if declared == "str":
-        return dtype == object
+        return dtype.kind == "O"
     if declared == "ticks":
         return dtype == np.uint32
     if declared == "counts":

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
+
 from lsdx.schema.spec import Schema, Variable, label
 
 SPIKES = Schema(
@@ -18,3 +22,17 @@ SPIKES = Schema(
         Variable("duplicate", ("spike",), "bool", "Whether bombcell calls it a duplicate."),
     ),
 )
+
+
+def session_runs(session: np.ndarray) -> list[slice]:
+    """Cut units into runs of consecutive units of one session, each read as one block.
+
+    Examples
+    --------
+    >>> session_runs(np.array(["a", "a", "b", "a"]))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    if not session.size:
+        return []
+    first = [0, *(np.flatnonzero(session[1:] != session[:-1]) + 1).tolist(), session.size]
+    return [slice(a, b) for a, b in itertools.pairwise(first)]

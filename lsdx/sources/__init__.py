@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from lsdx.config import Settings
-from lsdx.errors import ConfigError, located
+from lsdx.config import Settings, fill_from
+from lsdx.errors import ConfigError, SourceError, located
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
 
 
@@ -40,18 +41,43 @@ class Source(Protocol):
         """Give a file of the session's folder that no record lists, None if absent."""
 
 
-def open_source(settings: Settings) -> Source:
-    """Open the source that the settings name.
+def open_source(settings: Settings, *, progress: bool = False) -> tuple[Source, Settings]:
+    """Open the source that the settings name, simulating the demo cohort where it is asked for.
+
+    Returns
+    -------
+    source : Source
+    settings : Settings
+        Filled from the ``lsdx.toml`` that the cache itself may carry.
 
     Raises
     ------
     ConfigError
         If no ``cache_dir`` is set.
+    SourceError
+        If the cache cannot be read, or holds recordings where the demo was asked for.
     """
     from lsdx.sources.cache import CacheSource
 
+    if settings.source == "demo":
+        root = settings.cache_dir or settings.stores / "demo"
+        if not (root / "sessions.pqt").is_file():
+            from lsdx.demo import write_cohort
+
+            write_cohort(root, progress=progress)
+        settings = replace(settings, cache_dir=root)
     if settings.cache_dir is None:
         raise ConfigError(
             located("cache_dir", "the root of a ONE cache", "none", "Pass --cache-dir PATH.")
         )
-    return CacheSource(settings.cache_dir)
+    source = CacheSource(settings.cache_dir)
+    if settings.source == "demo" and not source.simulated:
+        raise SourceError(
+            located(
+                str(settings.cache_dir),
+                "a simulated cohort (source 'demo')",
+                "recordings",
+                "Pass --source cache to build from them.",
+            )
+        )
+    return source, fill_from(settings, settings.cache_dir / "lsdx.toml")

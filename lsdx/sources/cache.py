@@ -24,6 +24,7 @@ from lsdx.readers.records import (
 )
 
 DEMO_ORIGIN = "lsdx demo"
+NO_SNAPSHOT = f"no snapshot of Alyx records ({SNAPSHOT}): presence is file existence, QC is unknown"
 
 
 class CacheSource:
@@ -54,10 +55,7 @@ class CacheSource:
         if snapshot.is_file():
             self._join(snapshot)
         else:
-            self.notes: tuple[str, ...] = (
-                f"no snapshot of Alyx records ({SNAPSHOT}): presence is file existence, "
-                "QC is unknown",
-            )
+            self.notes: tuple[str, ...] = (NO_SNAPSHOT,)
 
     def _join(self, path: Path) -> None:
         snapshot = read_snapshot(path)
@@ -72,7 +70,8 @@ class CacheSource:
                 stated = {d.path: d for d in datasets}
                 local = {d.path: d for d in self._datasets.get(eid, ())}
                 self._datasets[eid] = tuple(
-                    _joined(local.get(p), stated.get(p)) for p in sorted({*stated, *local})
+                    _joined(local[p], stated[p]) if p in local and p in stated else d
+                    for p, d in sorted((stated | local).items())
                 )
 
     def sessions(self) -> tuple[SessionRecord, ...]:
@@ -219,11 +218,8 @@ def _insertion_records(
     return {eid: unique_probes(rows, where) for eid, rows in records.items()}
 
 
-def _joined(local: DatasetRecord | None, stated: DatasetRecord | None) -> DatasetRecord:
-    if local is None or stated is None:
-        record = local or stated
-        assert record is not None
-        return record
+def _joined(local: DatasetRecord, stated: DatasetRecord) -> DatasetRecord:
+    """Let what Alyx states of a dataset complete what the cache knows of its file."""
     return DatasetRecord(
         path=stated.path,
         size=local.size if stated.size is None else stated.size,

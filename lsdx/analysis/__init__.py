@@ -1,0 +1,1 @@
+"""Measures and selections: labelled Datasets in, labelled Datasets out."""

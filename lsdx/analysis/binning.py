@@ -1,0 +1,232 @@
+"""Spike counts from spike times: any bin width, any intervals, lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from lsdx.clock import TICKS_PER_SECOND, bin_centres, n_bins, to_bin_ticks, to_ticks
+from lsdx.errors import SelectionError, located
+from lsdx.schema.spikes import session_runs
+
+
+def bin_spikes(
+    ds: xr.Dataset,
+    bin_width: str | float,
+    *,
+    phase: str | Sequence[str] | None = None,
+    epoch: str | Sequence[str] | None = None,
+    intervals: xr.Dataset | np.ndarray | Sequence[Sequence[float]] | None = None,
+    duplicates: str = "keep",
+) -> xr.Dataset:
+    """Count spikes in the bins of epochs, or of any intervals.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `lsdx.open_spikes` gives, or a selection of its units.
+    bin_width : str or float
+        Such as ``"10 ms"`` (a plain number is seconds); a whole number of 10 us.
+    phase, epoch : str or sequence of str, optional
+        Which epochs; all by default.
+    intervals : optional
+        Instead of epochs: (n, 2) starts and stops in s on the session's spike clock, the same
+        for all units; or a Dataset with ``start`` and ``stop`` in s, by session or unit and
+        any dimension of its own. NaN is not observed.
+    duplicates : {"keep", "drop"}
+        Whether spikes that bombcell calls duplicates are counted.
+
+    Returns
+    -------
+    Dataset
+        ``counts`` (unit, ..., time) float32, NaN past an interval's last whole bin and where
+        not observed; ``n_spikes`` float64 and ``duration`` (s) of the binned time. Lazy where
+        the spikes are: one task a session. ``time`` is the bin's centre from the start.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` holds no spikes, its spikes were cut, or a phase or epoch is unknown.
+    ConfigError
+        For a bin width that is no whole number of 10 us.
+
+    Notes
+    -----
+    Times are compared as integer ticks of 10 us; bins are half-open, ``[start, stop)``. For
+    the epochs and a width that has been built this equals `lsdx.open_counts`.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> s = lsdx.open_spikes(demo_stores)
+    >>> s.lsd.bin("1 s", epoch="replay").counts.dims
+    ('unit', 'phase', 'time')
+    """
+    _require_spikes(ds)
+    width = to_bin_ticks(bin_width)
+    start, stop = _windows(ds, phase, epoch, intervals)
+    known = np.isfinite(start.values) & np.isfinite(stop.values)
+    begin = to_ticks(np.where(known, start.values, 0))
+    end = to_ticks(np.where(known, stop.values, 0))
+    if (end < begin).any() or (begin < 0).any():
+        raise SelectionError(
+            located("bin, intervals", "0 <= start <= stop", "others", "Correct the intervals.")
+        )
+    bins = n_bins(end - begin, width)
+    length = int(bins.max(initial=0))
+    n = ds.sizes["unit"]
+    data = _count_by_session(
+        ds, begin.reshape(n, -1), bins.reshape(n, -1), width, length, duplicates == "drop"
+    ).reshape((*begin.shape, length))
+    dims = (*start.dims, "time")
+    duration = np.where(bins > 0, bins * (width / TICKS_PER_SECOND), np.nan)
+    coords = {c: v for c, v in ds.coords.items() if set(v.dims) <= set(start.dims)}
+    coords |= {c: v for c, v in start.coords.items() if c not in coords}
+    out = xr.Dataset(
+        {
+            "counts": (
+                dims,
+                data,
+                {"units": "1", "long_name": "Spikes in [start, stop) of the bin"},
+            ),
+            "duration": (start.dims, duration, {"units": "s", "long_name": "Binned time"}),
+        },
+        coords={**coords, "time": ("time", bin_centres(length, width), {"units": "s"})},
+    )
+    out["n_spikes"] = (
+        out["counts"]
+        .sum("time", min_count=1, dtype=np.float64)
+        .assign_attrs(units="1", long_name="Spikes in the binned time")
+    )
+    about = {k: v for k, v in ds.attrs.items() if k != "featureType"}
+    return out.assign_attrs(about, bin_width=width / TICKS_PER_SECOND, duplicates=duplicates)
+
+
+def _require_spikes(ds: xr.Dataset) -> None:
+    missing = [n for n in ("spike_time", "row_start", "row_size") if n not in ds.variables]
+    if missing:
+        raise SelectionError(
+            located(
+                "bin",
+                "spike times",
+                "no " + ", ".join(missing),
+                "Open them for these units: lsdx.open_spikes(units=ds).",
+            )
+        )
+    stop = ds["row_start"].values + ds["row_size"].values
+    if stop.size and int(stop.max()) > ds.sizes["spike"]:
+        raise SelectionError(
+            located(
+                "bin",
+                f"the spikes of every unit ({int(stop.max())} or more)",
+                f"{ds.sizes['spike']}",
+                "Select along unit, not along spike.",
+            )
+        )
+
+
+def _windows(
+    ds: xr.Dataset, phase: Any, epoch: Any, intervals: Any
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Start and stop in s, with ``unit`` first."""
+    if intervals is None:
+        chosen = ds[["start", "stop"]]
+        for name, wanted in (("phase", phase), ("epoch", epoch)):
+            if wanted is not None:
+                chosen = _labelled(chosen, name, wanted)
+        windows = chosen
+    elif phase is not None or epoch is not None:
+        raise SelectionError(
+            located("bin", "epochs or intervals", "both", "Leave phase and epoch out.")
+        )
+    elif isinstance(intervals, xr.Dataset):
+        windows = intervals[["start", "stop"]]
+        if "session" in windows.dims:
+            windows = windows.sel(session=ds["session"])
+        if "unit" in windows.dims:
+            windows = windows.sel(unit=ds["unit"])
+    else:
+        times = np.asarray(intervals, dtype=np.float64)
+        if times.ndim != 2 or times.shape[1] != 2:
+            raise SelectionError(
+                located("bin, intervals", "shape (n, 2)", str(times.shape), "Correct it.")
+            )
+        windows = xr.Dataset(
+            {"start": ("interval", times[:, 0]), "stop": ("interval", times[:, 1])},
+            coords={"interval": np.arange(len(times))},
+        )
+    if "unit" not in windows.dims:
+        windows = windows.expand_dims(unit=ds["unit"])
+    return windows["start"].transpose("unit", ...), windows["stop"].transpose("unit", ...)
+
+
+def _labelled(windows: xr.Dataset, name: str, wanted: Any) -> xr.Dataset:
+    if name not in windows.dims:
+        raise SelectionError(
+            located(f"bin, {name}", f"the dimension {name!r}", "none", f"Leave {name} out.")
+        )
+    try:
+        return windows.sel({name: wanted})
+    except KeyError:
+        have = ", ".join(map(str, windows[name].values))
+        raise SelectionError(
+            located(f"bin, {name}", f"one of {have}", repr(wanted), "Correct it.")
+        ) from None
+
+
+def _count_by_session(
+    ds: xr.Dataset, begin: np.ndarray, bins: np.ndarray, width: int, length: int, drop: bool
+) -> Any:
+    """Count in one block for each run of consecutive units of one session."""
+    import dask.array as da
+    from dask.delayed import delayed
+
+    row_start, row_size = ds["row_start"].values, ds["row_size"].values
+    session = ds["session"].values
+    shape = (row_start.size, begin.shape[1], length)
+    spikes, duplicate = ds["spike_time"].data, ds["duplicate"].data
+    lazy = isinstance(spikes, da.Array)
+    count = delayed(_count_block, pure=True) if lazy else _count_block
+    blocks = []
+    for rows in session_runs(session):
+        low = int(row_start[rows].min())
+        high = int((row_start[rows] + row_size[rows]).max())
+        block = count(
+            spikes[low:high],
+            duplicate[low:high] if drop else None,
+            row_start[rows] - low,
+            row_size[rows],
+            begin[rows],
+            bins[rows],
+            width,
+            length,
+        )
+        if lazy:
+            block = da.from_delayed(block, (rows.stop - rows.start, *shape[1:]), np.float32)
+        blocks.append(block)
+    if not blocks:
+        return np.empty(shape, dtype=np.float32)
+    return da.concatenate(blocks) if lazy else np.concatenate(blocks)
+
+
+def _count_block(
+    seconds: np.ndarray,
+    duplicate: np.ndarray | None,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+    begin: np.ndarray,
+    bins: np.ndarray,
+    width: int,
+    length: int,
+) -> np.ndarray:
+    from lsdx.kernels.binning import count_spikes
+
+    ticks = np.rint(seconds * TICKS_PER_SECOND).astype(np.uint32)
+    keep = None if duplicate is None else ~duplicate
+    raw = count_spikes(ticks, row_start, row_size, begin, bins, width, length, keep)
+    counts = raw.astype(np.float32)
+    counts[np.arange(length) >= bins[..., None]] = np.nan
+    return counts

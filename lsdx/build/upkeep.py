@@ -1,0 +1,163 @@
+"""Upkeep of a stores folder: verify every byte, collect what nothing names, keep a tag."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from lsdx.build.lock import collecting, publishing
+from lsdx.build.run import write_catalog
+from lsdx.build.write import TEMPORARY, check_bytes
+from lsdx.errors import LsdxError, RecipeError, located
+from lsdx.schema import SCHEMAS, validate
+from lsdx.stores import Catalog, Entry, read_catalog, read_store, tag_path
+
+_OURS = re.compile(r".+-[0-9a-f]{20}\.(zarr|json)")
+_TEMPORARY = re.compile(r"[0-9a-f]{32}\.\w+")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One store verified: ``problem`` is blank where it is sound."""
+
+    store: str
+    bytes: int
+    problem: str
+
+
+def verify(folder: Path, tag: str | None = None) -> list[Check]:
+    """Check every byte that a catalog names, decode every chunk, validate every value.
+
+    Parameters
+    ----------
+    folder : Path
+        The stores folder.
+    tag : str, optional
+        A tagged catalog; the current one by default.
+
+    Returns
+    -------
+    list of Check
+        One for each store, parts included.
+
+    Raises
+    ------
+    StoreNotFound, StoreCorrupt
+        If there is no catalog, or it is damaged itself.
+    """
+    catalog = read_catalog(folder, tag)
+    checks = []
+    for noun, entry, cohort in _named(catalog):
+        problems = check_bytes(folder, entry) or _check_values(folder, noun, entry, cohort)
+        checks.append(Check(entry.path, entry.bytes, "; ".join(problems)))
+    return checks
+
+
+def collect_garbage(folder: Path, *, dry_run: bool = False) -> list[str]:
+    """Remove stores that no catalog and no tag names, and what killed builds left behind.
+
+    Nothing that lsdx did not write is touched.
+
+    Parameters
+    ----------
+    folder : Path
+    dry_run : bool
+        Whether only to list.
+
+    Returns
+    -------
+    list of str
+        What was removed.
+
+    Raises
+    ------
+    RecipeError
+        While a build runs.
+    """
+    read_catalog(folder)  # a folder without a catalog is not ours to tidy
+    with collecting(folder):
+        catalogs = [read_catalog(folder)]
+        catalogs += [read_catalog(folder, tag) for tag in tags(folder)]
+        named = {folder / e.path for c in catalogs for e in c.entries()}
+        named |= {p.with_suffix(".json") for p in named}
+        doomed = [
+            path
+            for path in [*folder.glob("parts/*/*"), *folder.glob("flat/*")]
+            if _OURS.fullmatch(path.name) and path not in named
+        ]
+        doomed += [p for p in folder.glob(f"{TEMPORARY}/*") if _TEMPORARY.fullmatch(p.name)]
+        for path in [] if dry_run else doomed:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    return [p.relative_to(folder).as_posix() for p in sorted(doomed)]
+
+
+def tags(folder: Path) -> list[str]:
+    """List the tags of a stores folder."""
+    return sorted(p.stem for p in folder.glob("tags/*.json"))
+
+
+def keep_tag(folder: Path, tag: str) -> Catalog:
+    """Keep the current catalog under a name, which ``gc`` respects and openers take.
+
+    Raises
+    ------
+    RecipeError
+        If the tag exists.
+    """
+    path = tag_path(folder, tag)
+    with publishing(folder):
+        if path.exists():
+            raise RecipeError(
+                located(str(path), "a new tag", "one of that name", "Choose another.")
+            )
+        catalog = read_catalog(folder)
+        write_catalog(path, catalog, folder)
+    return catalog
+
+
+def _named(catalog: Catalog) -> Iterator[tuple[str, Entry, bool]]:
+    for name, entry in catalog.flat.items():
+        yield catalog.recipes[name]["store"], entry, True
+    for name, by_session in catalog.parts.items():
+        for entry in by_session.values():
+            yield catalog.recipes[name]["store"], entry, False
+
+
+def _check_values(folder: Path, noun: str, entry: Entry, cohort: bool) -> list[str]:
+    schema = SCHEMAS[noun]
+    if entry.attrs.get("schema") != schema.version:
+        return [
+            located(
+                entry.path,
+                f"version {schema.version}",
+                f"version {entry.attrs.get('schema')}",
+                "Build it again: lsdx build",
+            )
+        ]
+    chunks = {"unit": schema.chunks.get("unit", -1)} if noun == "counts" else None
+    try:
+        ds = read_store(folder, entry, chunks=chunks, decode=False)
+        validate(ds, schema, cohort=cohort)
+        return _check_counts(ds, entry) if noun == "counts" else []
+    except (LsdxError, OSError, ValueError) as error:
+        return [str(error)]
+
+
+def _check_counts(ds: xr.Dataset, entry: Entry) -> list[str]:
+    """Sum the bins: they must give the spikes that the store says it holds."""
+    counts = ds["counts"]
+    fill = np.iinfo(counts.dtype).max
+    sums = counts.where(counts != fill, 0).sum("time", dtype=np.int64).values
+    stated = ds["n_spikes"].values
+    if np.array_equal(sums, np.nan_to_num(stated).astype(np.int64)):
+        return []
+    return [located(f"{entry.path}, counts", "bins that sum to n_spikes", "others", "Build again.")]

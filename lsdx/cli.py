@@ -1,0 +1,171 @@
+"""The ``lsdx`` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lsdx.config import SOURCES, Settings, load_settings
+from lsdx.errors import LsdxError
+
+_SETTINGS = (
+    ("source", f"where recordings come from: {', '.join(SOURCES)}"),
+    ("cache-dir", "root of the ONE cache"),
+    ("stores", "folder of the stores"),
+    ("epochs", "the lab's table of epochs (eid, phase, epoch, start, stop)"),
+    ("administrations", "the lab's table of administrations"),
+    ("trajectories", "the lab's table of trajectories"),
+    ("exclusions", "the lab's exclusions (id, reason)"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; give its exit code: 0 done, 1 something failed, 2 wrong usage."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except LsdxError as error:
+        sys.stderr.write(f"lsdx: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("lsdx: stopped; what was published stays as it was\n")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lsdx", description="Labelled stores of the IBL psychedelics recordings."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    build = _command(commands, "build", _build, "build stores, publish them, print a report")
+    for name, text in _SETTINGS:
+        build.add_argument(f"--{name}", help=text, metavar=name.upper().replace("-", "_"))
+    build.add_argument("--config", help="settings file (default: lsdx.toml)", metavar="FILE")
+    build.add_argument("--recipes", type=Path, help="folder of recipes", metavar="DIR")
+    build.add_argument("--sessions", nargs="+", default=[], metavar="EID", help="only these")
+    build.add_argument("names", nargs="*", metavar="NAME", help="stores to build (default: all)")
+
+    verify = _command(commands, "verify", _verify, "check every byte of the stores")
+    verify.add_argument("--tag", help="a tagged catalog")
+    gc = _command(commands, "gc", _gc, "remove what no catalog and no tag names")
+    gc.add_argument("--dry-run", action="store_true", help="only list")
+    info = _command(commands, "info", _info, "tell what is built")
+    tag = _command(commands, "tag", _tag, "keep the current catalog under a name")
+    tag.add_argument("name")
+    for command in (verify, gc, info, tag):
+        command.add_argument("--stores", help="folder of the stores")
+        command.add_argument("--config", help="settings file", metavar="FILE")
+
+    demo = _command(commands, "demo", _demo, "write a simulated cohort as a ONE cache")
+    demo.add_argument("directory", type=Path)
+    demo.add_argument("--sessions", type=int, default=7, help="number (default: 7)")
+    demo.add_argument("--units", type=int, default=200, help="units a session (default: 200)")
+    demo.add_argument("--seed", type=int, default=0)
+    _command(commands, "dictionary", _dictionary, "print the data dictionary of the stores")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    return command
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    names = [n.replace("-", "_") for n, _ in _SETTINGS]
+    given = {n: getattr(arguments, n, None) for n in names}
+    return load_settings(file=arguments.config, **given)
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from lsdx.build import build
+    from lsdx.build.recipe import load_recipes
+
+    settings = _settings(arguments)
+    # "--sessions EID NAME": what names a recipe is no session
+    recipes = load_recipes(arguments.recipes)
+    names = [*arguments.names, *(s for s in arguments.sessions if s in recipes)]
+    sessions = [s for s in arguments.sessions if s not in recipes]
+    report = build(settings, names, sessions=sessions, recipes=arguments.recipes)
+    _say(report.to_text())
+    return int(report.failed)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from lsdx.build.upkeep import verify
+
+    checks = verify(_settings(arguments).stores, arguments.tag)
+    for check in checks:
+        if check.problem:
+            _say(f"DAMAGED  {check.store}: {check.problem}")
+    bad = sum(bool(c.problem) for c in checks)
+    size = sum(c.bytes for c in checks) / 1e6
+    _say(f"{len(checks)} stores, {size:.1f} MB: {bad or 'none'} damaged")
+    return int(bad > 0)
+
+
+def _gc(arguments: argparse.Namespace) -> int:
+    from lsdx.build.upkeep import collect_garbage
+
+    removed = collect_garbage(_settings(arguments).stores, dry_run=arguments.dry_run)
+    for path in removed:
+        _say(path)
+    _say(f"{len(removed)} {'to remove' if arguments.dry_run else 'removed'}")
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from lsdx.build.upkeep import tags
+    from lsdx.stores import SIMULATED, read_catalog
+
+    folder = _settings(arguments).stores
+    catalog = read_catalog(folder)
+    _say(f"{folder}: catalog {catalog.digest[:16]}" + f"\n{SIMULATED}" * catalog.simulated)
+    for name, recipe in sorted(catalog.recipes.items()):
+        by_session = catalog.parts.get(name, {})
+        size = sum(e.bytes for e in by_session.values()) / 1e6
+        dims = catalog.flat[name].sizes if name in catalog.flat else {}
+        shape = ", ".join(f"{d} {n}" for d, n in dims.items()) or "one store a session"
+        chosen = ", ".join(f"{k}={v}" for k, v in recipe["parameters"].items())
+        line = f"  {name:<12} {len(by_session):>3} sessions {size:>8.1f} MB  {shape}  {chosen}"
+        _say(line.rstrip())
+    _say("tags: " + (", ".join(tags(folder)) or "none"))
+    return 0
+
+
+def _tag(arguments: argparse.Namespace) -> int:
+    from lsdx.build.upkeep import keep_tag
+
+    catalog = keep_tag(_settings(arguments).stores, arguments.name)
+    _say(f"{arguments.name}: catalog {catalog.digest[:16]}")
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from lsdx.demo import write_cohort
+
+    path = write_cohort(
+        arguments.directory,
+        n_sessions=arguments.sessions,
+        n_units=arguments.units,
+        seed=arguments.seed,
+        progress=True,
+    )
+    _say(f"{path}: {arguments.sessions} simulated sessions; build them with\n")
+    _say(f"  lsdx build --source cache --cache-dir {path}")
+    return 0
+
+
+def _dictionary(_: argparse.Namespace) -> int:
+    from lsdx.schema.dictionary import data_dictionary
+
+    sys.stdout.write(data_dictionary())
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
