@@ -85,6 +85,7 @@ def rig_seconds(first: TaskSettings, second: TaskSettings) -> float:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> a = TaskSettings("passive", {"SESSION_DATETIME": pd.Timestamp("2023-06-01 10:00")})
     >>> b = TaskSettings("passive", {"SESSION_DATETIME": pd.Timestamp("2023-06-01 10:50")})
     >>> rig_seconds(a, b)

@@ -137,6 +137,17 @@ def _joined(
     return dataset(schema, columns, cohort=True)
 
 
+def comparable_residuals(epochs: xr.Dataset) -> np.ndarray:
+    """Give the residuals of the rig clocks, in s, of sessions whose runs went alike.
+
+    A session with a cut epoch is left out: its later epochs are shifted by the protocol, not
+    by the clocks.
+    """
+    cut = (epochs["provenance"].values == "alf_cut").any(axis=(1, 2))
+    residuals = epochs["rig_residual"].values[~cut]
+    return np.asarray(residuals[np.isfinite(residuals)])
+
+
 def uncertainty(epochs: xr.Dataset) -> np.ndarray:
     """Give the 95 % bound of each epoch's times from the residuals of the rig clocks.
 
@@ -144,8 +155,7 @@ def uncertainty(epochs: xr.Dataset) -> np.ndarray:
     prediction is wrong where it can be checked: the 95th percentile of abs(residual).
     """
     provenance = epochs["provenance"].values
-    residuals = np.abs(epochs["rig_residual"].values)
-    residuals = residuals[np.isfinite(residuals)]
+    residuals = np.abs(comparable_residuals(epochs))
     bound = float(np.quantile(residuals, 0.95)) if residuals.size else np.nan
     out = np.full(provenance.shape, np.nan)
     out[np.isin(provenance.astype(str), _ON_CLOCK)] = 0.0

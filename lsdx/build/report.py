@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,10 +31,11 @@ class Report:
     """What a build did.
 
     ``lines`` are one a session and kind, the flat stores under the session ``all``;
-    ``notes`` concern the cohort.
+    ``names`` are subject and day by session; ``notes`` concern the cohort.
     """
 
     lines: tuple[Line, ...]
+    names: Mapping[str, str]
     notes: tuple[str, ...]
     simulated: bool
     stores: str
@@ -61,15 +62,9 @@ class Report:
         if self.simulated:
             blocks.append("SIMULATED: the lsdx demo cohort, not recordings.")
         if rest:
-            blocks.append(_grid(rest))
-        reasons = [
-            f"  {line.session}  {line.kind} {line.status}: {line.reason}"
-            for line in rest
-            if line.reason
-        ]
-        blocks += (
-            ["\n".join(["What sessions lack, and what was found:", *reasons])] if reasons else []
-        )
+            blocks.append(_grid(rest, self.names))
+        reasons = _reasons(rest, self.names)
+        blocks += ["\n".join(["What sessions lack, and what was found:", *reasons])] if rest else []
         if flat:
             rows = [f"  {line.kind}: {line.status}, {line.bytes / 1e6:.1f} MB" for line in flat]
             rows = [
@@ -88,7 +83,7 @@ class Report:
 _STATUSES = ("built", "reused", "skipped", "failed")
 
 
-def _grid(lines: Iterable[Line]) -> str:
+def _grid(lines: Iterable[Line], names: Mapping[str, str]) -> str:
     """Statuses of sessions by kind, with seconds and bytes in all."""
     frame = pd.DataFrame([asdict(line) for line in lines])
     order = list(dict.fromkeys(frame["kind"]))
@@ -101,4 +96,21 @@ def _grid(lines: Iterable[Line]) -> str:
     table["seconds"] = sums["seconds"].map("{:.1f}".format)
     table["MB"] = (sums["bytes"] / 1e6).map("{:.1f}".format)
     table.columns.name = None
+    table.index = pd.Index([f"{names.get(eid, '')}  {eid[:8]}" for eid in table.index])
     return table.to_string()
+
+
+def _reasons(lines: Iterable[Line], names: Mapping[str, str]) -> list[str]:
+    """One line a reason, under its session; kinds that share a reason together."""
+    by_session: dict[str, dict[tuple[str, str], list[str]]] = {}
+    for line in lines:
+        if line.reason:
+            kinds = by_session.setdefault(line.session, {})
+            kinds.setdefault((line.status, line.reason), []).append(line.kind)
+    rows = []
+    for eid, kinds in by_session.items():
+        rows.append(f"  {names.get(eid, '')}  {eid}")
+        for (status, reason), which in kinds.items():
+            state = f" {status}" if status in ("skipped", "failed") else ""
+            rows.append(f"    {', '.join(which)}{state}: {reason}")
+    return rows

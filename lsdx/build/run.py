@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+import numpy as np
+
 from lsdx.assemble.sessions import Cohort
-from lsdx.build.compile import compile_store, stored_sessions
+from lsdx.build.compile import comparable_residuals, compile_store, stored_sessions
 from lsdx.build.lock import building, publishing
 from lsdx.build.recipe import Recipe, choose, load_recipes
 from lsdx.build.report import Line, Report
@@ -30,7 +32,7 @@ from lsdx.readers.lab import (
 from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS
 from lsdx.sources import Source, open_source
-from lsdx.stores import CATALOG, Catalog, Entry, read_catalog
+from lsdx.stores import CATALOG, Catalog, Entry, read_catalog, read_store
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -88,10 +90,12 @@ def build(
             catalog, lines = _publish(
                 folder, results, chosen, cohort, settings, source.simulated, progress
             )
+    notes += _clock_notes(folder, catalog)
     gone = sorted(set(catalog.parts.get("sessions", {})) - {s.eid for s in source.sessions()})
     notes += [f"session {eid} is stored but no longer in the source" for eid in gone]
     report = Report(
         lines=(*(line for r in results for line in r.lines), *lines),
+        names={s.eid: f"{s.subject} {s.date:%Y-%m-%d}/{s.number:03d}" for s in chosen_sessions},
         notes=(*source.notes, *notes),
         simulated=source.simulated,
         stores=str(folder),
@@ -99,6 +103,20 @@ def build(
     )
     report.save(folder)
     return report
+
+
+def _clock_notes(folder: Path, catalog: Catalog) -> list[str]:
+    """Say how well the rig clocks predict the runs whose times are known."""
+    if "epochs" not in catalog.flat:
+        return []
+    residuals = comparable_residuals(read_store(folder, catalog.flat["epochs"]))
+    if not residuals.size:
+        return []
+    low, high = np.quantile(residuals, [0.025, 0.975])
+    return [
+        f"rig clocks: {residuals.size} epochs predicted from the other run, minus their true "
+        f"starts: median {np.median(residuals):+.2f} s, 95 % within {low:+.2f} to {high:+.2f} s"
+    ]
 
 
 def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[str]]:

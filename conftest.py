@@ -1,0 +1,56 @@
+"""Fixtures of all tests and doctests: a small simulated cohort, and its stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lsdx.build import Report, build
+from lsdx.config import Settings
+from lsdx.demo import write_cohort
+
+SHARED = Path(__file__).resolve().parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def demo_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the demo cohort of seven sessions, small."""
+    return write_cohort(tmp_path_factory.mktemp("demo") / "cohort", n_units=24)
+
+
+@pytest.fixture(scope="session")
+def demo_report(demo_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Build the demo cohort's stores."""
+    stores = tmp_path_factory.mktemp("built") / "stores"
+    return build(
+        Settings(source="cache", cache_dir=demo_cohort, stores=stores), progress=False
+    )
+
+
+@pytest.fixture(scope="session")
+def demo_stores(demo_report: Report) -> Path:
+    """Give the folder of the demo cohort's stores; read only."""
+    return Path(demo_report.stores)
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """Give the folder of the real sample recordings, which are not part of the project."""
+    if not (SHARED / "ibl-sample").is_dir():
+        pytest.skip("the real sample recordings are not on this machine")
+    return SHARED / "ibl-sample"
+
+
+@pytest.fixture(autouse=True)
+def _doctest_stores(
+    request: pytest.FixtureRequest, doctest_namespace: dict[str, object]
+) -> Iterator[None]:
+    """Let the examples that open stores open the demo's."""
+    item = request.node
+    if isinstance(item, pytest.DoctestItem) and any(
+        "demo_stores" in e.source for e in item.dtest.examples
+    ):
+        doctest_namespace["demo_stores"] = request.getfixturevalue("demo_stores")
+    yield
