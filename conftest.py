@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,7 @@ def demo_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo_report(demo_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """Build the demo cohort's stores."""
     stores = tmp_path_factory.mktemp("built") / "stores"
-    return build(
-        Settings(source="cache", cache_dir=demo_cohort, stores=stores), progress=False
-    )
+    return build(Settings(source="cache", cache_dir=demo_cohort, stores=stores), progress=False)
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +43,10 @@ def sample() -> Path:
 @pytest.fixture(autouse=True)
 def _doctest_stores(
     request: pytest.FixtureRequest, doctest_namespace: dict[str, object]
-) -> Iterator[None]:
+) -> None:
     """Let the examples that open stores open the demo's."""
     item = request.node
     if isinstance(item, pytest.DoctestItem) and any(
         "demo_stores" in e.source for e in item.dtest.examples
     ):
         doctest_namespace["demo_stores"] = request.getfixturevalue("demo_stores")
-    yield

@@ -172,27 +172,43 @@ def guarded(folder: Path, entry: Entry) -> Store:
 
 
 def read_store(
-    folder: Path, entry: Entry, *, chunks: Mapping[str, int] | None = None, decode: bool = True
+    folder: Path,
+    entry: Entry,
+    *,
+    lazy: Mapping[str, Mapping[Any, Any]] | None = None,
+    decode: bool = True,
 ) -> xr.Dataset:
-    """Open one store: labels as object arrays; lazily where ``chunks`` are given."""
+    """Open one store: loaded, labels as object arrays.
+
+    Parameters
+    ----------
+    folder : Path
+    entry : Entry
+    lazy : mapping, optional
+        Variables to leave as dask arrays, with their chunks by dimension.
+    decode : bool
+        Whether fill values and scale factors are applied.
+    """
     ds: xr.Dataset = xr.open_zarr(
         guarded(folder, entry),
-        chunks=None if chunks is None else dict(chunks),
+        chunks=None,
         consolidated=False,
         zarr_format=3,
         mask_and_scale=decode,
         decode_times=xr.coders.CFDatetimeCoder(time_unit="us"),
         decode_timedelta=False,
     )
-    if chunks is None:
-        ds = ds.load()
+    arrays = {}
     for name, variable in ds.variables.items():
-        if variable.dtype.kind == "T" or name in ds.coords:
+        if lazy and name in lazy:
+            arrays[name] = variable.chunk(lazy[str(name)])
+        else:
             values = variable.values
             values = text(values) if values.dtype.kind == "T" else values
-            new = xr.Variable(variable.dims, values, variable.attrs)
-            ds = ds.assign_coords({name: new}) if name in ds.coords else ds.assign({name: new})
-    return ds.drop_encoding()
+            arrays[name] = xr.Variable(variable.dims, values, variable.attrs)
+    coords = {n: v for n, v in arrays.items() if n in ds.coords}
+    data = {n: v for n, v in arrays.items() if n not in ds.coords}
+    return xr.Dataset(data, coords, ds.attrs).drop_encoding()
 
 
 def open_sessions(
@@ -508,9 +524,7 @@ def _counts(folder: Path, catalog: Catalog, bin_width: str | float | None) -> xr
             )
         )
     chunks = {"unit": _UNITS_PER_READ, "phase": 1, "epoch": 1, "time": -1}
-    ds = _validated(read_store(folder, entry, chunks=chunks), "counts", entry)
-    small = ds[["n_spikes", "duration"]].compute()
-    ds = ds.assign(small)
+    ds = _validated(read_store(folder, entry, lazy={"counts": chunks}), "counts", entry)
     return ds.assign_attrs(
         bin_width=wanted / TICKS_PER_SECOND, duplicates=entry.attrs["duplicates"]
     )
@@ -594,6 +608,7 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
             ),
             **{n: epochs[n].variable.where(observed) for n in ("start", "stop")},
             "administration": epochs["administration"].variable,
+            "has_duplicate_mask": insertions["has_duplicate_mask"].variable,
         },
         coords={
             **chosen.coords,

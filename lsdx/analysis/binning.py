@@ -66,6 +66,7 @@ def bin_spikes(
     ('unit', 'phase', 'time')
     """
     _require_spikes(ds)
+    _check_duplicates(ds, duplicates)
     width = to_bin_ticks(bin_width)
     start, stop = _windows(ds, phase, epoch, intervals)
     known = np.isfinite(start.values) & np.isfinite(stop.values)
@@ -124,6 +125,23 @@ def _require_spikes(ds: xr.Dataset) -> None:
                 f"the spikes of every unit ({int(stop.max())} or more)",
                 f"{ds.sizes['spike']}",
                 "Select along unit, not along spike.",
+            )
+        )
+
+
+def _check_duplicates(ds: xr.Dataset, duplicates: str) -> None:
+    if duplicates not in ("keep", "drop"):
+        raise SelectionError(
+            located("bin, duplicates", "'keep' or 'drop'", repr(duplicates), "Correct it.")
+        )
+    bare = ds["insertion"].values[~ds["has_duplicate_mask"].values]
+    if duplicates == "drop" and bare.size:
+        raise SelectionError(
+            located(
+                "bin, duplicates='drop'",
+                "bombcell's duplicate mask of each insertion",
+                f"none for {bare[0]}",
+                "Run bombcell, or keep duplicates.",
             )
         )
 

@@ -83,9 +83,7 @@ def compile_store(
         {
             "recipe": dict(recipe),
             "parts": [e.path for _, e in chosen],
-            "labels": _plain(labels) if schema.name != "counts" else None,
-            "exclusions": dict(cohort.exclusions) if schema.name != "counts" else None,
-            "n_units": dict(n_units) if schema.name == "sessions" else None,
+            "joined": _joined_inputs(schema, cohort, labels, n_units),
         }
     )
     path = f"flat/{name}-{digest[:20]}.zarr"
@@ -179,12 +177,8 @@ def _compile_counts(folder: Path, entries: Sequence[Entry]) -> xr.Dataset:
     dtype = next(n for n in COUNT_DTYPES if highest < np.iinfo(n).max)
     length = max(e.sizes["time"] for e in entries)
     width = entries[0].attrs["bin_width_ticks"]
-    lazy = [
-        read_store(
-            folder, e, chunks=dict.fromkeys(("unit", "phase", "epoch", "time"), -1), decode=False
-        )
-        for e in entries
-    ]
+    whole = dict.fromkeys(schema["counts"].dims, -1)
+    lazy = [read_store(folder, e, lazy={"counts": whole}, decode=False) for e in entries]
     blocks = [_padded(ds["counts"].data, length, dtype) for ds in lazy]
     counts = da.concatenate(blocks).rechunk({0: schema.chunks["unit"], 1: 1, 2: 1, 3: -1})
     small = {
@@ -213,5 +207,17 @@ def _padded(block: Any, length: int, dtype: str) -> Any:
     return da.pad(block, [(0, 0)] * 3 + [(0, short)], constant_values=new) if short else block
 
 
-def _plain(labels: Mapping[str, list[object]]) -> dict[str, list[object]]:
-    return {k: [str(v) for v in values] for k, values in labels.items()}
+def _joined_inputs(
+    schema: Schema,
+    cohort: Cohort,
+    labels: Mapping[str, list[object]],
+    n_units: Mapping[str, int],
+) -> dict[str, Any]:
+    """Give what a flat store takes from the cohort, as JSON, for its name."""
+    used = {"sessions": tuple(labels), "units": _UNIT_LABELS}.get(schema.name, ())
+    out: dict[str, Any] = {name: [str(v) for v in labels[name]] for name in used}
+    if schema.name in ("units", "insertions"):
+        out["exclusions"] = dict(cohort.exclusions)
+    if schema.name == "sessions":
+        out["n_units"] = dict(n_units)
+    return out

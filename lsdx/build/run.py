@@ -113,10 +113,11 @@ def _clock_notes(folder: Path, catalog: Catalog) -> list[str]:
     if not residuals.size:
         return []
     low, high = np.quantile(residuals, [0.025, 0.975])
-    return [
+    note = (
         f"rig clocks: {residuals.size} epochs predicted from the other run, minus their true "
         f"starts: median {np.median(residuals):+.2f} s, 95 % within {low:+.2f} to {high:+.2f} s"
-    ]
+    )
+    return [note]
 
 
 def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[str]]:

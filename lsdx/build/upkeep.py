@@ -143,9 +143,9 @@ def _check_values(folder: Path, noun: str, entry: Entry, cohort: bool) -> list[s
                 "Build it again: lsdx build",
             )
         ]
-    chunks = {"unit": schema.chunks.get("unit", -1)} if noun == "counts" else None
+    lazy = {"counts": schema.chunks} if noun == "counts" else None
     try:
-        ds = read_store(folder, entry, chunks=chunks, decode=False)
+        ds = read_store(folder, entry, lazy=lazy, decode=False)
         validate(ds, schema, cohort=cohort)
         return _check_counts(ds, entry) if noun == "counts" else []
     except (LsdxError, OSError, ValueError) as error:

@@ -1,0 +1,130 @@
+"""Selections against masks written out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import lsdx
+from lsdx import regions
+from lsdx.analysis.selection import select, unit_table
+from lsdx.errors import SelectionError
+
+
+@pytest.fixture(scope="module")
+def units(demo_stores: Path) -> xr.Dataset:
+    return lsdx.open_units(demo_stores)
+
+
+def kept(ds: xr.Dataset, mask: np.ndarray) -> list[str]:
+    return ds.unit.values[mask].tolist()
+
+
+def test_region_takes_all_below_it(units: xr.Dataset) -> None:
+    below = regions.descendants("Isocortex")
+    mask = np.array([r in below for r in units.region.values])
+    assert 0 < mask.sum() < mask.size
+    assert select(units, region="Isocortex").unit.values.tolist() == kept(units, mask)
+
+
+def test_region_lists_and_negation(units: xr.Dataset) -> None:
+    cortex, mos = regions.descendants("Isocortex"), regions.descendants("MOs")
+    minus = np.array([r in cortex and r not in mos for r in units.region.values])
+    assert select(units, region=["Isocortex", "~MOs"]).unit.values.tolist() == kept(units, minus)
+    without = np.array([r not in mos for r in units.region.values])
+    assert select(units, region="~MOs").unit.values.tolist() == kept(units, without)
+
+
+def test_labels_ranges_and_query(units: xr.Dataset) -> None:
+    rate, probe = units.firing_rate.values, units.probe.values
+    mask = (rate >= 0.5) & (rate <= 2) & (probe == "probe00")
+    for chosen in (
+        select(units, firing_rate=(0.5, 2), probe="probe00"),
+        select(units, firing_rate=slice(0.5, 2), probe=["probe00"]),
+        select(units, query="firing_rate >= 0.5 and firing_rate <= 2 and probe == 'probe00'"),
+        select(units, firing_rate=(0.5, None)).lsd.select(firing_rate=(None, 2), probe="~probe01"),
+    ):
+        assert chosen.unit.values.tolist() == kept(units, mask)
+
+
+def test_nan_matches_no_range(units: xr.Dataset) -> None:
+    unknown = np.isnan(units.firing_rate.values)
+    assert unknown.any()
+    assert select(units, firing_rate=(None, None)).sizes["unit"] == (~unknown).sum()
+
+
+def test_named_quality(units: xr.Dataset) -> None:
+    good = (units.ks2_label.values == "good") & (units.label.values == 1)
+    chosen = select(units, quality=["ks2_good", "ibl_pass"])
+    assert chosen.unit.values.tolist() == kept(units, good)
+    bomb = units.bombcell.values == "GOOD"
+    assert select(units, quality="bombcell_good").unit.values.tolist() == kept(units, bomb)
+
+
+def test_what_was_applied_stands_in_the_attributes(units: xr.Dataset) -> None:
+    chosen = select(units, region="VIS", condition="saline")
+    steps = chosen.attrs["selection"].split("; ")
+    assert steps[0] == f"{units.sizes['unit']} units"
+    assert steps[1].startswith("region=VIS: ")
+    assert steps[2] == f"condition=saline: {chosen.sizes['unit']}"
+    again = select(chosen, probe="probe00")
+    assert again.attrs["selection"].startswith(chosen.attrs["selection"])
+
+
+def test_exclusions_are_honoured_and_counted(units: xr.Dataset) -> None:
+    reasons = np.full(units.sizes["unit"], "", dtype=object)
+    reasons[:3] = "moved"
+    ds = units.assign_coords(exclusion=("unit", reasons))
+    chosen = select(ds, region="~VISp")
+    assert not set(chosen.unit.values) & set(ds.unit.values[:3])
+    assert f"not excluded: {ds.sizes['unit'] - 3}" in chosen.attrs["selection"]
+    assert select(ds, exclusions=False).sizes["unit"] == ds.sizes["unit"]
+
+
+def test_a_known_value_that_no_unit_has_gives_none(units: xr.Dataset) -> None:
+    saline = select(units, condition="saline")
+    empty = select(saline, condition="lsd")
+    assert empty.sizes["unit"] == 0
+    assert select(units, region="CB").sizes["unit"] == 0
+    assert len(unit_table(empty)) == 0
+    assert empty.counts.sum().compute() == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"regoin": "VISp"}, "Did you mean 'region'"),
+        ({"region": "VISpp"}, "VISp"),
+        ({"probe": "probe1"}, "'probe00'"),
+        ({"condition": "LSD"}, "'lsd'"),
+        ({"firing_rate": (2, 1)}, "range"),
+        ({"firing_rate": "high"}, "number"),
+        ({"probe": 3}, "text"),
+        ({"quality": "good"}, "ks2_good"),
+        ({"query": "nothing > 1"}, "nothing"),
+        ({"query": "firing_rate"}, "true or false"),
+    ],
+)
+def test_mistakes_are_told(units: xr.Dataset, wanted: dict[str, object], message: str) -> None:
+    with pytest.raises(SelectionError, match=message):
+        select(units, **wanted)  # type: ignore[arg-type]
+
+
+def test_quality_that_was_never_measured_is_an_error(units: xr.Dataset) -> None:
+    blank = np.full(units.sizes["unit"], "", dtype=object)
+    with pytest.raises(SelectionError, match="blank for all"):
+        select(units.assign_coords(bombcell=("unit", blank)), quality="bombcell_good")
+
+
+def test_units_are_required(demo_stores: Path) -> None:
+    with pytest.raises(SelectionError, match="open_units"):
+        lsdx.open_sessions(demo_stores).lsd.select(condition="lsd")
+
+
+def test_unit_table_has_every_label(units: xr.Dataset) -> None:
+    table = unit_table(units)
+    assert len(table) == units.sizes["unit"]
+    assert {"region", "condition", "firing_rate", "spike_count", "session"} <= set(table.columns)

@@ -1,0 +1,344 @@
+"""Builds: the same bytes again, only what changed, nothing lost, upkeep."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lsdx
+from lsdx.build import Report, build
+from lsdx.build.lock import building
+from lsdx.build.recipe import Recipe, choose, load_recipes, recipes_folder
+from lsdx.build.upkeep import collect_garbage, keep_tag, tags, verify
+from lsdx.config import Protocol, Settings
+from lsdx.errors import RecipeError, StoreNotFound
+from lsdx.stores import read_catalog
+
+
+@pytest.fixture
+def settings(demo_cohort: Path, tmp_path: Path) -> Settings:
+    return Settings(source="cache", cache_dir=demo_cohort, stores=tmp_path / "stores")
+
+
+@pytest.fixture
+def built(demo_stores: Path, demo_cohort: Path, tmp_path: Path) -> Settings:
+    """A copy of the demo's stores, to do what one likes with."""
+    shutil.copytree(demo_stores, tmp_path / "stores")
+    return Settings(source="cache", cache_dir=demo_cohort, stores=tmp_path / "stores")
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Hash every file that the catalog names, and the catalog."""
+    catalog = read_catalog(folder)
+    paths = [folder / "catalog.json"]
+    for entry in catalog.entries():
+        paths += [p for p in (folder / entry.path).rglob("*") if p.is_file()]
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths
+    }
+
+
+def statuses(report: Report) -> dict[str, set[str]]:
+    out: dict[str, set[str]] = {}
+    for line in report.lines:
+        out.setdefault(line.kind, set()).add(line.status)
+    return out
+
+
+def test_a_second_cohort_and_build_give_the_same_bytes(
+    settings: Settings, demo_stores: Path
+) -> None:
+    build(settings, progress=False)
+    assert hashes(settings.stores) == hashes(demo_stores)
+
+
+def test_a_local_cluster_gives_the_same_bytes(settings: Settings, demo_stores: Path) -> None:
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        report = build(settings, client=client, progress=False)
+    assert not report.failed
+    assert hashes(settings.stores) == hashes(demo_stores)
+
+
+def test_a_rerun_does_nothing(built: Settings) -> None:
+    before = hashes(built.stores)
+    report = build(built, progress=False)
+    assert set().union(*statuses(report).values()) <= {"reused", "skipped"}
+    assert hashes(built.stores) == before
+
+
+def test_what_a_killed_build_left_is_used_and_the_rest_built(
+    built: Settings, demo_stores: Path
+) -> None:
+    catalog = read_catalog(built.stores)
+    (built.stores / "catalog.json").unlink()
+    eid, entry = next(iter(catalog.parts["spikes"].items()))
+    shutil.rmtree(built.stores / entry.path)
+    half = built.stores / "tmp" / ("0" * 32 + ".zarr")
+    half.mkdir(parents=True)
+    (half / "zarr.json").write_text("{")
+    report = build(built, progress=False)
+    spikes = {line.session: line.status for line in report.lines if line.kind == "spikes"}
+    assert spikes[eid] == "built"
+    assert set(spikes.values()) == {"built", "reused", "skipped"}
+    assert hashes(built.stores) == hashes(demo_stores)
+
+
+def test_a_damaged_part_is_found_and_built_anew(built: Settings, demo_stores: Path) -> None:
+    entry = next(iter(read_catalog(built.stores).parts["spikes"].values()))
+    chunk = built.stores / entry.path / "spike_time" / "c" / "0"
+    raw = bytearray(chunk.read_bytes())
+    raw[100] ^= 1
+    chunk.write_bytes(bytes(raw))
+    assert [c.store for c in verify(built.stores) if c.problem] == [entry.path]
+    report = build(built, progress=False)
+    assert "built" in statuses(report)["spikes"]
+    assert not [c for c in verify(built.stores) if c.problem]
+    assert hashes(built.stores) == hashes(demo_stores)
+
+
+def test_one_session_at_a_time_ends_where_all_at_once_does(
+    settings: Settings, demo_stores: Path
+) -> None:
+    for eid in lsdx.open_sessions(demo_stores).session.values[::-1]:
+        report = build(settings, sessions=[eid], progress=False)
+        assert not report.failed
+    assert hashes(settings.stores) == hashes(demo_stores)
+
+
+def test_two_builders_at_once_lose_nothing(settings: Settings, demo_stores: Path) -> None:
+    eids = lsdx.open_sessions(demo_stores).session.values.tolist()
+    reports: list[Report] = []
+
+    def one(sessions: list[str]) -> None:
+        reports.append(build(settings, sessions=sessions, progress=False))
+
+    # the middle session is built by both
+    threads = [threading.Thread(target=one, args=(s,)) for s in (eids[:4], eids[3:])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(reports) == 2
+    assert not any(r.failed for r in reports)
+    assert hashes(settings.stores) == hashes(demo_stores)
+
+
+def test_a_change_of_one_sessions_files_rebuilds_only_it(
+    built: Settings, demo_cohort: Path, tmp_path: Path
+) -> None:
+    cohort = tmp_path / "cohort"
+    shutil.copytree(demo_cohort, cohort)
+    path = next(cohort.rglob("LSDX-D/**/_ibl_passiveGabor.table.csv"))
+    eid = next(
+        e
+        for e in read_catalog(built.stores).parts["spikes"]
+        if lsdx.open_sessions(built.stores).subject.sel(session=e).item() == "LSDX-D"
+    )
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    restate(cohort, path)
+    report = build(replace(built, cache_dir=cohort), progress=False)
+    assert not report.failed
+    changed = {line.session for line in report.lines if line.status == "built"} - {"all"}
+    assert changed == {eid}
+    kinds = {x.kind for x in report.lines if x.status == "built" and x.session == eid}
+    # the gabors decide when replay was; spikes and units do not care
+    assert kinds == {"sessions", "epochs", "insertions", "events", "counts"}
+
+
+def restate(cohort: Path, path: Path) -> None:
+    """Let the cache's records state a file's new size and md5."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    table = pq.read_table(cohort / "datasets.pqt")
+    frame = table.to_pandas()
+    session = "/".join(path.relative_to(cohort).parts[:5])
+    inside = path.relative_to(cohort / session).as_posix()
+    old = set(frame["hash"][frame["rel_path"] == inside])
+    records = json.loads((cohort / "alyx_records.json").read_text())
+    for record in records["sessions"]:
+        for dataset in record["data_dataset_session_related"]:
+            place = f"{dataset['collection']}/{dataset['name']}"
+            if (record["subject"], place) == (path.parts[-6], inside) and dataset["hash"] in old:
+                dataset |= {"hash": md5, "file_size": path.stat().st_size}
+                rows = frame.index.get_level_values(0) == record["id"]
+                rows &= (frame["rel_path"] == inside).to_numpy()
+                frame.loc[rows, ["hash", "file_size"]] = [md5, path.stat().st_size]
+    (cohort / "alyx_records.json").write_text(json.dumps(records))
+    new = pa.Table.from_pandas(frame).replace_schema_metadata(table.schema.metadata)
+    pq.write_table(new, cohort / "datasets.pqt")
+
+
+def test_a_lab_table_that_changes_is_joined_without_rebuilding_parts(
+    built: Settings, tmp_path: Path
+) -> None:
+    eid = lsdx.open_units(built.stores).session.values[0]
+    table = tmp_path / "exclusions.csv"
+    table.write_text(f"id,reason\n{eid},wrong room\n")
+    report = build(replace(built, exclusions=table), progress=False)
+    assert {x.kind for x in report.lines if x.status == "built"} == {
+        "sessions",
+        "insertions",
+        "units",
+    }
+    units = lsdx.open_units(built.stores)
+    assert set(units.exclusion.values[units.session.values == eid]) == {"wrong room"}
+    assert eid not in set(units.lsd.select().session.values)
+
+
+def test_several_bin_widths_lie_side_by_side(built: Settings, tmp_path: Path) -> None:
+    recipes = tmp_path / "recipes"
+    shutil.copytree(recipes_folder(), recipes)
+    text = (recipes / "counts.py").read_text().replace('"100 ms"', '"1 s"')
+    (recipes / "counts_1s.py").write_text(text)
+    build(built, ["counts_1s"], recipes=recipes, progress=False)
+    coarse, fine = (lsdx.open_counts(built.stores, bin_width=w) for w in ("1 s", "100 ms"))
+    tens = fine.counts.values[..., :2900].reshape(*fine.n_spikes.shape, 290, 10).sum(axis=-1)
+    np.testing.assert_array_equal(coarse.counts.values[..., :290], tens)
+    (recipes / "counts_again.py").write_text(text)
+    with pytest.raises(RecipeError, match="one recipe a store and bin width"):
+        load_recipes(recipes)
+
+
+def test_needed_and_dependent_stores_come_along() -> None:
+    recipes = load_recipes()
+    assert [r.name for r in choose(recipes, ["counts"], [])] == [
+        "sessions",
+        "epochs",
+        "insertions",
+        "units",
+        "spikes",
+        "counts",
+    ]
+    assert [r.name for r in choose(recipes, ["events"], [])] == [
+        "sessions",
+        "epochs",
+        "insertions",
+        "events",
+    ]
+    assert "counts" in [r.name for r in choose(recipes, ["units"], ["counts"])]
+    with pytest.raises(RecipeError, match="'count'"):
+        choose(recipes, ["count"], [])
+
+
+def test_a_recipe_file_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="none"):
+        load_recipes(tmp_path)
+    (tmp_path / "units.py").write_text("x = 1\n")
+    with pytest.raises(RecipeError, match=r"units\.py"):
+        load_recipes(tmp_path)
+    (tmp_path / "units.py").write_text("import no_such_module\n")
+    with pytest.raises(RecipeError, match="no_such_module"):
+        load_recipes(tmp_path)
+    with pytest.raises(RecipeError, match="unitz"):
+        Recipe(store="unitz", assemble=lambda r: None, inputs=("ephys",))
+
+
+def test_needs_are_declared_with_their_inputs() -> None:
+    """A part's name covers what its needs depend on, too."""
+    recipes = load_recipes()
+    by_store = {r.store: r for r in recipes.values()}
+    for recipe in recipes.values():
+        for need in recipe.needs:
+            assert set(by_store[need].inputs) <= set(recipe.inputs), (recipe.name, need)
+
+
+def test_another_protocol_or_source_is_refused(built: Settings) -> None:
+    other = replace(built, protocol=Protocol(phases=("before", "after")))
+    with pytest.raises(RecipeError, match="protocol"):
+        build(other, progress=False)
+
+
+def test_another_labs_names_need_no_fork(demo_cohort: Path, tmp_path: Path) -> None:
+    protocol = Protocol(phases=("before", "after", "recovery"), conditions=("drug", "saline"))
+    stores = tmp_path / "stores"
+    settings = Settings(source="cache", cache_dir=demo_cohort, stores=stores, protocol=protocol)
+    assert not build(settings, progress=False).failed
+    units = lsdx.open_units(stores)
+    assert units.phase.values.tolist() == ["before", "after", "recovery"]
+    assert np.isnan(units.n_spikes.sel(phase="recovery")).all()
+    assert units.lsd.select(condition="drug").sizes["unit"] > 0
+
+
+def test_a_session_gone_from_the_source_is_told_and_kept(
+    built: Settings, demo_cohort: Path, tmp_path: Path
+) -> None:
+    from lsdx.demo import write_cohort
+
+    smaller = write_cohort(tmp_path / "smaller", n_sessions=5, n_units=24)
+    report = build(replace(built, cache_dir=smaller), progress=False)
+    assert sum("no longer in the source" in n for n in report.notes) == 2
+    assert lsdx.open_sessions(built.stores).sizes["session"] == 7
+
+
+def test_verify_finds_nothing_wrong(demo_stores: Path) -> None:
+    checks = verify(demo_stores)
+    catalog = read_catalog(demo_stores)
+    assert len(checks) == len(catalog.entries())
+    assert not [c for c in checks if c.problem]
+
+
+def test_gc_removes_only_what_nothing_names(built: Settings, tmp_path: Path) -> None:
+    keep_tag(built.stores, "paper-1")
+    table = tmp_path / "exclusions.csv"
+    units = lsdx.open_units(built.stores).unit.values
+    foreign = [built.stores / "flat" / "mine.txt", built.stores / "notes.md"]
+    for path in foreign:
+        path.write_text("not yours")
+    old = read_catalog(built.stores)
+    for reason in ("first", "second"):
+        table.write_text(f"id,reason\n{units[0]},{reason}\n")
+        build(replace(built, exclusions=table), progress=False)
+    listed = collect_garbage(built.stores, dry_run=True)
+    removed = collect_garbage(built.stores)
+    assert listed == removed
+    assert removed
+    assert all(p.startswith(("flat/", "tmp/")) for p in removed)
+    assert all(p.exists() for p in foreign)
+    assert not [c for c in verify(built.stores) if c.problem]
+    assert not [c for c in verify(built.stores, "paper-1") if c.problem]
+    assert read_catalog(built.stores, "paper-1") == old
+    assert tags(built.stores) == ["paper-1"]
+    assert lsdx.open_units(built.stores, tag="paper-1").lsd.select().sizes["unit"] == units.size
+    with pytest.raises(RecipeError, match="new tag"):
+        keep_tag(built.stores, "paper-1")
+    assert collect_garbage(built.stores) == []
+
+
+def test_gc_waits_for_builds(built: Settings) -> None:
+    with building(built.stores), pytest.raises(RecipeError, match="a build is running"):
+        collect_garbage(built.stores)
+
+
+def test_gc_leaves_a_folder_that_is_not_ours(tmp_path: Path) -> None:
+    with pytest.raises(StoreNotFound):
+        collect_garbage(tmp_path)
+
+
+def test_the_report_is_saved(demo_report: Report, demo_stores: Path) -> None:
+    saved = json.loads((demo_stores / "report.json").read_text())
+    assert saved["simulated"] is True
+    assert len(saved["lines"]) == len(demo_report.lines)
+    text = demo_report.to_text()
+    assert text.startswith("SIMULATED")
+    assert "past_end:probe01" in text
+    assert "no gabor table" in text
+    assert "rig clocks: " in text
+    assert "LSDX-A 2023" in text
+    assert set(demo_report.to_frame()["status"]) == {"built", "skipped"}

@@ -1,0 +1,526 @@
+"""Spike sorting files: each is read as what it is, or refused by name; none is ever guessed."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lsdx.errors import SourceError
+from lsdx.readers.ephys import (
+    METRICS,
+    Spikes,
+    check_sorting,
+    read_channels,
+    read_clusters,
+    read_duplicates,
+    read_spikes,
+)
+
+WHERE = "session 0b7c1f6e-0000-3000-8000-000000000001, alf/probe00/iblsorter"
+TIMES = np.array([0.0, 0.25, 0.25, 1.5, 2.75, 4.0])
+CLUSTERS = np.array([2, 0, 2, 0, 2, 0], dtype=np.int32)
+UUIDS = [f"0000000{i}-aaaa-3bbb-8ccc-dddddddddddd" for i in range(3)]
+TIMES_NAME, CLUSTERS_NAME = "spikes.times.npy", "spikes.clusters.npy"
+CHANNELS_NAME, DEPTHS_NAME = "clusters.channels.npy", "clusters.depths.npy"
+UUIDS_NAME, METRICS_NAME = "clusters.uuids.csv", "clusters.metrics.pqt"
+IDS_NAME, PLACES_NAME = "channels.brainLocationIds_ccf_2017.npy", "channels.mlapdv.npy"
+BOMBCELL_NAME = "cluster_bc_unitType.tsv"
+MASK_NAME, ORDER_NAME = "spikes._bc_duplicateSpikes.npy", "spike_clusters.npy"
+
+Sorting = dict[str, Path]
+
+
+@pytest.fixture
+def sorting(tmp_path: Path) -> Sorting:
+    """Three clusters on four channels, six spikes; cluster 1 is silent and has no metrics."""
+    arrays = {
+        TIMES_NAME: TIMES,
+        CLUSTERS_NAME: CLUSTERS,
+        CHANNELS_NAME: np.array([3, 0, 1]),
+        DEPTHS_NAME: np.array([40.0, 20.0, 20.0]),
+        IDS_NAME: np.array([382, 382, 997, 0]),
+        PLACES_NAME: np.arange(12.0).reshape(4, 3),
+    }
+    for name, array in arrays.items():
+        np.save(tmp_path / name, array)
+    (tmp_path / UUIDS_NAME).write_text("\n".join(["uuids", *UUIDS]) + "\n")
+    metrics = pd.DataFrame({"cluster_id": [2, 0], "firing_rate": [7.5, 3.25], "label": [1.0, 0.0]})
+    metrics.assign(ks2_label=["good", "mua"]).to_parquet(tmp_path / METRICS_NAME)
+    return {name: tmp_path / name for name in (*arrays, UUIDS_NAME, METRICS_NAME)}
+
+
+def save(files: Sorting, name: str, array: Any) -> None:
+    files.setdefault(name, next(iter(files.values())).parent / name)
+    np.save(files[name], array)
+
+
+def refused(read: Callable[..., object], *args: object) -> str:
+    """The message of the error that ``read`` raises, which must name the session's sorting."""
+    with pytest.raises(SourceError) as caught:
+        read(*args)
+    message = str(caught.value)
+    assert WHERE in message
+    return message
+
+
+# ---- spikes ---------------------------------------------------------------------------------
+
+
+def test_spikes_are_read_as_written(sorting: Sorting) -> None:
+    spikes = read_spikes(sorting, WHERE)
+    np.testing.assert_array_equal(spikes.times, TIMES)
+    np.testing.assert_array_equal(spikes.clusters, CLUSTERS)
+    assert spikes.times.dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint16", ">i4", "int64", "uint64"])
+def test_cluster_ids_of_every_integer_dtype_are_read(sorting: Sorting, dtype: str) -> None:
+    save(sorting, CLUSTERS_NAME, CLUSTERS.astype(dtype))
+    np.testing.assert_array_equal(read_spikes(sorting, WHERE).clusters, CLUSTERS)
+
+
+def test_no_spikes_at_all_are_spikes(sorting: Sorting) -> None:
+    save(sorting, TIMES_NAME, TIMES[:0])
+    save(sorting, CLUSTERS_NAME, CLUSTERS[:0])
+    assert read_spikes(sorting, WHERE).times.size == 0
+
+
+BAD_TIMES = {
+    "nan first": [np.nan, 0.25, 0.25, 1.5, 2.75, 4.0],
+    "nan in the middle": [0.0, 0.25, np.nan, 1.5, 2.75, 4.0],
+    "nan last": [0.0, 0.25, 0.25, 1.5, 2.75, np.nan],
+    "all nan": [np.nan] * 6,
+    "infinite last": [0.0, 0.25, 0.25, 1.5, 2.75, np.inf],
+    "minus infinity first": [-np.inf, 0.25, 0.25, 1.5, 2.75, 4.0],
+    "negative": [-0.001, 0.25, 0.25, 1.5, 2.75, 4.0],
+    "unsorted": [0.0, 0.25, 1.5, 0.25, 2.75, 4.0],
+    "last before first": [0.0, 0.25, 0.25, 1.5, 2.75, -4.0],
+    "past the clock's range": [0.0, 0.25, 0.25, 1.5, 2.75, 42_949.68],
+}
+
+
+@pytest.mark.parametrize("times", BAD_TIMES.values(), ids=BAD_TIMES)
+def test_bad_times_are_refused(sorting: Sorting, times: list[float]) -> None:
+    save(sorting, TIMES_NAME, np.array(times))
+    assert f"{WHERE}/{TIMES_NAME}" in refused(read_spikes, sorting, WHERE)
+
+
+@pytest.mark.parametrize("time", [np.nan, -1.0, np.inf])
+def test_a_single_bad_time_is_refused(sorting: Sorting, time: float) -> None:
+    save(sorting, TIMES_NAME, np.array([time]))
+    save(sorting, CLUSTERS_NAME, CLUSTERS[:1])
+    assert TIMES_NAME in refused(read_spikes, sorting, WHERE)
+
+
+def test_the_message_says_which_spike(sorting: Sorting) -> None:
+    save(sorting, TIMES_NAME, np.array(BAD_TIMES["unsorted"]))
+    assert "0.25 s at spike 3" in refused(read_spikes, sorting, WHERE)
+
+
+@pytest.mark.parametrize("n", [0, 5])
+@pytest.mark.parametrize("name", [TIMES_NAME, CLUSTERS_NAME])
+def test_times_and_clusters_of_different_length_are_refused(
+    sorting: Sorting, name: str, n: int
+) -> None:
+    save(sorting, name, {TIMES_NAME: TIMES, CLUSTERS_NAME: CLUSTERS}[name][:n])
+    message = refused(read_spikes, sorting, WHERE)
+    assert TIMES_NAME in message
+    assert CLUSTERS_NAME in message
+    assert f"{n}" in message
+    assert "6" in message
+
+
+def test_negative_cluster_ids_are_refused(sorting: Sorting) -> None:
+    save(sorting, CLUSTERS_NAME, np.array([0, 0, -1, 0, 0, 0]))
+    message = refused(read_spikes, sorting, WHERE)
+    assert f"{WHERE}/{CLUSTERS_NAME}" in message
+    assert "-1" in message
+
+
+WRONG_KIND = {
+    "times are integers": (TIMES_NAME, np.arange(6)),
+    "times are text": (TIMES_NAME, np.array(["0"] * 6)),
+    "times are complex": (TIMES_NAME, TIMES.astype(complex)),
+    "times are truth values": (TIMES_NAME, np.ones(6, dtype=bool)),
+    "times have two columns": (TIMES_NAME, TIMES.reshape(3, 2)),
+    "times are one number": (TIMES_NAME, np.float64(1)),
+    "times are records": (TIMES_NAME, np.zeros(6, dtype=[("t", float)])),
+    "clusters are floats": (CLUSTERS_NAME, CLUSTERS.astype(float)),
+    "clusters have two columns": (CLUSTERS_NAME, CLUSTERS[:, None]),
+}
+
+
+@pytest.mark.parametrize(("name", "array"), WRONG_KIND.values(), ids=WRONG_KIND)
+def test_arrays_of_another_kind_or_shape_are_refused(
+    sorting: Sorting, name: str, array: np.ndarray
+) -> None:
+    save(sorting, name, array)
+    assert f"{WHERE}/{name}" in refused(read_spikes, sorting, WHERE)
+
+
+# ---- files that are no arrays ---------------------------------------------------------------
+
+NO_ARRAY: dict[str, Callable[[bytes], bytes]] = {
+    "zero bytes": lambda raw: b"",
+    "one byte": lambda raw: raw[:1],
+    "magic alone": lambda raw: raw[:6],
+    "half a header": lambda raw: raw[:60],
+    "header alone": lambda raw: raw[:128],
+    "last byte missing": lambda raw: raw[:-1],
+    "half the data": lambda raw: raw[: 128 + (len(raw) - 128) // 2],
+    "text": lambda raw: b"not an array\n",
+    "zeros": lambda raw: bytes(len(raw)),
+    "an error page": lambda raw: b"<html><body>404 Not Found</body></html>",
+    "a broken archive": lambda raw: b"PK\x03\x04" + raw,
+}
+
+
+@pytest.mark.parametrize("name", [TIMES_NAME, CLUSTERS_NAME, CHANNELS_NAME, DEPTHS_NAME])
+@pytest.mark.parametrize("damage", NO_ARRAY.values(), ids=NO_ARRAY)
+def test_a_damaged_npy_is_refused_by_name(
+    sorting: Sorting, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    sorting[name].write_bytes(damage(sorting[name].read_bytes()))
+    read = read_spikes if name.startswith("spikes") else read_clusters
+    assert f"{WHERE}/{name}" in refused(read, sorting, WHERE)
+
+
+@pytest.mark.parametrize("name", [IDS_NAME, PLACES_NAME])
+@pytest.mark.parametrize("damage", NO_ARRAY.values(), ids=NO_ARRAY)
+def test_a_damaged_npy_of_channels_is_refused_by_name(
+    sorting: Sorting, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    sorting[name].write_bytes(damage(sorting[name].read_bytes()))
+    assert f"{WHERE}/{name}" in refused(read_channels, sorting, WHERE)
+
+
+def test_an_archive_of_arrays_is_refused(sorting: Sorting) -> None:
+    with sorting[TIMES_NAME].open("wb") as stream:
+        np.savez(stream, times=TIMES)
+    assert f"{WHERE}/{TIMES_NAME}" in refused(read_spikes, sorting, WHERE)
+
+
+@pytest.mark.parametrize("byte", b"\x00()'}9 \xff")
+def test_no_damage_to_a_header_escapes(sorting: Sorting, byte: int) -> None:
+    """Whatever byte of a header is wrong: as many times as spikes, or our error."""
+    path = sorting[TIMES_NAME]
+    raw = path.read_bytes()
+    n_refused = 0
+    for place in range(128):
+        path.write_bytes(raw[:place] + bytes([byte]) + raw[place + 1 :])
+        try:
+            assert read_spikes(sorting, WHERE).times.shape == (6,)
+        except SourceError as error:
+            assert WHERE in str(error)
+            n_refused += 1
+    assert n_refused > 0
+
+
+class Bomb:
+    """Touches a file when unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("form", ["object array", "bare pickle"])
+@pytest.mark.parametrize("name", [TIMES_NAME, CHANNELS_NAME, PLACES_NAME, MASK_NAME])
+def test_a_pickle_is_refused_and_never_run(
+    sorting: Sorting, tmp_path: Path, name: str, form: str
+) -> None:
+    trace = tmp_path / "ran"
+    sorting.setdefault(name, tmp_path / name)
+    save(sorting, ORDER_NAME, CLUSTERS)
+    if form == "object array":
+        np.save(sorting[name], np.array([Bomb(trace)], dtype=object), allow_pickle=True)
+    else:
+        sorting[name].write_bytes(pickle.dumps(Bomb(trace)))
+    reads = {
+        TIMES_NAME: lambda: read_spikes(sorting, WHERE),
+        CHANNELS_NAME: lambda: read_clusters(sorting, WHERE),
+        PLACES_NAME: lambda: read_channels(sorting, WHERE),
+        MASK_NAME: lambda: read_duplicates(sorting, Spikes(TIMES, CLUSTERS), WHERE),
+    }
+    message = refused(reads[name])
+    assert name in message
+    assert not trace.exists()
+    # the bomb is a real one
+    np.load(sorting[name], allow_pickle=True)
+    assert trace.exists()
+
+
+# ---- clusters -------------------------------------------------------------------------------
+
+
+def test_clusters_are_read_and_joined_on_their_id(sorting: Sorting) -> None:
+    clusters = read_clusters(sorting, WHERE)
+    np.testing.assert_array_equal(clusters.channels, [3, 0, 1])
+    np.testing.assert_array_equal(clusters.depths, [40.0, 20.0, 20.0])
+    assert clusters.uuids.tolist() == UUIDS
+    # the table lists cluster 2 before cluster 0, and no cluster 1
+    np.testing.assert_array_equal(clusters.metrics["firing_rate"], [3.25, np.nan, 7.5])
+    np.testing.assert_array_equal(clusters.metrics["label"], [0.0, np.nan, 1.0])
+    assert clusters.ks2_label.tolist() == ["mua", "", "good"]
+    assert clusters.bombcell.tolist() == ["", "", ""]
+    assert set(clusters.metrics) == set(METRICS)
+    assert np.isnan(clusters.metrics["drift"]).all()
+
+
+def test_channels_and_depths_suffice(sorting: Sorting) -> None:
+    few = {n: sorting[n] for n in (CHANNELS_NAME, DEPTHS_NAME)}
+    clusters = read_clusters(few, WHERE)
+    assert clusters.uuids.tolist() == ["", "", ""]
+    assert clusters.ks2_label.tolist() == ["", "", ""]
+    assert all(np.isnan(values).all() for values in clusters.metrics.values())
+
+
+@pytest.mark.parametrize("n", [0, 2, 4])
+def test_depths_of_another_length_are_refused(sorting: Sorting, n: int) -> None:
+    save(sorting, DEPTHS_NAME, np.zeros(n))
+    assert f"{WHERE}/{DEPTHS_NAME}" in refused(read_clusters, sorting, WHERE)
+
+
+def test_a_negative_channel_is_refused_not_wrapped(sorting: Sorting) -> None:
+    save(sorting, CHANNELS_NAME, np.array([3, -1, 1]))
+    message = refused(read_clusters, sorting, WHERE)
+    assert f"{WHERE}/{CHANNELS_NAME}" in message
+    assert "-1" in message
+
+
+@pytest.mark.parametrize("array", [np.array([3.0, 0.0, 1.0]), np.array([[3], [0], [1]])])
+def test_channels_that_are_no_indices_are_refused(sorting: Sorting, array: np.ndarray) -> None:
+    save(sorting, CHANNELS_NAME, array)
+    assert f"{WHERE}/{CHANNELS_NAME}" in refused(read_clusters, sorting, WHERE)
+
+
+BAD_UUIDS = {
+    "one short": UUIDS[:2],
+    "one too many": [*UUIDS, "00000009-aaaa-3bbb-8ccc-dddddddddddd"],
+    "none": [],
+    "twice": [UUIDS[0], UUIDS[1], UUIDS[0]],
+    "twice, in another case": [UUIDS[0], UUIDS[1], UUIDS[0].upper()],
+    "not one": [UUIDS[0], UUIDS[1], "17"],
+    "cut off": [UUIDS[0], UUIDS[1], UUIDS[2][:-1]],
+}
+
+
+@pytest.mark.parametrize("uuids", BAD_UUIDS.values(), ids=BAD_UUIDS)
+def test_bad_uuids_are_refused(sorting: Sorting, uuids: list[str]) -> None:
+    sorting[UUIDS_NAME].write_text("\n".join(["uuids", *uuids]) + "\n")
+    assert f"{WHERE}/{UUIDS_NAME}" in refused(read_clusters, sorting, WHERE)
+
+
+def test_uuids_are_lower_case_and_blank_where_not_given(sorting: Sorting) -> None:
+    sorting[UUIDS_NAME].write_text(f'uuids\n{UUIDS[0].upper()}\n""\n{UUIDS[2]}\n')
+    assert read_clusters(sorting, WHERE).uuids.tolist() == [UUIDS[0], "", UUIDS[2]]
+
+
+@pytest.mark.parametrize("content", ["", "ids\n1\n2\n3\n", "\x00\xff", "uuids,uuids\n"])
+def test_a_table_of_uuids_that_is_none_is_refused(sorting: Sorting, content: str) -> None:
+    sorting[UUIDS_NAME].write_text(content, encoding="latin-1")
+    assert f"{WHERE}/{UUIDS_NAME}" in refused(read_clusters, sorting, WHERE)
+
+
+BAD_METRICS = {
+    "a cluster that does not exist": {"cluster_id": [0, 3]},
+    "a negative cluster": {"cluster_id": [0, -1]},
+    "half a cluster": {"cluster_id": [0, 1.5]},
+    "no cluster": {"cluster_id": [0, np.nan]},
+    "a cluster twice": {"cluster_id": [2, 2]},
+    "text for a cluster": {"cluster_id": ["0", "two"]},
+    "text for a number": {"cluster_id": [0, 2], "firing_rate": ["3.25", "fast"]},
+    "no column of clusters": {"cluster": [0, 2]},
+}
+
+
+@pytest.mark.parametrize("table", BAD_METRICS.values(), ids=BAD_METRICS)
+def test_bad_metrics_are_refused(sorting: Sorting, table: dict[str, list[Any]]) -> None:
+    pd.DataFrame(table).to_parquet(sorting[METRICS_NAME])
+    assert f"{WHERE}/{METRICS_NAME}" in refused(read_clusters, sorting, WHERE)
+
+
+@pytest.mark.parametrize("ids", [[], [1], [2, 1, 0]])
+def test_metrics_of_another_length_are_joined_not_placed(sorting: Sorting, ids: list[int]) -> None:
+    table = pd.DataFrame({"cluster_id": ids, "firing_rate": [10.0 + i for i in ids]})
+    table.astype({"cluster_id": "int64", "firing_rate": "float64"}).to_parquet(
+        sorting[METRICS_NAME]
+    )
+    expected = [10.0 + i if i in ids else np.nan for i in range(3)]
+    np.testing.assert_array_equal(read_clusters(sorting, WHERE).metrics["firing_rate"], expected)
+
+
+def test_metrics_may_have_the_cluster_as_index(sorting: Sorting) -> None:
+    table = pd.DataFrame({"cluster_id": [1, 0], "drift": [5.0, 6.0]}).set_index("cluster_id")
+    table.to_parquet(sorting[METRICS_NAME])
+    np.testing.assert_array_equal(
+        read_clusters(sorting, WHERE).metrics["drift"], [6.0, 5.0, np.nan]
+    )
+
+
+def test_a_metric_may_be_blank(sorting: Sorting) -> None:
+    table = pd.DataFrame({"cluster_id": [0, 1, 2], "ks2_label": ["good", None, "mua"]})
+    table["drift"] = pd.array([1, None, 3], dtype="Int64")
+    table.to_parquet(sorting[METRICS_NAME])
+    clusters = read_clusters(sorting, WHERE)
+    assert clusters.ks2_label.tolist() == ["good", "", "mua"]
+    np.testing.assert_array_equal(clusters.metrics["drift"], [1.0, np.nan, 3.0])
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_a_damaged_table_of_metrics_is_refused(sorting: Sorting, keep: int) -> None:
+    raw = sorting[METRICS_NAME].read_bytes()
+    sorting[METRICS_NAME].write_bytes(raw[:keep])
+    assert f"{WHERE}/{METRICS_NAME}" in refused(read_clusters, sorting, WHERE)
+
+
+def write_bombcell(sorting: Sorting, text: str) -> None:
+    sorting[BOMBCELL_NAME] = sorting[TIMES_NAME].with_name(BOMBCELL_NAME)
+    sorting[BOMBCELL_NAME].write_text(text)
+
+
+def test_bombcell_labels_are_joined_on_the_cluster(sorting: Sorting) -> None:
+    write_bombcell(sorting, "cluster_id\tbc_unitType\n2\tGood\n0\tNON-SOMA\n")
+    assert read_clusters(sorting, WHERE).bombcell.tolist() == ["NON-SOMA", "", "GOOD"]
+
+
+def test_a_blank_bombcell_label_is_blank(sorting: Sorting) -> None:
+    write_bombcell(sorting, "cluster_id\tbc_unitType\n2\t\n0\tMUA\n")
+    assert read_clusters(sorting, WHERE).bombcell.tolist() == ["MUA", "", ""]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "cluster_id\tunit\n0\tGOOD\n",
+        "cluster_id\tbc_unitType\n3\tGOOD\n",
+        "cluster_id\tbc_unitType\n-1\tGOOD\n",
+        "cluster_id\tbc_unitType\n0\tGOOD\n0\tMUA\n",
+        "cluster_id\tbc_unitType\nzero\tGOOD\n",
+    ],
+)
+def test_a_bad_table_of_bombcell_is_refused(sorting: Sorting, text: str) -> None:
+    write_bombcell(sorting, text)
+    assert BOMBCELL_NAME in refused(read_clusters, sorting, WHERE)
+
+
+# ---- channels -------------------------------------------------------------------------------
+
+
+def test_channels_are_read_as_written(sorting: Sorting) -> None:
+    channels = read_channels(sorting, WHERE)
+    assert channels is not None
+    np.testing.assert_array_equal(channels.atlas_id, [382, 382, 997, 0])
+    np.testing.assert_array_equal(channels.mlapdv, np.arange(12.0).reshape(4, 3))
+
+
+@pytest.mark.parametrize("missing", [IDS_NAME, PLACES_NAME])
+def test_channels_without_histology_are_none(sorting: Sorting, missing: str) -> None:
+    del sorting[missing]
+    assert read_channels(sorting, WHERE) is None
+
+
+BAD_CHANNELS = {
+    "fewer places than channels": (PLACES_NAME, np.zeros((3, 3))),
+    "two coordinates": (PLACES_NAME, np.zeros((4, 2))),
+    "places in a row": (PLACES_NAME, np.zeros(12)),
+    "no id": (IDS_NAME, np.array([382, 382, np.nan, 0])),
+    "an infinite id": (IDS_NAME, np.array([382, 382, np.inf, 0])),
+    "text": (IDS_NAME, np.array(["CA1"] * 4)),
+}
+
+
+@pytest.mark.parametrize(("name", "array"), BAD_CHANNELS.values(), ids=BAD_CHANNELS)
+def test_bad_channels_are_refused(sorting: Sorting, name: str, array: np.ndarray) -> None:
+    save(sorting, name, array)
+    assert f"{WHERE}/{name}" in refused(read_channels, sorting, WHERE)
+
+
+# ---- spikes, clusters and channels together -------------------------------------------------
+
+
+def checked(sorting: Sorting) -> None:
+    check_sorting(
+        read_spikes(sorting, WHERE),
+        read_clusters(sorting, WHERE),
+        read_channels(sorting, WHERE),
+        WHERE,
+    )
+
+
+def test_a_whole_sorting_passes(sorting: Sorting) -> None:
+    checked(sorting)
+
+
+def test_a_sorting_without_spikes_or_places_passes(sorting: Sorting) -> None:
+    save(sorting, TIMES_NAME, TIMES[:0])
+    save(sorting, CLUSTERS_NAME, CLUSTERS[:0])
+    del sorting[IDS_NAME]
+    checked(sorting)
+
+
+@pytest.mark.parametrize("cluster", [3, 2**31 - 1])
+def test_a_cluster_beyond_the_table_is_refused(sorting: Sorting, cluster: int) -> None:
+    save(sorting, CLUSTERS_NAME, np.array([0, 0, 0, cluster, 0, 0]))
+    message = refused(checked, sorting)
+    assert f"{WHERE}/{CLUSTERS_NAME}" in message
+    assert str(cluster) in message
+
+
+@pytest.mark.parametrize("channel", [4, 383])
+def test_a_channel_beyond_the_probe_is_refused_not_wrapped(sorting: Sorting, channel: int) -> None:
+    save(sorting, CHANNELS_NAME, np.array([3, channel, 1]))
+    message = refused(checked, sorting)
+    assert f"{WHERE}/{CHANNELS_NAME}" in message
+    assert str(channel) in message
+
+
+# ---- bombcell's duplicate spikes ------------------------------------------------------------
+
+
+def test_duplicates_follow_their_spike_into_another_order(sorting: Sorting) -> None:
+    # the k-th spike of a cluster here is the k-th of that cluster there
+    save(sorting, ORDER_NAME, np.array([0, 0, 2, 0, 2, 2]))
+    save(sorting, MASK_NAME, np.array([0, 1, 1, 0, 0, 1], dtype=np.uint8))
+    found = read_duplicates(sorting, Spikes(TIMES, CLUSTERS), WHERE)
+    assert found is not None
+    assert found.dtype == bool
+    # CLUSTERS is 2 0 2 0 2 0: cluster 2 has the mask 1 0 1, cluster 0 has 0 1 0
+    assert found.tolist() == [True, False, False, True, True, False]
+
+
+@pytest.mark.parametrize("missing", [ORDER_NAME, MASK_NAME])
+def test_without_bombcell_there_is_no_mask(sorting: Sorting, missing: str) -> None:
+    save(sorting, ORDER_NAME, CLUSTERS)
+    save(sorting, MASK_NAME, np.zeros(6, dtype=bool))
+    del sorting[missing]
+    assert read_duplicates(sorting, Spikes(TIMES, CLUSTERS), WHERE) is None
+
+
+BAD_MASKS = {
+    "another length": (CLUSTERS[:-1], np.zeros(5)),
+    "other numbers of spikes": (np.array([0, 0, 0, 0, 2, 2]), np.zeros(6)),
+    "another cluster": (np.array([0, 0, 0, 1, 1, 1]), np.zeros(6)),
+    "order and mask of different length": (CLUSTERS, np.zeros(5)),
+    "two columns": (CLUSTERS, np.zeros((6, 1))),
+    "text": (CLUSTERS, np.array(["no"] * 6)),
+}
+
+
+@pytest.mark.parametrize(("order", "mask"), BAD_MASKS.values(), ids=BAD_MASKS)
+def test_a_mask_of_other_spikes_is_refused(
+    sorting: Sorting, order: np.ndarray, mask: np.ndarray
+) -> None:
+    save(sorting, ORDER_NAME, order)
+    save(sorting, MASK_NAME, mask)
+    message = refused(read_duplicates, sorting, Spikes(TIMES, CLUSTERS), WHERE)
+    assert MASK_NAME in message or ORDER_NAME in message

@@ -1,0 +1,44 @@
+"""``ds.lsd`` forwards to the functions, with their signatures."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import lsdx
+from lsdx.accessor import LsdAccessor
+from lsdx.analysis.binning import bin_spikes
+from lsdx.analysis.selection import select, unit_table
+
+FORWARDED = {"select": select, "unit_table": unit_table, "bin": bin_spikes}
+
+
+@pytest.mark.parametrize("name", FORWARDED)
+def test_signatures_agree(name: str) -> None:
+    method = inspect.signature(getattr(LsdAccessor, name))
+    function = inspect.signature(FORWARDED[name])
+    mine = [(p.name, p.kind, p.default) for p in list(method.parameters.values())[1:]]
+    theirs = [(p.name, p.kind, p.default) for p in list(function.parameters.values())[1:]]
+    assert mine == theirs
+    assert FORWARDED[name].__name__ in (getattr(LsdAccessor, name).__doc__ or "")
+
+
+def test_no_method_without_its_function() -> None:
+    public = {n for n in vars(LsdAccessor) if not n.startswith("_")}
+    assert public == set(FORWARDED)
+
+
+def test_methods_give_what_the_functions_give(demo_stores: Path) -> None:
+    ds = lsdx.open_units(demo_stores)
+    xr.testing.assert_identical(
+        ds.lsd.select(region="VIS").compute(), select(ds, region="VIS").compute()
+    )
+    assert ds.lsd.unit_table().equals(unit_table(ds))
+    spikes = lsdx.open_spikes(demo_stores)
+    np.testing.assert_array_equal(
+        spikes.lsd.bin("1 s").counts.values, bin_spikes(spikes, "1 s").counts.values
+    )

@@ -1,0 +1,130 @@
+"""The real sample recordings: numbers that were known before lsdx read them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import lsdx
+from lsdx.build import Report, build
+from lsdx.build.recipe import recipes_folder
+from lsdx.config import Settings
+from lsdx.errors import RecipeError
+
+SPIKES = 290_360
+REGIONS = {
+    "STR": 132,
+    "OLF": 100,
+    "fa": 55,
+    "MOs6a": 47,
+    "ACAd6a": 17,
+    "cing": 14,
+    "LSr": 10,
+    "PL6a": 10,
+    "DP": 9,
+    "TTd": 4,
+    "MOs5": 3,
+    "PL6b": 2,
+}
+WIDTHS = {"1 s": 100_000, "100 ms": 10_000, "10 ms": 1_000}
+
+
+@pytest.fixture(scope="module")
+def report(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Build the sample at three bin widths: copies of the recipe of counts."""
+    recipes = tmp_path_factory.mktemp("recipes")
+    for path in recipes_folder().glob("*.py"):
+        shutil.copy(path, recipes)
+    text = (recipes / "counts.py").read_text()
+    for name, width in (("counts_10ms", "10 ms"), ("counts_1s", "1 s")):
+        (recipes / f"{name}.py").write_text(text.replace('"100 ms"', f'"{width}"'))
+    settings = Settings(
+        source="cache",
+        cache_dir=sample,
+        epochs=sample / "epochs.csv",
+        stores=tmp_path_factory.mktemp("sample") / "stores",
+    )
+    return build(settings, recipes=recipes, progress=False)
+
+
+@pytest.fixture(scope="module")
+def units(report: Report) -> xr.Dataset:
+    return lsdx.open_units(report.stores)
+
+
+def test_five_sessions_with_what_each_lacks(report: Report) -> None:
+    assert not report.failed
+    lines = {(line.session[:4], line.kind): line for line in report.lines}
+    sessions = {s for s, _ in lines if s != "all"}
+    assert sessions == {"5285", "6f6d", "3f85", "866f", "b6a6"}
+    for session in sessions - {"6f6d"}:
+        assert lines[session, "spikes"].status == "skipped"
+        assert lines[session, "spikes"].reason == "no spikes on disk"
+        assert "no epoch times" in lines[session, "epochs"].reason
+    assert lines["6f6d", "spikes"].status == "built"
+    assert lines["6f6d", "events"].reason == "no stimulus tables on disk"
+    assert any("no snapshot" in n for n in report.notes)
+    assert not report.simulated
+
+
+def test_units_and_spikes(units: xr.Dataset, report: Report) -> None:
+    assert units.sizes["unit"] == 403
+    spikes = lsdx.open_spikes(report.stores)
+    assert spikes.sizes["spike"] == SPIKES
+    assert int(units.spike_count.sum()) == SPIKES
+    names, counts = np.unique(units.region.values.astype(str), return_counts=True)
+    assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == REGIONS
+    assert (units.ks2_label.values == "good").sum() == 253
+    assert set(units.condition.values) == {"unknown"}
+    assert units.attrs["simulated"] == 0
+
+
+def test_isocortex(units: xr.Dataset) -> None:
+    cortex = units.lsd.select(region="Isocortex")
+    assert cortex.sizes["unit"] == 79
+    assert set(cortex.region.values) == {"MOs6a", "ACAd6a", "PL6a", "MOs5", "PL6b"}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_bin_equals_a_count_in_ticks(report: Report, sample: Path, width: str) -> None:
+    ds = lsdx.open_units(report.stores, bin_width=width)
+    folder = next(sample.glob("mainenlab/Subjects/*/*/*/alf/probe00/kilosort4"))
+    ticks = np.rint(np.load(folder / "spikes.times.npy") * 1e5).astype(np.int64)
+    clusters = np.load(folder / "spikes.clusters.npy")
+    inside = (ticks >= 0) & (ticks < 90 * 100_000)
+    assert float(ds.counts.sum(dtype=np.float64)) == inside.sum() == SPIKES
+    assert float(ds.n_spikes.sum()) == inside.sum()
+    # the six epochs adjoin: 15 s each, in order of phase, then epoch
+    per_epoch = 15 * 100_000 // WIDTHS[width]
+    expected = np.zeros((403, 6, per_epoch), dtype=np.int64)
+    epoch, within = np.divmod(ticks[inside], 15 * 100_000)
+    np.add.at(expected, (clusters[inside], epoch, within // WIDTHS[width]), 1)
+    found = ds.counts.values.reshape(403, 6, per_epoch)
+    np.testing.assert_array_equal(found, expected[ds.cluster_id.values])
+    spikes = lsdx.open_spikes(report.stores, units=ds)
+    np.testing.assert_array_equal(spikes.lsd.bin(width).counts.values, ds.counts.values)
+
+
+def test_recordings_never_mix_with_the_demo(
+    sample: Path, demo_stores: Path, tmp_path: Path
+) -> None:
+    stores = tmp_path / "stores"
+    shutil.copytree(demo_stores, stores)
+    with pytest.raises(RecipeError, match="simulated demo cohort"):
+        build(Settings(source="cache", cache_dir=sample, stores=stores), progress=False)
+
+
+def test_the_labs_tables_parse_whole(sample: Path) -> None:
+    from lsdx.readers.lab import odd_administrations, read_administrations, read_trajectories
+
+    lab = sample.parent / "lab"
+    rows = read_administrations(lab / "administrations.csv")
+    assert len(rows) == 30
+    odd = odd_administrations(rows.values())
+    assert sum("not 200" in n for n in odd) == 1
+    assert sum("g before" in n for n in odd) == 2
+    assert len(read_trajectories(lab / "trajectories.csv")) == 43
