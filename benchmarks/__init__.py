@@ -1,0 +1,1 @@
+"""Benchmarks of lsdx against the ways it replaces, at the sizes of real recordings."""
