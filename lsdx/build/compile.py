@@ -86,7 +86,7 @@ def compile_store(
             "joined": _joined_inputs(schema, cohort, labels, n_units),
         }
     )
-    path = f"flat/{name}-{digest[:20]}.zarr"
+    path = f"flat/{name}-{digest[:20]}/{schema.name}.zarr"
     entry = find_store(folder, path)
     if entry is not None:
         return "reused", entry

@@ -100,7 +100,7 @@ def part_path(recipe: Recipe, eid: str, inputs: Mapping[str, Any]) -> str:
     digest = digest_of(
         {"recipe": recipe.describe(), "inputs": {i: inputs[i] for i in recipe.inputs}}
     )
-    return f"parts/{recipe.name}/{eid}-{digest[:20]}.zarr"
+    return f"parts/{recipe.name}/{eid}-{digest[:20]}/{recipe.store}.zarr"
 
 
 def _find_all(

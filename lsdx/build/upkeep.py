@@ -18,7 +18,7 @@ from lsdx.errors import LsdxError, RecipeError, located
 from lsdx.schema import SCHEMAS, validate
 from lsdx.stores import Catalog, Entry, read_catalog, read_store, tag_path
 
-_OURS = re.compile(r".+-[0-9a-f]{20}\.(zarr|json)")
+_OURS = re.compile(r".+-[0-9a-f]{20}")
 _TEMPORARY = re.compile(r"[0-9a-f]{32}\.\w+")
 
 
@@ -84,8 +84,7 @@ def collect_garbage(folder: Path, *, dry_run: bool = False) -> list[str]:
     with collecting(folder):
         catalogs = [read_catalog(folder)]
         catalogs += [read_catalog(folder, tag) for tag in tags(folder)]
-        named = {folder / e.path for c in catalogs for e in c.entries()}
-        named |= {p.with_suffix(".json") for p in named}
+        named = {(folder / e.path).parent for c in catalogs for e in c.entries()}
         doomed = [
             path
             for path in [*folder.glob("parts/*/*"), *folder.glob("flat/*")]

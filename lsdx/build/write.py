@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,6 +22,7 @@ from lsdx.schema.spec import Variable
 from lsdx.stores import Entry, digest_of, guarded, read_store
 
 TEMPORARY = "tmp"
+MANIFEST = "manifest.json"
 
 
 def unit_digest(ds: xr.Dataset) -> str:
@@ -32,23 +33,22 @@ def unit_digest(ds: xr.Dataset) -> str:
 def find_store(folder: Path, path: str) -> Entry | None:
     """Give the entry of a store that was finished under this name, if its bytes still hold.
 
-    A store is finished once it is renamed; its manifest, written before, says what its bytes
+    A store gets its name in one rename, together with its manifest, which says what its bytes
     must be. One that no longer holds is set aside, so that it is written anew.
     """
-    manifest = _manifest(folder / path)
+    final = (folder / path).parent
+    if not final.exists():
+        return None
     try:
-        raw = json.loads(manifest.read_text(encoding="utf-8"))
+        raw = json.loads((final / MANIFEST).read_text(encoding="utf-8"))
         stated = raw.pop("digest")
         entry = Entry(**raw)
-        if digest_of(asdict(entry)) != stated:
-            raise ValueError("digest")
     except (OSError, ValueError, KeyError, TypeError):
-        _set_aside(folder, folder / path)
-        return None
-    if not (folder / path).is_dir():
-        return None
-    if check_bytes(folder, entry):
-        _set_aside(folder, folder / path)
+        entry = None
+    if entry is None or digest_of(asdict(entry)) != stated or check_bytes(folder, entry):
+        aside = folder / TEMPORARY / f"{uuid4().hex}.damaged"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(final, aside)
         return None
     return entry
 
@@ -69,7 +69,7 @@ def write_store(
     folder : Path
         The stores folder.
     path : str
-        Final name in it.
+        Final name in it, ``.../<name>-<digest>/<noun>.zarr``.
     ds : Dataset
         In memory or dask-backed; counts and ticks as integers.
     schema : Schema
@@ -95,14 +95,15 @@ def write_store(
     attrs = {"lsdx_store": schema.name, "schema": schema.version, **attrs}
     ds = ds.drop_encoding()
     ds.attrs = dict(attrs)
-    temporary = f"{TEMPORARY}/{uuid4().hex}.zarr"
+    temporary = Path(TEMPORARY) / f"{uuid4().hex}.store"
+    name = Path(path).name
     target = folder / temporary
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.mkdir(parents=True)
     try:
         ds.map(_as_stored, keep_attrs=True).assign_coords(
             {n: _as_stored(c) for n, c in ds.coords.items()}
         ).assign_attrs(attrs).to_zarr(
-            target,
+            target / name,
             mode="w-",
             consolidated=False,
             zarr_format=3,
@@ -111,10 +112,9 @@ def write_store(
                 str(v.name): _encoding(ds, v, schema) for v in schema.declared(cohort=cohort)
             },
         )
-        entry = describe(folder, temporary, dict(ds.sizes), attrs)
+        entry = describe(folder, (temporary / name).as_posix(), dict(ds.sizes), attrs)
         _compare(folder, entry, ds)
-        entry = Entry(**{**asdict(entry), "path": path})
-        return _publish(folder, target, entry)
+        return _publish(folder, target, replace(entry, path=path))
     finally:
         shutil.rmtree(target, ignore_errors=True)
 
@@ -186,31 +186,22 @@ def _read_all(store: Any, keys: list[str], prototype: Any) -> list[str]:
 
 
 def _publish(folder: Path, target: Path, entry: Entry) -> Entry:
-    """Rename a verified store to its final name; one that is there already is the same."""
-    final = folder / entry.path
-    final.parent.mkdir(parents=True, exist_ok=True)
-    manifest = _manifest(final)
-    beside = folder / TEMPORARY / f"{uuid4().hex}.json"
+    """Give a verified store its name; where another builder was first, take what is there."""
     content = asdict(entry)
-    beside.write_text(
+    (target / MANIFEST).write_text(
         json.dumps(content | {"digest": digest_of(content)}, indent=1, sort_keys=True),
         encoding="utf-8",
     )
-    os.replace(beside, manifest)
+    final = (folder / entry.path).parent
+    final.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.rename(target, final)
     except OSError:
-        # another builder was first: same name, same inputs, same bytes
-        if not final.is_dir() or check_bytes(folder, entry):
+        there = find_store(folder, entry.path)
+        if there is None:
             raise
+        return there
     return entry
-
-
-def _set_aside(folder: Path, final: Path) -> None:
-    if final.exists():
-        place = folder / TEMPORARY / f"{uuid4().hex}.damaged"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(final, place)
 
 
 def _compare(folder: Path, entry: Entry, expected: xr.Dataset) -> None:
@@ -283,7 +274,3 @@ def _array_name(root: Path, path: Path) -> str:
 
 def _size(root: Path) -> int:
     return sum(p.stat().st_size for p in root.rglob("*") if p.is_file())
-
-
-def _manifest(final: Path) -> Path:
-    return final.with_suffix(".json")

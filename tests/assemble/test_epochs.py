@@ -193,8 +193,9 @@ def test_other_protocols_are_ignored():
 
 def test_protocol_with_passive_and_spontaneous_in_its_name_is_a_passive_run():
     name = "samuel_passiveChoiceWorld_spontaneous"
-    epochs = assemble(record(run(0, 100.0), run(1, 3000.0, protocol=name)))
+    epochs = assemble(record(run(0, 100.0), run(1, 3000.0, rig=2900.0, protocol=name)))
     assert span(epochs, "post", "spontaneous")[0] == 3000.0
+    assert injection(epochs)[1] == "missing"  # it is no filler
 
 
 def test_alyx_task_protocol_is_not_trusted():
@@ -508,6 +509,17 @@ def test_injection_from_the_filler_counts_back_from_post_where_only_post_has_tab
     assert injection(epochs) == (1300.0, "filler_start", "")
 
 
+def test_a_filler_run_before_the_first_passive_run_is_not_after_the_injection():
+    epochs = assemble(record(filler(0, -600.0), run(1, 100.0), run(2, 3000.0, rig=2900.0)))
+    assert injection(epochs)[1] == "missing"
+
+
+def test_a_filler_run_alone_times_nothing():
+    epochs = assemble(record(filler(0, 1200.0)))
+    assert injection(epochs)[1] == "missing"
+    assert_missing(epochs, "pre")
+
+
 def test_filler_wins_over_the_table():
     epochs = assemble(
         record(
@@ -708,6 +720,14 @@ def test_an_epoch_within_another_unobserves_the_session():
     epochs = assemble(both(overrides={("pre", "rfm"): (150.0, 300.0)}, probes=[probe()]))
     assert all_flags(epochs)["pre", "rfm"] in ("order", "overlap")
     assert seen(epochs) == NONE
+
+
+def test_epochs_are_held_against_all_before_them():
+    rows = {("pre", "rfm"): (10.0, 95.0), ("pre", "replay"): (399.0, 700.0)}
+    assert all_flags(assemble(both(overrides=rows))) == {
+        ("pre", "rfm"): "order",
+        ("pre", "replay"): "overlap",
+    }
 
 
 def test_an_overlap_of_one_tick_is_an_overlap():

@@ -206,20 +206,25 @@ def test_an_archive_of_arrays_is_refused(sorting: Sorting) -> None:
     assert f"{WHERE}/{TIMES_NAME}" in refused(read_spikes, sorting, WHERE)
 
 
+def outcome(sorting: Sorting) -> str:
+    """How many spikes there are, or what our error says; any other error escapes."""
+    try:
+        return f"{read_spikes(sorting, WHERE).times.size} spikes"
+    except SourceError as error:
+        return str(error)
+
+
 @pytest.mark.parametrize("byte", b"\x00()'}9 \xff")
 def test_no_damage_to_a_header_escapes(sorting: Sorting, byte: int) -> None:
     """Whatever byte of a header is wrong: as many times as spikes, or our error."""
     path = sorting[TIMES_NAME]
     raw = path.read_bytes()
-    n_refused = 0
+    outcomes = set()
     for place in range(128):
         path.write_bytes(raw[:place] + bytes([byte]) + raw[place + 1 :])
-        try:
-            assert read_spikes(sorting, WHERE).times.shape == (6,)
-        except SourceError as error:
-            assert WHERE in str(error)
-            n_refused += 1
-    assert n_refused > 0
+        outcomes.add(outcome(sorting))
+    assert all(text == "6 spikes" or text.startswith(WHERE) for text in outcomes)
+    assert len(outcomes) > 1
 
 
 class Bomb:

@@ -53,7 +53,7 @@ def test_what_is_no_such_table_is_refused(
 ) -> None:
     refused(read, file, content)
     file.unlink()
-    with pytest.raises(SourceError, match="table.csv"):
+    with pytest.raises(SourceError, match=r"table\.csv"):
         read(file)
 
 

@@ -114,7 +114,7 @@ def test_a_start_time_that_is_none_is_refused(file: Path, time: object) -> None:
 
 def test_a_missing_file_is_refused(file: Path) -> None:
     for read in (read_task_settings, read_intervals, read_gabors, read_stims):
-        with pytest.raises(SourceError, match="some.file"):
+        with pytest.raises(SourceError, match=r"some\.file"):
             read(file, WHERE)
 
 

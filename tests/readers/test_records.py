@@ -210,7 +210,7 @@ def test_a_session_may_have_no_datasets(file: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"sessions": ', "\x00"])
 def test_a_snapshot_that_is_no_json_object_is_refused(file: Path, content: str) -> None:
     file.write_text(content)
-    with pytest.raises(SourceError, match="alyx_records.json"):
+    with pytest.raises(SourceError, match=r"alyx_records\.json"):
         read_snapshot(file)
 
 

@@ -74,6 +74,8 @@ class Cache:
         self.write("insertions", INSERTION)
 
     def write(self, name: str, *rows: Row, origin: str | None = "rig") -> None:
+        # ONE warns of pandas' deprecations where it has to sort
+        rows = tuple(sorted(rows, key=lambda row: tuple(str(row[k]) for k in INDEX[name])))
         table = pd.DataFrame(list(rows), columns=list(COLUMNS[name]))
         if name == "datasets":
             table = table.astype({"file_size": "UInt64", "exists": bool, "default_revision": bool})
