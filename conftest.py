@@ -41,9 +41,7 @@ def sample() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _doctest_stores(
-    request: pytest.FixtureRequest, doctest_namespace: dict[str, object]
-) -> None:
+def _doctest_stores(request: pytest.FixtureRequest, doctest_namespace: dict[str, object]) -> None:
     """Let the examples that open stores open the demo's."""
     item = request.node
     if isinstance(item, pytest.DoctestItem) and any(

@@ -97,7 +97,7 @@ def n_bins(length: np.ndarray | int, width: int) -> np.ndarray:
     [3000, 3000, 3000]
     """
     length = np.asarray(length, dtype=np.int64)
-    return np.asarray((length + 1) // width)
+    return np.asarray((length + (width > 1)) // width)
 
 
 def bin_centres(length: int, width: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from lsdx.assemble.epochs import spikes_between
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.recording import Recording
 from lsdx.clock import TICKS_PER_SECOND, bin_centres, n_bins, to_bin_ticks, to_ticks
@@ -67,6 +68,7 @@ def assemble_counts(
     n_spikes = np.where(bins > 0, raw.sum(axis=-1, dtype=np.float64), np.nan)
     counts = smallest(raw)
     counts[np.arange(length) >= bins[..., None]] = np.iinfo(counts.dtype).max
+    _note_remainder(recording, epochs, insertions, width)
     shape = (row_size.size, epochs.sizes["phase"], epochs.sizes["epoch"])
     out = dataset(
         SCHEMAS["counts"],
@@ -121,6 +123,23 @@ def _kept(recording: Recording, spikes: xr.Dataset, duplicates: str) -> np.ndarr
             )
         )
     return ~spikes["duplicate"].values
+
+
+def _note_remainder(
+    recording: Recording, epochs: xr.Dataset, insertions: xr.Dataset, width: int
+) -> None:
+    """Report the spikes that lie in an epoch past its last whole bin."""
+    first = epochs["start"].values.ravel()
+    last = epochs["stop"].values.ravel()
+    seen = dict(zip(insertions["insertion"].values, insertions["observed"].values, strict=True))
+    left = 0
+    for probe in recording.probes:
+        for k in np.flatnonzero(seen[probe.insertion.pid].ravel()):
+            begin, end = int(to_ticks(first[k])), int(to_ticks(last[k]))
+            binned = begin + int(n_bins(end - begin, width)) * width
+            left += spikes_between(probe.spikes.times, binned, max(binned, end))
+    if left:
+        recording.notes.append(f"{left} spikes past the last whole bin of their epochs")
 
 
 def _intervals(

@@ -16,7 +16,7 @@ All times are seconds on the spike clock. The rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -25,14 +25,15 @@ import xarray as xr
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.layout import GABORS, INTERVALS
 from lsdx.assemble.recording import Recording, Run, rig_seconds
-from lsdx.clock import to_ticks
+from lsdx.clock import TICKS_PER_SECOND, to_ticks
 from lsdx.schema import SCHEMAS
 
-LONGEST_SPONTANEOUS = 301.0
-EPOCH_LENGTH = 300.0
-INJECTION_TO_POST = 1800.0
-INJECTION_TOLERANCE = 120.0
-RECORDING_MARGIN = 1.0
+EPOCH_LENGTH = 300.0  # s
+# in ticks: no time is compared as a float
+LONGEST_SPONTANEOUS = 301 * TICKS_PER_SECOND
+INJECTION_TO_POST = 1800 * TICKS_PER_SECOND
+INJECTION_TOLERANCE = 120 * TICKS_PER_SECOND
+RECORDING_MARGIN = TICKS_PER_SECOND
 # what makes an epoch unobserved for the whole session
 SESSION_WIDE = ("order", "overlap")
 EPOCH_WIDE = ("bounds", "no_spikes")
@@ -135,27 +136,48 @@ def _run_spans(run: Run, runs: tuple[Run, ...], epochs: tuple[str, ...]) -> list
         return [_own_span(run, run.intervals, epoch) for epoch in epochs]
     if INTERVALS in run.unreadable:
         return [MISSING._replace(flags=("unreadable",))] * len(epochs)
-    reference = next((r for r in runs if r.intervals is not None), None)
-    if reference is None or reference.intervals is None:
+    if not any(r.intervals is not None for r in runs):
         return [MISSING] * len(epochs)
-    shift = rig_seconds(reference.settings, run.settings)
-    if np.isnan(shift):
-        return [MISSING._replace(flags=("no_rig_time",))] * len(epochs)
-    theirs = [_own_span(reference, reference.intervals, epoch) for epoch in epochs]
-    return [_shifted(span, shift) for span in theirs]
+    for reference, intervals, shift in _references(runs, run):
+        theirs = [_own_span(reference, intervals, epoch) for epoch in epochs]
+        was_cut = any(span.provenance == "alf_cut" for span in theirs)
+        return [
+            _shifted(span, shift, cut=was_cut and epoch != "spontaneous")
+            for epoch, span in zip(epochs, theirs, strict=True)
+        ]
+    return [MISSING._replace(flags=("no_rig_time",))] * len(epochs)
 
 
-def _shifted(span: Span, shift: float) -> Span:
+def _references(
+    runs: tuple[Run, ...], run: Run
+) -> Iterator[tuple[Run, Mapping[str, tuple[float, float]], float]]:
+    """Give the runs whose times are tabulated, with the rig's seconds from them to ``run``."""
+    for reference in runs:
+        if reference.intervals is not None:
+            shift = rig_seconds(reference.settings, run.settings)
+            if np.isfinite(shift):
+                yield reference, reference.intervals, shift
+
+
+def _shifted(span: Span, shift: float, *, cut: bool) -> Span:
     if span.provenance == "missing":
         return MISSING
-    return Span(span.start + shift, span.stop + shift, "rig_clock")
+    # after an interval that was too long, the reference's own epochs came late
+    flags = ("cut_reference",) if cut else ()
+    return Span(span.start + shift, span.stop + shift, "rig_clock", flags)
+
+
+def _span_ticks(start: float, stop: float) -> int:
+    if not (np.isfinite(start) and np.isfinite(stop)):
+        return 0
+    return int(to_ticks(stop) - to_ticks(start))
 
 
 def _own_span(run: Run, intervals: Mapping[str, tuple[float, float]], epoch: str) -> Span:
     """Time one epoch from the run's own tables."""
     if epoch == "spontaneous":
         start, stop = intervals["spontaneousActivity"]
-        if stop - start > LONGEST_SPONTANEOUS:
+        if _span_ticks(start, stop) > LONGEST_SPONTANEOUS:
             return Span(start, start + EPOCH_LENGTH, "alf_cut", ("cut",))
         return _known(Span(start, stop, "alf"))
     if epoch == "rfm":
@@ -189,7 +211,7 @@ def _overridden(span: Span, times: tuple[float, float] | None) -> Span:
 
 def _check(recording: Recording, start: np.ndarray, stop: np.ndarray) -> list[list[list[str]]]:
     flags: list[list[list[str]]] = [[[] for _ in row] for row in start]
-    before: int | None = None
+    before: tuple[int, int] | None = None
     for i, j in np.ndindex(start.shape):
         if not (np.isfinite(start[i, j]) and np.isfinite(stop[i, j])):
             continue
@@ -197,56 +219,68 @@ def _check(recording: Recording, start: np.ndarray, stop: np.ndarray) -> list[li
         if not 0 <= first < last:
             flags[i][j].append("bounds")
             continue
-        if before is not None and last <= before:
+        if before is not None and first < before[0]:
             flags[i][j].append("order")
-        elif before is not None and first < before:
+        elif before is not None and first < before[1]:
             flags[i][j].append("overlap")
-        before = last if before is None else max(before, last)
-        flags[i][j] += _coverage(recording, float(start[i, j]), float(stop[i, j]))
+        before = (first, last) if before is None else (max(before[0], first), max(before[1], last))
+        flags[i][j] += _coverage(recording, first, last)
     return flags
 
 
-def _coverage(recording: Recording, start: float, stop: float) -> list[str]:
-    flags, spikes = [], 0
+def _coverage(recording: Recording, first: int, last: int) -> list[str]:
+    flags, spikes = [], False
     for probe in recording.probes:
         times = probe.spikes.times
-        if not times.size or stop > times[-1] + RECORDING_MARGIN:
+        if not times.size or last > int(to_ticks(times[-1])) + RECORDING_MARGIN:
             flags.append(f"past_end:{probe.insertion.probe}")
-        spikes += int(np.diff(np.searchsorted(times, [start, stop]))[0])
+        spikes |= spikes_between(times, first, last) > 0
     return [*flags, "no_spikes"] if recording.probes and not spikes else flags
+
+
+def spikes_between(times: np.ndarray, first: int, last: int) -> int:
+    """Count sorted times (s) in the ticks [first, last).
+
+    Examples
+    --------
+    >>> spikes_between(np.array([14.999996, 15.5]), 1_500_000, 1_550_000)
+    1
+    """
+    near = np.searchsorted(times, [(first - 1) / TICKS_PER_SECOND, (last + 1) / TICKS_PER_SECOND])
+    ticks = to_ticks(times[near[0] : near[1]])
+    return int(((ticks >= first) & (ticks < last)).sum())
 
 
 def _administration(
     recording: Recording, runs: tuple[Run, ...], start: np.ndarray, stop: np.ndarray
 ) -> Span:
     """Time the injection; ``stop`` of the span has no meaning."""
-    injection, flags = _filler_start(recording, runs), []
-    provenance = "filler_start"
+    injection, provenance, flags = _filler_start(recording, runs), "filler_start", []
     if np.isnan(injection) and recording.administration is not None:
-        injection, provenance = start[0, 0] + recording.administration.time, "table"
-        if len(start) > 1 and (
-            abs(start[1, 0] - injection - INJECTION_TO_POST) > INJECTION_TOLERANCE
-        ):
-            flags.append("interval_not_1800_s")
+        names = recording.epochs
+        origin = start[0, names.index("spontaneous") if "spontaneous" in names else 0]
+        injection, provenance = origin + recording.administration.time, "table"
+        if len(start) > 1 and np.isfinite(injection) and np.isfinite(start[1, 0]):
+            interval = _span_ticks(injection, start[1, 0])
+            if abs(interval - INJECTION_TO_POST) > INJECTION_TOLERANCE:
+                flags.append("interval_not_1800_s")
     if np.isnan(injection):
         return MISSING
-    if len(start) > 1:
-        before, after = stop[0, -1], start[1, 0]
-        if before > injection or injection > after:
-            flags.append("not_between_runs")
-    return Span(injection, np.nan, provenance, tuple(flags))
+    if len(start) > 1 and (
+        _span_ticks(stop[0, -1], injection) < 0 or _span_ticks(injection, start[1, 0]) < 0
+    ):
+        flags.append("not_between_runs")
+    return Span(float(injection), np.nan, provenance, tuple(flags))
 
 
 def _filler_start(recording: Recording, runs: tuple[Run, ...]) -> float:
     """Start of the filler run on the spike clock; an upper bound of the injection's time."""
-    reference = next((r for r in runs if r.intervals is not None), None)
-    filler = next(
-        (r for r in recording.runs if r.filler and runs and r.number > runs[0].number), None
-    )
-    if reference is None or filler is None or reference.intervals is None:
-        return float("nan")
-    first = reference.intervals["spontaneousActivity"][0]
-    return first + rig_seconds(reference.settings, filler.settings)
+    for filler in recording.runs:
+        if filler.filler and runs and filler.number > runs[0].number:
+            for _, intervals, shift in _references(runs, filler):
+                return float(intervals["spontaneousActivity"][0] + shift)
+            break
+    return float("nan")
 
 
 def _rig_residuals(runs: tuple[Run, ...], epochs: tuple[str, ...]) -> list[float]:

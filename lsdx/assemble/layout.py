@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lsdx.errors import SourceError, located
@@ -92,20 +92,16 @@ def find_sorting(datasets: Iterable[DatasetRecord], probe: str, where: str) -> S
     SourceError
         If the folder lacks a file that is needed, or its spikes' revisions differ.
     """
-    form = re.compile(rf"alf/{re.escape(probe)}/(\w+)")
+    form = re.compile(rf"alf/{re.escape(probe)}/([^/]+)")
     by_sorter: dict[str, dict[str, list[DatasetRecord]]] = {}
     for dataset in datasets:
         match = form.fullmatch(dataset.collection)
         if match and dataset.on_disk and dataset.name in SORTING_FILES:
             by_name = by_sorter.setdefault(match.group(1), {})
             by_name.setdefault(dataset.name, []).append(dataset)
-    ranked = sorted(
-        (s for s, names in by_sorter.items() if "spikes.times.npy" in names),
-        key=lambda s: (SORTERS.index(s) if s in SORTERS else len(SORTERS), s),
-    )
-    if not ranked:
+    sorter = _best_sorter(by_sorter)
+    if sorter is None:
         return None
-    sorter = ranked[0]
     collection = f"alf/{probe}/{sorter}"
     place = f"{where}, {collection}"
     names = by_sorter[sorter]
@@ -124,14 +120,22 @@ def find_sorting(datasets: Iterable[DatasetRecord], probe: str, where: str) -> S
     return Sorting(probe, collection, sorter, times.revision, times.version, tuple(files))
 
 
+def _best_sorter(by_sorter: Mapping[str, Collection[str]]) -> str | None:
+    """Choose among sorters, each with the names of its files, those with spike times."""
+    ranked = sorted(
+        (s for s, names in by_sorter.items() if "spikes.times.npy" in names),
+        key=lambda s: (SORTERS.index(s) if s in SORTERS else len(SORTERS), s),
+    )
+    return ranked[0] if ranked else None
+
+
 def _of_revision(
     datasets: Sequence[DatasetRecord], revision: str, where: str
 ) -> DatasetRecord | None:
-    for dataset in datasets:
-        if dataset.revision == revision:
-            return dataset
-    # where the channels lie is settled later than the sorting, under a revision of its own
-    return pick_revision(datasets, where) if datasets[0].name.startswith("channels.") else None
+    # where the channels lie is settled later than the sorting, under revisions of its own
+    if datasets[0].name.startswith("channels."):
+        return pick_revision(datasets, where)
+    return next((d for d in datasets if d.revision == revision), None)
 
 
 def find_runs(datasets: Sequence[DatasetRecord], where: str) -> tuple[RunFiles, ...]:
@@ -205,8 +209,11 @@ def dataset_status(
         sync = any(re.search(r"\.imec\d+\.sync\.npy$", n) for n in names)
         tell(f"ephys/{probe}/raw_ap", raw, False)
         tell(f"ephys/{probe}/sync", sync, raw)
-        sorted_by = {c: n for c, n in places if re.fullmatch(rf"alf/{probe}/\w+", c)}
-        files = {n for c, n in places if c in sorted_by}
+        by_sorter: dict[str, set[str]] = {}
+        for collection, name in places:
+            if match := re.fullmatch(rf"alf/{probe}/([^/]+)", collection):
+                by_sorter.setdefault(match.group(1), set()).add(name)
+        files = by_sorter.get(_best_sorter(by_sorter) or "", set())
         tell(f"ephys/{probe}/spikes", {"spikes.times.npy", "spikes.clusters.npy"} <= files, raw)
         tell(f"ephys/{probe}/uuids", "clusters.uuids.csv" in files, raw)
         tell(f"ephys/{probe}/bombcell", has_file.get(probe, False), raw)

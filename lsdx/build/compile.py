@@ -150,14 +150,16 @@ def uncertainty(epochs: xr.Dataset) -> np.ndarray:
     """Give the 95 % bound of each epoch's times from the residuals of the rig clocks.
 
     Times read on the spike clock have none. A shifted time is as uncertain as the same
-    prediction is wrong where it can be checked: the 95th percentile of abs(residual).
+    prediction is wrong where it can be checked: the 95th percentile of abs(residual). Not
+    known for times shifted from a run that did not go as planned.
     """
     provenance = epochs["provenance"].values
     residuals = np.abs(comparable_residuals(epochs))
     bound = float(np.quantile(residuals, 0.95)) if residuals.size else np.nan
     out = np.full(provenance.shape, np.nan)
     out[np.isin(provenance.astype(str), _ON_CLOCK)] = 0.0
-    out[provenance == "rig_clock"] = bound
+    flags = epochs["flags"].values.astype(str)
+    out[(provenance == "rig_clock") & (np.char.find(flags, "cut_reference") < 0)] = bound
     return out
 
 

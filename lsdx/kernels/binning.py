@@ -34,7 +34,16 @@ def group_spikes(
         Filled in place.
     rate : float
         Ticks a second.
+
+    Raises
+    ------
+    OverflowError
+        If a time has no tick in uint32.
+    IndexError
+        If a row would pass the end of ``out``.
     """
+    if times.size and not 0 <= times[-1] * rate < 2**32 - 1:
+        raise OverflowError(f"expected times below {2**32 / rate:.0f} s, found {times[-1]}")
     _scatter(times, clusters, row_of, next_row, out, rate)
 
 
@@ -89,8 +98,11 @@ def count_spikes(
 def _scatter(times, clusters, row_of, next_row, out, rate):  # type: ignore[no-untyped-def]
     for i in range(times.size):
         row = row_of[clusters[i]]
-        out[next_row[row]] = np.uint32(np.rint(times[i] * rate))
-        next_row[row] += 1
+        place = next_row[row]
+        if place >= out.size:
+            raise IndexError("a row passes the end of out")
+        out[place] = np.uint32(np.rint(times[i] * rate))
+        next_row[row] = place + 1
 
 
 @jit

@@ -19,7 +19,7 @@ CORRECT = "Correct the table."
 class Administration:
     """One row of the table of administrations.
 
-    ``time`` in s after the start of the first passive run's first epoch (NaN if blank),
+    ``time`` in s after the start of the first passive run's spontaneous epoch (NaN if blank),
     ``weight`` in g, volumes in uL.
     """
 
@@ -109,7 +109,7 @@ def odd_administrations(rows: Collection[Administration]) -> list[str]:
     ['M1 2023-01-02: stock + saline is 100 uL, not 200']
     """
     notes = []
-    last: dict[str, Administration] = {}
+    last: dict[str, float] = {}
     for row in sorted(rows, key=lambda r: (r.subject, r.date)):
         name = f"{row.subject} {row.date:%Y-%m-%d}"
         total = row.stock + row.saline
@@ -117,10 +117,14 @@ def odd_administrations(rows: Collection[Administration]) -> list[str]:
             notes.append(f"{name}: stock + saline is {total:g} uL, not 200")
         if row.weight > 0 and abs(row.stock / row.weight - 3) > 0.05:
             notes.append(f"{name}: stock is {row.stock / row.weight:.2f} uL/g, not 3")
-        before = last.get(row.subject)
-        if before and abs(row.weight / before.weight - 1) > 0.15:
-            notes.append(f"{name}: weight {before.weight:g} g before, {row.weight:g} g now")
-        last[row.subject] = row
+        if row.weight <= 0:
+            notes.append(f"{name}: weight is {row.weight:g} g")
+        if not row.weight > 0:  # blank, too
+            continue
+        before = last.setdefault(row.subject, row.weight)
+        if abs(row.weight / before - 1) > 0.15:
+            notes.append(f"{name}: weight {before:g} g before, {row.weight:g} g now")
+        last[row.subject] = row.weight
     return notes
 
 

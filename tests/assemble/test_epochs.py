@@ -407,8 +407,10 @@ def test_residual_needs_a_common_rig_field():
 
 
 def timed(provenance, residuals):
+    blank = np.full(np.shape(provenance), "", dtype=object)
     return xr.Dataset(
         {
+            "flags": (("session", "phase", "epoch"), blank),
             "provenance": (
                 ("session", "phase", "epoch"),
                 np.array(provenance, dtype=object),
@@ -863,3 +865,49 @@ def test_an_epoch_that_no_table_knows_is_missing_unless_overridden():
 def test_one_phase_has_no_interval_to_check():
     epochs = assemble(record(run(0, 100.0), phases=("only",), administration=given_at(10.0)))
     assert injection(epochs) == (110.0, "table", "")
+
+
+def test_times_shifted_from_a_cut_run_say_so():
+    # the reference's own rfm came 310 s late: whether the other run's did, nobody knows
+    late = {
+        "spontaneousActivity": (100.0, 700.0),
+        "RFM": (710.0, 1011.0),
+        "taskReplay": (1020.0, 9e3),
+    }
+    stamps = [{"SESSION_DATETIME": pd.Timestamp(f"2025-01-01 1{h}:00")} for h in (0, 1)]
+    runs = (
+        Run(0, TaskSettings("passive", stamps[0]), intervals=late),
+        Run(1, TaskSettings("passive", stamps[1])),
+    )
+    epochs = assemble_epochs(recording_of(runs))
+    post = epochs.sel(phase="post").isel(session=0)
+    assert post.start.values.tolist() == [3700.0, 4310.0, 4620.0]
+    assert post.flags.values.tolist() == ["", "cut_reference", "cut_reference"]
+    known = epochs.assign(rig_residual=(("session", "epoch"), [[0.5, 0.5, 0.5]]))
+    known["provenance"][0, 0, 0] = "alf"
+    assert uncertainty(known).tolist()[0][1][0] == 0.5
+    assert np.isnan(uncertainty(known)[0, 1, 1:]).all()
+
+
+def test_a_run_without_a_common_clock_field_is_no_reference():
+    table = {
+        "spontaneousActivity": (100.0, 400.0),
+        "RFM": (401.0, 702.0),
+        "taskReplay": (703.0, 9e3),
+    }
+    later = {k: (a + 3000, b + 3000) for k, (a, b) in table.items()}
+    start, date = "SESSION_START_TIME", "SESSION_DATETIME"
+    runs = (
+        Run(0, TaskSettings("passive", {start: pd.Timestamp("2025-01-01 10:00")}), intervals=table),
+        Run(1, TaskSettings("spontaneous", {date: pd.Timestamp("2025-01-01 10:20")})),
+        Run(2, TaskSettings("passive", {date: pd.Timestamp("2025-01-01 10:50")}), intervals=later),
+    )
+    epochs = assemble_epochs(recording_of(runs))
+    # from the second run alone: 3100 s less the half hour between the rig's two starts
+    assert epochs.administration.item() == 1300.0
+    assert epochs.administration_provenance.item() == "filler_start"
+
+
+def recording_of(runs):
+    day = pd.Timestamp("2025-01-01")
+    return Recording(session=SessionRecord("eid", "lab", "M1", day, 1), runs=runs)

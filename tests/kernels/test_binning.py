@@ -251,3 +251,17 @@ def test_inputs_are_not_changed():
     count_spikes(*given_arrays, 10, 1, keep)
     for old, new in zip(before, (*given_arrays, keep), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_time_without_a_tick_is_refused():
+    out, next_row = np.zeros(1, dtype=np.uint32), np.zeros(1, dtype=np.int64)
+    zero = np.zeros(1, dtype=np.int64)
+    with pytest.raises(OverflowError, match="42950"):
+        group_spikes(np.array([50_000.0]), zero, zero, next_row, out)
+
+
+def test_a_row_that_outgrows_its_place_is_refused():
+    out, next_row = np.zeros(1, dtype=np.uint32), np.zeros(1, dtype=np.int64)
+    zeros = np.zeros(2, dtype=np.int64)
+    with pytest.raises(IndexError, match="passes the end"):
+        group_spikes(np.array([1.0, 2.0]), zeros, zeros[:1], next_row, out)

@@ -162,6 +162,8 @@ BAD_INTERVALS: dict[str, str | bytes] = {
     "rows by number": INTERVALS.replace("start", "0").replace("stop", "1"),
     "no RFM": INTERVALS.replace("RFM", "rfm"),
     "text for a time": INTERVALS.replace("361.25", "soon"),
+    "an infinite start": INTERVALS.replace("361.25", "-inf"),
+    "an infinite stop": INTERVALS.replace("360.5", "inf"),
     "no text": b"\xff\xfe\x00\x81",
     "an error page": "<html>",
 }

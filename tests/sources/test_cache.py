@@ -275,15 +275,6 @@ def test_a_dataset_outside_its_session_is_refused(cache: Cache, path: str) -> No
     assert repr(path) in message
 
 
-def test_a_dataset_twice_is_refused(cache: Cache) -> None:
-    """Which of two records of one file would hold is not for lsdx to guess."""
-    again = {**DATASET, "id": PID, "hash": "0" * 32}
-    cache.write("datasets", DATASET, again)
-    message = cache.refused()
-    assert EID in message
-    assert PATH in message
-
-
 # ---- files ----------------------------------------------------------------------------------
 
 
