@@ -30,7 +30,7 @@ def brute(ds: xr.Dataset, unit: int, start: float, stop: float, width: int) -> l
     first, size = int(ds.row_start[unit]), int(ds.row_size[unit])
     ticks = [round(t * 1e5) for t in ds.spike_time.values[first : first + size].tolist()]
     begin, end = round(start * 1e5), round(stop * 1e5)
-    n = (end - begin + 1) // width
+    n = (end - begin + (width > 1)) // width
     counts = [0] * n
     for tick in ticks:
         if begin <= tick < begin + n * width:
