@@ -124,7 +124,7 @@ def load_settings(
         settings = merge_file(settings, path)
     settings = _merge(settings, _from_environment(environ), "the environment", Path())
     given = {k: v for k, v in overrides.items() if v is not None}
-    return _merge(settings, given, "the call", Path())
+    return _checked(_merge(settings, given, "the call", Path()), str(path))
 
 
 def merge_file(settings: Settings, path: Path) -> Settings:
@@ -178,10 +178,15 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
             changed[key] = value if isinstance(value, Protocol) else _protocol(value, where)
         else:
             changed[key] = _conditions(value, where)
-    settings = replace(settings, **changed)
-    unknown = set(settings.conditions) - set(settings.protocol.conditions)
+    return replace(settings, **changed)
+
+
+def _checked(settings: Settings, where: str) -> Settings:
+    """Check what only the settings as a whole can tell."""
+    names = settings.protocol.conditions
+    unknown = set(settings.conditions) - set(names)
     if unknown:
-        raise _unknown(f"{where} [conditions]", min(unknown), list(settings.protocol.conditions))
+        raise _unknown(f"{where} [conditions]", min(unknown), list(names))
     return settings
 
 
@@ -250,7 +255,5 @@ def fill_from(settings: Settings, path: Path) -> Settings:
         return settings
     own, default = merge_file(Settings(), path), Settings()
     names = ("epochs", "administrations", "trajectories", "exclusions", "protocol", "conditions")
-    return replace(
-        settings,
-        **{n: getattr(own, n) for n in names if getattr(settings, n) == getattr(default, n)},
-    )
+    filled = {n: getattr(own, n) for n in names if getattr(settings, n) == getattr(default, n)}
+    return _checked(replace(settings, **filled), str(path))

@@ -139,10 +139,14 @@ def _of_revision(
 
 
 def find_runs(datasets: Sequence[DatasetRecord], where: str) -> tuple[RunFiles, ...]:
-    """List the task runs whose rig settings are on disk, in order of their number."""
+    """List the task runs that have rig settings, in order of their number.
+
+    Those that exist but are not on disk are listed too: to pass over one would be to mistake
+    one run for another.
+    """
     by_place: dict[tuple[str, str], list[DatasetRecord]] = {}
     for dataset in datasets:
-        if dataset.on_disk:
+        if dataset.present or dataset.on_disk:
             by_place.setdefault((dataset.collection, dataset.name), []).append(dataset)
     runs = []
     for collection, name in sorted(by_place):

@@ -50,7 +50,7 @@ def assemble_units(recording: Recording) -> xr.Dataset | None:
     ids, counts = np.unique(columns["unit"].astype(str), return_counts=True)
     if (counts > 1).any():
         raise broken(
-            f"session {recording.session.eid}",
+            f"session {recording.session.eid}, clusters.uuids.csv of {len(tables)} probes",
             "distinct cluster UUIDs",
             f"{ids[counts > 1][0]} twice",
         )
@@ -106,8 +106,9 @@ def _places(recording: Recording, probe: Probe) -> dict[str, np.ndarray]:
     unknown = regions.unknown_ids(channels.atlas_id)
     if unknown:
         recording.notes.append(
-            f"{probe.insertion.probe}: {len(unknown)} Allen ids that the ontology does not "
-            f"have ({', '.join(map(str, unknown[:3]))}); their units have no region"
+            f"{probe.sorting.collection}/channels.brainLocationIds_ccf_2017.npy: {len(unknown)} "
+            f"ids that the ontology does not have ({', '.join(map(str, unknown[:3]))}); their "
+            "units have no region"
         )
     region = regions.from_ids(channels.atlas_id)[index]
     xyz = channels.mlapdv[index] / 1e6

@@ -14,6 +14,7 @@ from lsdx.assemble.labelled import dataset
 from lsdx.assemble.sessions import Cohort
 from lsdx.build.write import find_store, unit_digest, write_store
 from lsdx.clock import bin_centres
+from lsdx.errors import SourceError, located
 from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS, Schema
 from lsdx.schema.spec import COUNT_DTYPES
@@ -105,6 +106,7 @@ def compile_store(
             chosen,
             n_units,
         )
+    _check_keys(ds, schema)
     if "unit" in ds.dims:
         attrs["unit_digest"] = unit_digest(ds)
     return "built", write_store(folder, path, ds, schema, cohort=True, attrs=attrs)
@@ -206,7 +208,28 @@ def _padded(block: Any, length: int, dtype: str) -> Any:
     if block.dtype != dtype:
         block = da.where(block == old, new, block).astype(dtype)
     short = length - block.shape[-1]
-    return da.pad(block, [(0, 0)] * 3 + [(0, short)], constant_values=new) if short else block
+    if not short:
+        return block
+    rest = da.full((*block.shape[:-1], short), new, dtype=dtype)
+    return da.concatenate([block, rest], axis=-1)
+
+
+def _check_keys(ds: xr.Dataset, schema: Schema) -> None:
+    """Refuse one id in two sessions, naming both."""
+    key = schema.concat
+    if key not in ("unit", "insertion") or "session" not in ds.coords:
+        return
+    ids = pd.Series(ds["session"].values, index=ds[key].values)
+    twice = ids[ids.index.duplicated(keep=False)]
+    if len(twice):
+        raise SourceError(
+            located(
+                f"{schema.name}, {twice.index[0]}",
+                "an id of one session",
+                "sessions " + " and ".join(sorted(set(twice.loc[[twice.index[0]]]))),
+                "Correct the records or the files of one of them.",
+            )
+        )
 
 
 def _joined_inputs(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -48,7 +48,8 @@ class Report:
 
     def to_frame(self) -> pd.DataFrame:
         """Give the lines as a table."""
-        return pd.DataFrame([asdict(line) for line in self.lines]).drop(columns="trace")
+        names = [f.name for f in fields(Line) if f.name != "trace"]
+        return pd.DataFrame([asdict(line) for line in self.lines], columns=names)
 
     def save(self, folder: Path) -> None:
         """Save the report as JSON beside the catalog."""

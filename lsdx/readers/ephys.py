@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -145,7 +146,7 @@ def read_clusters(files: Mapping[str, Path], where: str) -> Clusters:
         table = read_csv(
             files["cluster_bc_unitType.tsv"], name, ("cluster_id", "bc_unitType"), sep="\t"
         )
-        bombcell[_cluster_ids(table, n, name)] = table["bc_unitType"].astype(str).str.upper()
+        bombcell[_cluster_ids(table, n, name)] = _blank_nan(table["bc_unitType"]).str.upper()
     return Clusters(channels, depths, uuids, metrics, ks2_label, bombcell)
 
 
@@ -253,8 +254,13 @@ def _read_metrics(path: Path, where: str, n: int) -> tuple[dict[str, np.ndarray]
         if name in table.columns:
             metrics[name][rows] = numbers(table, name, where)
     if "ks2_label" in table.columns:
-        ks2_label[rows] = table["ks2_label"].astype(object).where(table["ks2_label"].notna(), "")
+        ks2_label[rows] = _blank_nan(table["ks2_label"])
     return metrics, ks2_label
+
+
+def _blank_nan(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Give text, blank where it is missing."""
+    return column.astype(object).where(column.notna(), "").astype(str)
 
 
 def _cluster_ids(table: pd.DataFrame, n: int, where: str) -> np.ndarray:

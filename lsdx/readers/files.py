@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,13 @@ def read_npy(path: Path, where: str, *, kind: str, shape: tuple[int | None, ...]
         If the file is truncated, empty, pickled, or of another kind or shape.
     """
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError) as error:
+        with path.open("rb") as stream:
+            magic = stream.read(6)
+        if magic != b"\x93NUMPY":
+            raise broken(where, "an .npy array", "a file that is none, or an empty one")
+        array: np.ndarray = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError, SyntaxError, TokenError) as error:
         raise broken(where, "an .npy array", error) from error
-    if not isinstance(array, np.ndarray):
-        raise broken(where, "one .npy array", "an archive of several")
     if array.dtype.kind not in kind:
         raise broken(where, f"numbers of kind {kind!r}", f"dtype {array.dtype}")
     if array.ndim != len(shape) or any(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -85,12 +87,17 @@ def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administr
     for i in range(len(table)):
         line = f"{where}, row {i + 1}"
         subject, date = str(table["animal_ID"].iloc[i]).strip(), _date(table["date"].iloc[i], line)
+        day = values["rec_day"][i]
+        if subject in ("", "nan"):
+            raise broken(line, "an animal_ID", "none", CORRECT)
+        if (not np.isnan(day) and day != np.floor(day)) or np.isinf(day):
+            raise broken(line, "a whole number in rec_day", day, CORRECT)
         if (subject, date) in rows:
             raise broken(line, "one row a subject and day", f"{subject} twice", CORRECT)
         rows[subject, date] = Administration(
             subject=subject,
             date=date,
-            rec_day=-1 if np.isnan(values["rec_day"][i]) else int(values["rec_day"][i]),
+            rec_day=-1 if np.isnan(day) else int(day),
             time=_clock(times[i], line),
             weight=float(values["weight"][i]),
             stock=float(values["stock_uL"][i]),
@@ -156,13 +163,16 @@ def read_exclusions(path: Path) -> Mapping[str, str]:
         line = f"{where}, row {i + 1}"
         if not row["reason"].strip():
             raise broken(line, "a reason", "none", CORRECT)
-        reasons[uuid_of(row["id"], line)] = row["reason"].strip()
+        key = uuid_of(row["id"], line)
+        if key in reasons:
+            raise broken(line, "each id once", f"{key} twice", CORRECT)
+        reasons[key] = row["reason"].strip()
     return reasons
 
 
 def _date(text: object, where: str) -> pd.Timestamp:
     try:
-        return pd.to_datetime(str(text).strip(), format="%d.%m.%Y")
+        return pd.Timestamp(datetime.strptime(str(text).strip(), "%d.%m.%Y"))
     except ValueError:
         raise broken(where, "a date dd.mm.yyyy", repr(text), CORRECT) from None
 
@@ -170,10 +180,9 @@ def _date(text: object, where: str) -> pd.Timestamp:
 def _clock(text: str, where: str) -> float:
     if not text.strip():
         return np.nan
-    parts = text.strip().split(":")
-    if len(parts) != 3 or not all(p.isdigit() for p in parts) or max(map(int, parts[1:])) > 59:
+    if not re.fullmatch(r"[0-9]+:[0-5]?[0-9]:[0-5]?[0-9]", text.strip()):
         raise broken(where, "a time h:mm:ss", repr(text), CORRECT)
-    hours, minutes, seconds = map(int, parts)
+    hours, minutes, seconds = map(int, text.strip().split(":"))
     return float(3600 * hours + 60 * minutes + seconds)
 
 

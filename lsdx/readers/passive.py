@@ -67,6 +67,9 @@ def read_intervals(path: Path, where: str) -> dict[str, tuple[float, float]]:
         raise broken(where, "rows start and stop", ", ".join(table.index) or "no rows")
     table = table.loc[["start", "stop"]]
     spans = {c: numbers(table, c, where) for c in columns}
+    for column, times in spans.items():
+        if np.isinf(times).any():
+            raise broken(f"{where}, column {column}", "finite times", "infinity")
     return {c: (float(start), float(stop)) for c, (start, stop) in spans.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -165,11 +165,16 @@ def read_snapshot(path: Path) -> Snapshot:
         sessions[session.eid] = session
         datasets[session.eid] = tuple(
             _dataset(d, f"{where}, session {session.eid}")
-            for d in record.get("data_dataset_session_related") or ()
+            for d in _records(record, "data_dataset_session_related", where, none=())
         )
     insertions: dict[str, list[InsertionRecord]] = {}
+    seen: dict[str, str] = {}
     for record in _records(raw, "insertions", where):
         insertion = insertion_record(record, where)
+        if insertion.pid in seen:
+            both = f"{insertion.pid} of sessions {seen[insertion.pid]} and {insertion.eid}"
+            raise broken(where, "each insertion once", both)
+        seen[insertion.pid] = insertion.eid
         insertions.setdefault(insertion.eid, []).append(insertion)
     return Snapshot(
         created=str(raw.get("created", "")),
@@ -224,7 +229,7 @@ def _session(record: Mapping[str, Any], where: str) -> SessionRecord:
         lab=str(record["lab"]),
         subject=str(record["subject"]),
         date=start.normalize(),
-        number=int(record["number"]),
+        number=_whole(record["number"], f"{where}, session {record['id']}, number"),
         start_time=start,
         task_protocol=str(record.get("task_protocol") or ""),
         projects=", ".join(record.get("projects") or ()),
@@ -240,7 +245,7 @@ def _dataset(record: Mapping[str, Any], where: str) -> DatasetRecord:
     size = record.get("file_size")
     return DatasetRecord(
         path=path,
-        size=None if size is None else int(size),
+        size=None if size is None else _whole(size, f"{where}, {path}, file_size"),
         md5=record.get("hash") or None,
         default_revision=str(record.get("default_revision")) == "True",
         present=record.get("data_url") is not None,
@@ -249,9 +254,18 @@ def _dataset(record: Mapping[str, Any], where: str) -> DatasetRecord:
     )
 
 
-def _records(raw: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
-    rows = raw.get(key)
-    if not isinstance(rows, list) or not all(isinstance(r, Mapping) for r in rows):
+def _whole(value: Any, where: str) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise broken(where, "a whole number", repr(value), "Correct the record.") from None
+
+
+def _records(
+    raw: Mapping[str, Any], key: str, where: str, *, none: Sequence[Any] | None = None
+) -> Sequence[Mapping[str, Any]]:
+    rows = none if raw.get(key) is None else raw[key]
+    if not isinstance(rows, list | tuple) or not all(isinstance(r, Mapping) for r in rows):
         raise broken(where, f"a list of records under {key!r}", type(rows).__name__)
     return rows
 

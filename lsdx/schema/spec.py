@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -178,7 +179,8 @@ def _values(ds: xr.Dataset, variable: Variable) -> list[str]:
         return [f"{variable.name}: expected text, found {wrong[0]!r} ('' means unknown)"]
     problems = []
     if variable.unique and (len(set(flat)) != flat.size or "" in flat):
-        problems.append(f"{variable.name}: expected distinct labels, found duplicates or blanks")
+        twice = next((v for v, n in Counter(flat).items() if n > 1), "a blank one")
+        problems.append(f"{variable.name}: expected distinct labels, found duplicates: {twice}")
     if variable.values:
         odd = sorted(set(flat) - set(variable.values))
         if odd:

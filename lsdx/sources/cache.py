@@ -105,7 +105,7 @@ class CacheSource:
         if dataset.md5 is not None:
             with path.open("rb") as stream:
                 md5 = hashlib.file_digest(stream, "md5").hexdigest()
-            if md5 != dataset.md5.replace("-", ""):
+            if md5 != dataset.md5.replace("-", "").lower():
                 raise SourceError(located(where, f"md5 {dataset.md5}", md5, again))
         return path
 
@@ -132,10 +132,16 @@ def _load_tables(root: Path) -> Mapping[str, Any]:
         tables = load_tables(root)
     except (ValueError, OSError, KeyError) as error:
         raise SourceError(
-            located(str(root), "readable ONE cache tables", str(error), "Write them again.")
+            located(
+                str(root),
+                "readable tables sessions.pqt, datasets.pqt and insertions.pqt",
+                str(error),
+                "Write them again.",
+            )
         ) from error
-    for name in ("sessions", "datasets"):
-        if name not in tables:
+    read = tables["_meta"].get("raw", {})
+    for name in ("sessions", "datasets", "insertions"):
+        if "date_created" not in read.get(name, {}) and (root / f"{name}.pqt").is_file():
             raise SourceError(
                 located(
                     f"{root}/{name}.pqt",

@@ -359,6 +359,12 @@ def test_what_only_the_snapshot_lists_is_not_on_disk(cache: Cache) -> None:
     assert (times.name, times.present, times.on_disk) == ("spikes.times.npy", True, True)
 
 
+def test_what_is_on_disk_is_present_whatever_the_snapshot_says(cache: Cache) -> None:
+    cache.snapshot(datasets=[stated(data_url=None)])
+    (dataset,) = cache.open().datasets(EID)
+    assert (dataset.present, dataset.on_disk) == (True, True)
+
+
 def test_what_only_the_table_lists_is_kept(cache: Cache) -> None:
     cache.snapshot()
     assert cache.open().datasets(EID) == (DatasetRecord(PATH, len(CONTENT), MD5),)
