@@ -195,14 +195,17 @@ def test_runs_are_in_order_of_their_number():
     assert runs[2].extracted[INTERVALS].path == f"alf/task_10/{INTERVALS}"
 
 
-def test_a_run_without_rig_settings_on_disk_is_no_run():
-    datasets = task("00", INTERVALS, on_disk=False) + files("alf/task_01", [INTERVALS])
-    assert find_runs(datasets, "session") == ()
+def test_a_run_without_rig_settings_is_no_run():
+    assert find_runs(files("alf/task_01", [INTERVALS]), "session") == ()
+    absent = task("00", INTERVALS, on_disk=False, present=False)
+    assert find_runs(absent, "session") == ()
 
 
-def test_tables_that_are_not_on_disk_are_not_extracted():
-    datasets = task("00") + files("alf/task_00", [INTERVALS], on_disk=False)
-    assert find_runs(datasets, "session")[0].extracted == {}
+def test_what_exists_but_is_not_on_disk_is_listed_not_passed_over():
+    datasets = task("00", INTERVALS, on_disk=False) + task("01")
+    runs = find_runs(datasets, "session")
+    assert [r.number for r in runs] == [0, 1]
+    assert set(runs[0].extracted) == {INTERVALS}
 
 
 def test_tables_of_a_run_have_their_default_revision():
