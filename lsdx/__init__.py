@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import lsdx.accessor  # noqa: F401  registers ds.lsd
 
 if TYPE_CHECKING:
-    from lsdx.build import Recipe, build
+    from lsdx.build import Recipe
     from lsdx.config import Settings, load_settings
     from lsdx.stores import (
         open_counts,
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Recipe": "lsdx.build",
-    "build": "lsdx.build",
     "Settings": "lsdx.config",
     "load_settings": "lsdx.config",
     "open_counts": "lsdx.stores",
@@ -36,7 +35,6 @@ _HOMES = {
 __all__ = [
     "Recipe",
     "Settings",
-    "build",
     "load_settings",
     "open_counts",
     "open_epochs",
@@ -53,8 +51,12 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("lsdx")
     raise AttributeError(f"module 'lsdx' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*__all__, "__version__"])

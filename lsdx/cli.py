@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
-    except LsdxError as error:
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (LsdxError, OSError) as error:
         sys.stderr.write(f"lsdx: {error}\n")
         return 1
     except KeyboardInterrupt:
@@ -39,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lsdx", description="Labelled stores of the IBL psychedelics recordings."
     )
+    parser.add_argument("--version", action="version", version=f"lsdx {version('lsdx')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     build = _command(commands, "build", _build, "build stores, publish them, print a report")
@@ -129,7 +135,8 @@ def _info(arguments: argparse.Namespace) -> int:
         by_session = catalog.parts.get(name, {})
         size = sum(e.bytes for e in by_session.values()) / 1e6
         dims = catalog.flat[name].sizes if name in catalog.flat else {}
-        shape = ", ".join(f"{d} {n}" for d, n in dims.items()) or "one store a session"
+        alone = "one store a session" if recipe["store"] == "spikes" else "nothing"
+        shape = ", ".join(f"{d} {n}" for d, n in dims.items()) or alone
         chosen = ", ".join(f"{k}={v}" for k, v in recipe["parameters"].items())
         line = f"  {name:<12} {len(by_session):>3} sessions {size:>8.1f} MB  {shape}  {chosen}"
         _say(line.rstrip())

@@ -7,6 +7,7 @@ membership and bins are comparisons of integers.
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
@@ -28,17 +29,21 @@ def to_seconds(value: str | float, name: str = "duration") -> float:
     >>> to_seconds("100 ms"), to_seconds("5 min"), to_seconds(2)
     (0.1, 300.0, 2.0)
     """
+    wrong = ConfigError(located(name, "a duration such as '100 ms'", repr(value), "Correct it."))
     if isinstance(value, str):
         import pint
 
+        # pint would read a decimal comma as none at all
+        if not re.fullmatch(r"\s*[+-]?[0-9.]+([eE][+-]?[0-9]+)?\s*[a-zA-Z\u00b5\u03bc]+\s*", value):
+            raise wrong
         try:
             seconds = float(pint.Quantity(value).to("s").magnitude)
         except (pint.PintError, ValueError, TypeError, AssertionError) as error:
-            raise ConfigError(
-                located(name, "a duration such as '100 ms'", repr(value), "Correct it.")
-            ) from error
-    else:
+            raise wrong from error
+    elif isinstance(value, int | float | np.number):
         seconds = float(value)
+    else:
+        raise wrong
     if not math.isfinite(seconds):
         raise ConfigError(located(name, "a finite duration", repr(value), "Correct it."))
     return seconds

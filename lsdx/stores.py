@@ -133,9 +133,9 @@ def read_catalog(folder: Path, tag: str | None = None) -> Catalog:
                 "flat": {r: Entry(**v) for r, v in raw["flat"].items()},
             }
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         do = "Build the stores: lsdx build" if tag is None else "List tags with: lsdx info"
-        raise StoreNotFound(located(str(path), "a catalog", "none", do)) from None
+        raise StoreNotFound(located(str(path.absolute()), "a catalog", "none", do)) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreCorrupt(
             located(str(path), "a whole catalog", f"a damaged one ({error})", REBUILD)
@@ -350,7 +350,7 @@ def open_units(
     units = _light(folder, catalog, "units")
     counts = _counts(folder, catalog, bin_width)
     ds = counts.assign(dict(units.data_vars)).assign_coords(units.coords)
-    return ds.assign_attrs(_about(catalog), bin_width=counts.attrs["bin_width"])
+    return _marked(ds, catalog)
 
 
 def open_counts(
@@ -447,13 +447,20 @@ def _about(catalog: Catalog) -> dict[str, Any]:
     return about | {
         "simulated": int(catalog.simulated),
         "catalog": catalog.digest[:16],
-        "conditions": list(catalog.protocol.get("conditions", ())),
+        "conditions": ", ".join(catalog.protocol.get("conditions", ())),
     }
+
+
+def _marked(ds: xr.Dataset, catalog: Catalog) -> xr.Dataset:
+    """Say what a dataset is; what is simulated says so in every array taken from it."""
+    if catalog.simulated:
+        ds = ds.assign_coords(simulated=True)
+    return ds.assign_attrs(_about(catalog))
 
 
 def _open_light(stores: str | os.PathLike[str] | None, noun: str, tag: str | None) -> xr.Dataset:
     folder, catalog = _opened(stores, tag)
-    return _light(folder, catalog, noun).assign_attrs(_about(catalog))
+    return _marked(_light(folder, catalog, noun), catalog)
 
 
 def _light(folder: Path, catalog: Catalog, noun: str) -> xr.Dataset:
@@ -530,10 +537,15 @@ def _counts(folder: Path, catalog: Catalog, bin_width: str | float | None) -> xr
     )
 
 
-def _rows_of(table: xr.Dataset, units: xr.Dataset | xr.DataArray) -> np.ndarray:
-    if "unit" not in units.coords:
+def _rows_of(table: xr.Dataset, units: object) -> np.ndarray:
+    if not isinstance(units, xr.Dataset | xr.DataArray) or "unit" not in units.coords:
         raise SelectionError(
-            located("units", "a coordinate 'unit'", "none", "Pass a selection of open_units().")
+            located(
+                "units",
+                "a Dataset or DataArray with the coordinate 'unit'",
+                type(units).__name__,
+                "Pass a selection of lsdx.open_units().",
+            )
         )
     index = table.indexes["unit"]
     wanted = np.atleast_1d(units["unit"].values)
@@ -608,6 +620,7 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
             ),
             **{n: epochs[n].variable.where(observed) for n in ("start", "stop")},
             "administration": epochs["administration"].variable,
+            "last_spike": insertions["last_spike"].variable,
             "has_duplicate_mask": insertions["has_duplicate_mask"].variable,
         },
         coords={
@@ -616,7 +629,8 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
             "epoch": epochs["epoch"].variable,
         },
     )
-    return ds.assign_attrs(_about(catalog), featureType="timeSeries")
+    ds = ds.assign_attrs(featureType="timeSeries", n_spikes=ds.sizes["spike"])
+    return _marked(ds, catalog)
 
 
 def _same_units(catalog: Catalog, eid: str) -> None:

@@ -12,6 +12,8 @@ from lsdx.clock import TICKS_PER_SECOND, bin_centres, n_bins, to_bin_ticks, to_t
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spikes import session_runs
 
+_LATEST = 42_949.0  # s; the last that a tick in uint32 can tell
+
 
 def bin_spikes(
     ds: xr.Dataset,
@@ -69,14 +71,24 @@ def bin_spikes(
     _check_duplicates(ds, duplicates)
     width = to_bin_ticks(bin_width)
     start, stop = _windows(ds, phase, epoch, intervals)
-    known = np.isfinite(start.values) & np.isfinite(stop.values)
-    begin = to_ticks(np.where(known, start.values, 0))
-    end = to_ticks(np.where(known, stop.values, 0))
-    if (end < begin).any() or (begin < 0).any():
+    known = ~(np.isnan(start.values) | np.isnan(stop.values))
+    begin = to_ticks(np.clip(np.where(known, start.values, 0), -1, _LATEST))
+    end = to_ticks(np.clip(np.where(known, stop.values, 0), -1, _LATEST))
+    bad = (end < begin) | (begin < 0) | (end >= to_ticks(_LATEST))
+    if bad.any():
+        where = np.unravel_index(int(np.argmax(bad)), bad.shape)
         raise SelectionError(
-            located("bin, intervals", "0 <= start <= stop", "others", "Correct the intervals.")
+            located(
+                "bin, intervals",
+                "0 <= start <= stop, in s of the recording",
+                f"{start.values[where]} to {stop.values[where]}",
+                "Correct the intervals.",
+            )
         )
-    bins = n_bins(end - begin, width)
+    # what lies past the end of a probe's recording was not observed
+    last = to_ticks(ds["last_spike"].values) + TICKS_PER_SECOND
+    past = end > last.reshape(-1, *[1] * (end.ndim - 1))
+    bins = np.where(past, 0, n_bins(end - begin, width))
     length = int(bins.max(initial=0))
     n = ds.sizes["unit"]
     data = _count_by_session(
@@ -84,8 +96,9 @@ def bin_spikes(
     ).reshape((*begin.shape, length))
     dims = (*start.dims, "time")
     duration = np.where(bins > 0, bins * (width / TICKS_PER_SECOND), np.nan)
-    coords = {c: v for c, v in ds.coords.items() if set(v.dims) <= set(start.dims)}
-    coords |= {c: v for c, v in start.coords.items() if c not in coords}
+    # the labels of the windows win: they may be fewer, or in another order
+    coords = {c: v for c, v in ds.coords.items() if set(v.dims) <= {"unit"}}
+    coords |= {c: v for c, v in start.coords.items() if "unit" not in v.dims}
     out = xr.Dataset(
         {
             "counts": (
@@ -102,8 +115,25 @@ def bin_spikes(
         .sum("time", min_count=1, dtype=np.float64)
         .assign_attrs(units="1", long_name="Spikes in the binned time")
     )
-    about = {k: v for k, v in ds.attrs.items() if k != "featureType"}
+    about = {k: v for k, v in ds.attrs.items() if k not in ("featureType", "n_spikes")}
     return out.assign_attrs(about, bin_width=width / TICKS_PER_SECOND, duplicates=duplicates)
+
+
+def _check_rows(ticks: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> None:
+    """Refuse spikes that are not in order of time within each unit."""
+    falls = np.flatnonzero(ticks[1:] < ticks[:-1]) + 1
+    row = np.searchsorted(np.sort(row_start), falls, side="right") - 1
+    first = np.sort(row_start)[np.maximum(row, 0)]
+    size = row_size[np.argsort(row_start, kind="stable")][np.maximum(row, 0)]
+    if ((row >= 0) & (falls > first) & (falls < first + size)).any():
+        raise SelectionError(
+            located(
+                "bin",
+                "each unit's spikes in order of time",
+                "others",
+                "Do not sort or reverse along spike.",
+            )
+        )
 
 
 def _require_spikes(ds: xr.Dataset) -> None:
@@ -117,12 +147,12 @@ def _require_spikes(ds: xr.Dataset) -> None:
                 "Open them for these units: lsdx.open_spikes(units=ds).",
             )
         )
-    stop = ds["row_start"].values + ds["row_size"].values
-    if stop.size and int(stop.max()) > ds.sizes["spike"]:
+    whole = ds.attrs.get("n_spikes", ds.sizes["spike"])
+    if whole != ds.sizes["spike"]:
         raise SelectionError(
             located(
                 "bin",
-                f"the spikes of every unit ({int(stop.max())} or more)",
+                f"all {whole} spikes that were opened",
                 f"{ds.sizes['spike']}",
                 "Select along unit, not along spike.",
             )
@@ -161,13 +191,29 @@ def _windows(
             located("bin", "epochs or intervals", "both", "Leave phase and epoch out.")
         )
     elif isinstance(intervals, xr.Dataset):
+        missing = {"start", "stop"} - set(intervals.variables)
+        if missing or "time" in intervals.dims:
+            raise SelectionError(
+                located(
+                    "bin, intervals",
+                    "start and stop, without a dimension 'time'",
+                    f"{', '.join(map(str, intervals.variables))}",
+                    "Correct them.",
+                )
+            )
         windows = intervals[["start", "stop"]]
         if "session" in windows.dims:
             windows = windows.sel(session=ds["session"])
-        if "unit" in windows.dims:
+        elif "session" in windows.coords and "unit" not in windows["session"].dims:
+            # each unit has only its own session's, as with events
+            windows = windows.where(windows["session"] == ds["session"].drop_vars("session"))
+        if "unit" in windows.dims and "unit" in windows.coords:
             windows = windows.sel(unit=ds["unit"])
     else:
-        times = np.asarray(intervals, dtype=np.float64)
+        try:
+            times = np.asarray(intervals, dtype=np.float64)
+        except (TypeError, ValueError):
+            times = np.empty(0)
         if times.ndim != 2 or times.shape[1] != 2:
             raise SelectionError(
                 located("bin, intervals", "shape (n, 2)", str(times.shape), "Correct it.")
@@ -203,19 +249,21 @@ def _count_by_session(
     from dask.delayed import delayed
 
     row_start, row_size = ds["row_start"].values, ds["row_size"].values
-    session = ds["session"].values
     shape = (row_start.size, begin.shape[1], length)
     spikes, duplicate = ds["spike_time"].data, ds["duplicate"].data
     lazy = isinstance(spikes, da.Array)
     count = delayed(_count_block, pure=True) if lazy else _count_block
+    pieces = _Pieces(spikes), _Pieces(duplicate)
     blocks = []
-    for rows in session_runs(session):
+    for rows in session_runs(ds["session"].values):
         low = int(row_start[rows].min())
         high = int((row_start[rows] + row_size[rows]).max())
+        seconds, base = pieces[0].covering(low, high)
+        mask = pieces[1].covering(low, high)[0] if drop else None
         block = count(
-            spikes[low:high],
-            duplicate[low:high] if drop else None,
-            row_start[rows] - low,
+            seconds,
+            mask,
+            row_start[rows] - base,
             row_size[rows],
             begin[rows],
             bins[rows],
@@ -230,6 +278,27 @@ def _count_by_session(
     return da.concatenate(blocks) if lazy else np.concatenate(blocks)
 
 
+class _Pieces:
+    """Pieces of a long array: a whole chunk where one covers what is asked for, else a slice.
+
+    Slicing a dask array costs time in proportion to its chunks; shuffled units make as many
+    chunks as there are units.
+    """
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.stops = np.cumsum(array.chunks[0]) if hasattr(array, "chunks") else None
+        self.chunks = array.to_delayed() if self.stops is not None else None
+
+    def covering(self, low: int, high: int) -> tuple[Any, int]:
+        """Give a piece that holds [low, high), and where it starts."""
+        if self.stops is not None and self.chunks is not None and high > low:
+            i = int(np.searchsorted(self.stops, low, side="right"))
+            if high <= self.stops[i]:
+                return self.chunks[i], int(self.stops[i - 1]) if i else 0
+        return self.array[low:high], low
+
+
 def _count_block(
     seconds: np.ndarray,
     duplicate: np.ndarray | None,
@@ -242,7 +311,18 @@ def _count_block(
 ) -> np.ndarray:
     from lsdx.kernels.binning import count_spikes
 
-    ticks = np.rint(seconds * TICKS_PER_SECOND).astype(np.uint32)
+    ticks = to_ticks(seconds)
+    if ticks.size and not 0 <= int(ticks.min()) <= int(ticks.max()) < 2**32:
+        raise SelectionError(
+            located(
+                "bin",
+                "spike times in s of the recording, as they were opened",
+                f"times from {seconds.min()} to {seconds.max()}",
+                "Shift the intervals, not the spikes.",
+            )
+        )
+    ticks = ticks.astype(np.uint32)
+    _check_rows(ticks, row_start, row_size)
     keep = None if duplicate is None else ~duplicate
     raw = count_spikes(ticks, row_start, row_size, begin, bins, width, length, keep)
     counts = raw.astype(np.float32)

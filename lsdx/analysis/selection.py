@@ -12,6 +12,7 @@ import xarray as xr
 
 from lsdx import regions
 from lsdx.errors import SelectionError, located
+from lsdx.schema.spec import text
 from lsdx.schema.units import QUALITY
 
 ATTRIBUTE = "selection"
@@ -119,7 +120,8 @@ def unit_table(ds: xr.Dataset) -> pd.DataFrame:
     _require_units(ds)
     names = [n for n, v in ds.variables.items() if v.dims == ("unit",) and n != "unit"]
     columns = {n: ds[n].values for n in [*(n for n in names if n in ds.coords), *names]}
-    return pd.DataFrame(columns, index=pd.Index(ds["unit"].values, name="unit"))
+    table = pd.DataFrame(columns, index=pd.Index(ds["unit"].values, name="unit"))
+    return table.assign(simulated=True) if ds.attrs.get("simulated") else table
 
 
 def _require_units(ds: xr.Dataset) -> None:
@@ -150,15 +152,17 @@ def _column(ds: xr.Dataset, name: str) -> np.ndarray:
                 f"Did you mean {close[0]!r}?" if close else "Correct the name.",
             )
         )
-    return np.asarray(ds[name].values)
+    values = np.asarray(ds[name].values)
+    return text(values) if values.dtype.kind in "UT" else values
 
 
 def _in_regions(ds: xr.Dataset, region: str | Sequence[str]) -> np.ndarray:
     acronyms = _column(ds, "region")
-    wanted, unwanted = _split(_listed(region))
+    chosen = _texts("region", region)
+    wanted, unwanted = _split(chosen)
     inside = set[str]().union(*(regions.descendants(a) for a in wanted))
     outside = set[str]().union(*(regions.descendants(a) for a in unwanted))
-    every = set(acronyms) if not wanted else inside
+    every = inside if wanted or not chosen else set(acronyms)
     return np.isin(acronyms.astype(str), sorted(every - outside))
 
 
@@ -190,25 +194,27 @@ def _matches(ds: xr.Dataset, name: str, wanted: Any) -> np.ndarray:
         wanted = (wanted.start, wanted.stop)
     if column.dtype != object:
         return _number_matches(column, name, wanted)
-    chosen = _listed(wanted)
-    if not all(isinstance(v, str) for v in chosen):
-        raise _wrong(name, "text", wanted)
+    chosen = _texts(name, wanted)
     yes, no = _split(chosen)
     known = set(column) | {"unknown", *_vocabulary(ds, name)}
     for value in [*yes, *no]:
-        if value not in known:
+        # in what has been selected from, a value may be gone that was there
+        if value not in known and ATTRIBUTE not in ds.attrs:
             have = ", ".join(sorted(map(repr, set(column)))[:20])
             raise _wrong(name, f"one of {have}", value)
-    found = np.isin(column.astype(str), yes) if yes else np.ones(column.size, dtype=bool)
+    some = bool(yes) or not chosen
+    found = np.isin(column.astype(str), yes) if some else np.ones(column.size, dtype=bool)
     return found & ~np.isin(column.astype(str), no)
 
 
 def _vocabulary(ds: xr.Dataset, name: str) -> Sequence[str]:
     """Values that a label may have though no unit here has them."""
-    return ds.attrs.get("conditions", ()) if name == "condition" else ()
+    return str(ds.attrs.get("conditions", "")).split(", ") if name == "condition" else ()
 
 
 def _number_matches(column: np.ndarray, name: str, wanted: Any) -> np.ndarray:
+    if column.size and column.dtype.kind == "f" and np.isnan(column).all():
+        raise _wrong(name, "a number known of some units", "NaN for all of them")
     try:
         if isinstance(wanted, tuple):
             low, high = wanted
@@ -243,9 +249,18 @@ def _split(values: Iterable[str]) -> tuple[list[str], list[str]]:
 def _listed(value: Any) -> list[Any]:
     if value is None:
         return []
+    if isinstance(value, set | frozenset):
+        return sorted(value)
     if isinstance(value, str) or np.ndim(value) == 0:
         return [value]
     return list(value)
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    listed = _listed(value)
+    if not all(isinstance(v, str) for v in listed):
+        raise _wrong(name, "text", value)
+    return listed
 
 
 def _show(value: Any) -> str:

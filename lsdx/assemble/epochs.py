@@ -82,6 +82,8 @@ def assemble_epochs(recording: Recording) -> xr.Dataset:
     for i, row in enumerate(table):
         for j, span in enumerate(row):
             flags[i][j] = [*span.flags, *flags[i][j]]
+    if any(set(f) & set(SESSION_WIDE) for row in flags for f in row):
+        session_flags.append("no_epoch_observed")
     injection = _administration(recording, runs, start, stop)
     epochs = dataset(
         SCHEMAS["epochs"],

@@ -36,6 +36,7 @@ def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Datas
     for insertion in recording.insertions:
         probe = probes.get(insertion.pid)
         times = probe.spikes.times if probe else np.empty(0)
+        none = -1 if insertion.probe in recording.unread else 0
         rows.append(
             {
                 "insertion": insertion.pid,
@@ -48,8 +49,8 @@ def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Datas
                 "sorter_revision": probe.sorting.revision if probe else "",
                 "sorter_version": probe.sorting.version if probe else "",
                 "histology_stage": histology_stage(insertion),
-                "n_units": probe.clusters.channels.size if probe else 0,
-                "n_spikes": times.size,
+                "n_units": probe.clusters.channels.size if probe else none,
+                "n_spikes": times.size if probe else none,
                 "first_spike": times[0] if times.size else np.nan,
                 "last_spike": times[-1] if times.size else np.nan,
                 "has_duplicate_mask": bool(probe and probe.duplicates is not None),

@@ -56,7 +56,8 @@ class Recording:
     """All that is known of one session before anything is computed.
 
     ``overrides`` are the session's rows of the table of epochs: (phase, epoch) to (start,
-    stop) in s. ``notes`` go to the build report.
+    stop) in s. ``unread`` are probes whose sorting could not be read. ``notes`` go to the build
+    report.
     """
 
     session: SessionRecord
@@ -69,6 +70,7 @@ class Recording:
     overrides: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     administration: Administration | None = None
     has_bombcell: Mapping[str, bool] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
 
     @property

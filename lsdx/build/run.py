@@ -66,8 +66,9 @@ def build(
     Returns
     -------
     Report
-        One line a session and kind. A failure stops no other session; a session that failed
-        keeps what was published of it before.
+        One line a session and kind. A failure stops no other session. A session of which
+        something failed keeps what was published of it before; a new one is published without
+        what failed.
 
     Raises
     ------
@@ -91,6 +92,12 @@ def build(
                 folder, results, chosen, cohort, settings, source.simulated, progress
             )
     notes += _clock_notes(folder, catalog)
+    notes += _unknown_ids(folder, catalog, cohort)
+    notes += [
+        f"session {r.eid} keeps what was published of it before, for something failed"
+        for r in results
+        if r.failed and r.eid in before.parts.get("sessions", {})
+    ]
     gone = sorted(set(catalog.parts.get("sessions", {})) - {s.eid for s in source.sessions()})
     notes += [f"session {eid} is stored but no longer in the source" for eid in gone]
     report = Report(
@@ -103,6 +110,21 @@ def build(
     )
     report.save(folder)
     return report
+
+
+def _unknown_ids(folder: Path, catalog: Catalog, cohort: Cohort) -> list[str]:
+    """Say which ids of the lab's tables name nothing."""
+    eids = {s.eid for s in cohort.sessions}
+    known = set(eids)
+    for noun in {"insertions", "units"} & set(catalog.flat):
+        ds = read_store(folder, catalog.flat[noun])
+        known |= set(ds[SCHEMAS[noun].concat].values)
+    notes = [f"exclusions: {i} names nothing" for i in sorted(set(cohort.exclusions) - known)]
+    strange = len(set(cohort.trajectories) - eids)
+    if strange:
+        rows = len(cohort.trajectories)
+        notes.append(f"trajectories: {strange} of {rows} rows name no session of the source")
+    return notes
 
 
 def _clock_notes(folder: Path, catalog: Catalog) -> list[str]:
@@ -293,7 +315,7 @@ def _publish(
     whole = replace(
         cohort, sessions=(*cohort.sessions, *(s for s in stored if s.eid not in listed))
     )
-    n_units = {eid: e.sizes["unit"] for eid, e in parts.get("units", {}).items()}
+    n_units = {eid: e.attrs["n_units"] for eid, e in parts.get("insertions", {}).items()}
     flat: dict[str, Entry] = {}
     lines = []
     kinds = [n for n in described if not SCHEMAS[described[n]["store"]].per_session]
@@ -327,10 +349,11 @@ def _merge(
     results: Sequence[SessionResult],
     recipes: Sequence[Recipe],
 ) -> dict[str, dict[str, Entry]]:
-    """Let each session that was built whole take the place of what it was."""
+    """Let each session take the place of what it was; one that failed replaces nothing."""
     merged = {name: dict(by_session) for name, by_session in parts.items()}
     for result in results:
-        if result.parts is None:
+        known = result.eid in parts.get("sessions", {})
+        if result.parts is None or (result.failed and known):
             continue
         for recipe in recipes:
             by_session = merged.setdefault(recipe.name, {})

@@ -216,6 +216,7 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
         overrides=lab.overrides.get(eid, {}),
         administration=lab.administrations.get((plan.session.subject, plan.session.date)),
         has_bombcell=plan.bombcell,
+        unread=frozenset(p.insertion.probe for p in plan.probes if p.insertion.pid in failed),
     )
     unreadable += [f"{r.number} {n}" for r in runs for n in r.unreadable]
     return Reading(recording, plan.without(failed), tuple(problems), tuple(unreadable))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,10 @@ from lsdx.schema import SCHEMAS
 from lsdx.sources import Source
 from lsdx.stores import Entry, digest_of, read_store
 
+_OF_SPIKES = ("units", "spikes", "counts")
+_WHY_NONE = {"insertions": "no insertion records", "events": "no stimulus tables on disk"}
+_UNREAD = "no probe could be read"
+
 
 @dataclass(frozen=True)
 class SessionResult:
@@ -42,7 +46,11 @@ class SessionResult:
     eid: str
     lines: tuple[Line, ...]
     parts: Mapping[str, Entry | None] | None
-    residuals: tuple[float, ...] = field(default=())
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything of the session failed."""
+        return any(line.status == "failed" for line in self.lines)
 
 
 def build_session(
@@ -78,13 +86,12 @@ def build_session(
     for recipe in recipes:
         started = time.perf_counter()
         try:
-            notes = len(reading.recording.notes)
-            status, built[recipe.name] = _build_part(folder, source, recipe, reading, inputs, made)
-            reason = "; ".join(reading.recording.notes[notes:])
-            if status == "skipped":
-                reason = _why_none(recipe)
+            status, entry = _build_part(folder, source, recipe, reading, inputs, made)
+            built[recipe.name] = entry
             seconds = time.perf_counter() - started
-            lines.append(_line(session.eid, recipe, status, built[recipe.name], seconds, reason))
+            line = _line(session.eid, recipe, status, entry, seconds)
+            unread = recipe.store in _OF_SPIKES and plan.probes and not reading.plan.probes
+            lines.append(replace(line, status="failed", reason=_UNREAD) if unread else line)
         except Exception as error:  # noqa: BLE001  the boundary of a task
             lines.append(_failure(session.eid, recipe.name, error, started))
     whole = len(built) == len(recipes)
@@ -126,7 +133,7 @@ def _find_all(
 
 def _nothing(recipe: Recipe, plan: SessionPlan) -> bool:
     """Tell, without reading, that a session has nothing of a kind."""
-    if recipe.store in ("units", "spikes", "counts"):
+    if recipe.store in _OF_SPIKES:
         return not plan.probes
     if recipe.store == "insertions":
         return not plan.insertions
@@ -150,13 +157,21 @@ def _build_part(
         if recipe.store != "counts":  # nothing needs counts
             made[recipe.store] = read_store(folder, entry, decode=recipe.store != "spikes")
         return "reused", entry
+    notes = len(reading.recording.notes)
     needed = {name: made.get(name) for name in recipe.needs}
     ds = recipe.assemble(reading.recording, **needed, **recipe.parameters)
     if ds is None:
         return "skipped", None
     if recipe.store != "counts":
         made[recipe.store] = ds
-    attrs = {"recipe": recipe.name, "simulated": int(source.simulated), **ds.attrs}
+    attrs = {
+        "recipe": recipe.name,
+        "simulated": int(source.simulated),
+        "notes": reading.recording.notes[notes:],
+        **ds.attrs,
+    }
+    if recipe.store == "insertions":
+        attrs["n_units"] = int(ds["n_units"].clip(min=0).sum())
     if "unit" in ds.dims:
         attrs["unit_digest"] = unit_digest(ds)
     if recipe.store == "counts":
@@ -173,20 +188,11 @@ def _highest(ds: xr.Dataset) -> int:
     return int(seen.max(initial=0))
 
 
-def _why_none(recipe: Recipe) -> str:
-    if recipe.store in ("units", "spikes", "counts"):
-        return "no spikes on disk"
-    if recipe.store == "insertions":
-        return "no insertion records"
-    return "no stimulus tables on disk"
-
-
-def _line(
-    eid: str, recipe: Recipe, status: str, entry: Entry | None, seconds: float, reason: str = ""
-) -> Line:
+def _line(eid: str, recipe: Recipe, status: str, entry: Entry | None, seconds: float) -> Line:
     if entry is None:
-        status = "skipped"
-    return Line(eid, recipe.name, status, seconds, entry.bytes if entry else 0, reason)
+        reason = _WHY_NONE.get(recipe.store, "no spikes on disk")
+        return Line(eid, recipe.name, "skipped", seconds, 0, reason)
+    return Line(eid, recipe.name, status, seconds, entry.bytes, "; ".join(entry.attrs["notes"]))
 
 
 def _failure(eid: str, kind: str, error: Exception, started: float) -> Line:

@@ -13,8 +13,8 @@ import xarray as xr
 
 from lsdx.build.lock import collecting, publishing
 from lsdx.build.run import write_catalog
-from lsdx.build.write import TEMPORARY, check_bytes
-from lsdx.errors import LsdxError, RecipeError, located
+from lsdx.build.write import MANIFEST, TEMPORARY, check_bytes, read_manifest
+from lsdx.errors import REBUILD, LsdxError, RecipeError, located
 from lsdx.schema import SCHEMAS, validate
 from lsdx.stores import Catalog, Entry, read_catalog, read_store, tag_path
 
@@ -55,6 +55,7 @@ def verify(folder: Path, tag: str | None = None) -> list[Check]:
     checks = []
     for noun, entry, cohort in _named(catalog):
         problems = check_bytes(folder, entry) or _check_values(folder, noun, entry, cohort)
+        problems += _check_manifest(folder, entry)
         checks.append(Check(entry.path, entry.bytes, "; ".join(problems)))
     return checks
 
@@ -113,6 +114,7 @@ def keep_tag(folder: Path, tag: str) -> Catalog:
         If the tag exists.
     """
     path = tag_path(folder, tag)
+    read_catalog(folder)
     with publishing(folder):
         if path.exists():
             raise RecipeError(
@@ -129,6 +131,13 @@ def _named(catalog: Catalog) -> Iterator[tuple[str, Entry, bool]]:
     for name, by_session in catalog.parts.items():
         for entry in by_session.values():
             yield catalog.recipes[name]["store"], entry, False
+
+
+def _check_manifest(folder: Path, entry: Entry) -> list[str]:
+    if read_manifest(folder, entry.path) == entry:
+        return []
+    where = f"{(folder / entry.path).parent}/{MANIFEST}"
+    return [located(where, "the manifest of what is published", "none or another", REBUILD)]
 
 
 def _check_values(folder: Path, noun: str, entry: Entry, cohort: bool) -> list[str]:

@@ -39,18 +39,24 @@ def find_store(folder: Path, path: str) -> Entry | None:
     final = (folder / path).parent
     if not final.exists():
         return None
-    try:
-        raw = json.loads((final / MANIFEST).read_text(encoding="utf-8"))
-        stated = raw.pop("digest")
-        entry = Entry(**raw)
-    except (OSError, ValueError, KeyError, TypeError):
-        entry = None
-    if entry is None or digest_of(asdict(entry)) != stated or check_bytes(folder, entry):
+    entry = read_manifest(folder, path)
+    if entry is None or check_bytes(folder, entry):
         aside = folder / TEMPORARY / f"{uuid4().hex}.damaged"
         aside.parent.mkdir(parents=True, exist_ok=True)
         os.rename(final, aside)
         return None
     return entry
+
+
+def read_manifest(folder: Path, path: str) -> Entry | None:
+    """Read the manifest beside a store; None if it is missing or damaged."""
+    try:
+        raw = json.loads(((folder / path).parent / MANIFEST).read_text(encoding="utf-8"))
+        stated = raw.pop("digest")
+        entry = Entry(**raw)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return entry if digest_of(asdict(entry)) == stated and entry.path == path else None
 
 
 def write_store(

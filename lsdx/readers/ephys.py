@@ -207,7 +207,10 @@ def read_duplicates(files: Mapping[str, Path], spikes: Spikes, where: str) -> np
     if mask_name not in files or order_name not in files:
         return None
     name = f"{where}: bombcell/{mask_name}"
-    mask = read_npy(files[mask_name], name, kind="biuf", shape=(None,)) != 0
+    raw = read_npy(files[mask_name], name, kind="biuf", shape=(None,))
+    if not np.isin(raw, (0, 1)).all():
+        raise broken(name, "zeros and ones", raw[~np.isin(raw, (0, 1))][0])
+    mask = raw != 0
     order = read_npy(files[order_name], f"{where}: {order_name}", kind="iu", shape=(mask.size,))
     theirs = np.argsort(order, kind="stable")
     ours = np.argsort(spikes.clusters, kind="stable")

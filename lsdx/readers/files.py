@@ -46,10 +46,12 @@ def read_npy(path: Path, where: str, *, kind: str, shape: tuple[int | None, ...]
     """
     try:
         with path.open("rb") as stream:
-            magic = stream.read(6)
-        if magic != b"\x93NUMPY":
-            raise broken(where, "an .npy array", "a file that is none, or an empty one")
-        array: np.ndarray = np.load(path, allow_pickle=False)
+            if stream.read(6) != b"\x93NUMPY":
+                raise broken(where, "an .npy array", "a file that is none, or an empty one")
+            stream.seek(0)
+            array: np.ndarray = np.load(stream, allow_pickle=False)
+            if stream.read(1):
+                raise broken(where, "one array of the shape its header states", "more bytes")
     except (ValueError, EOFError, OSError, MemoryError, SyntaxError, TokenError) as error:
         raise broken(where, "an .npy array", error) from error
     if array.dtype.kind not in kind:

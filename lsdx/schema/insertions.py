@@ -25,8 +25,8 @@ INSERTIONS = Schema(
             "Highest histology stage that the insertion record states.",
             values=("", "traced", "aligned", "resolved"),
         ),
-        Variable("n_units", ("insertion",), "int64", "Units.", units="1"),
-        Variable("n_spikes", ("insertion",), "int64", "Spikes.", units="1"),
+        Variable("n_units", ("insertion",), "int64", "Units; -1: could not be read.", units="1"),
+        Variable("n_spikes", ("insertion",), "int64", "Spikes; -1: could not be read.", units="1"),
         number("first_spike", "insertion", "s", "Time of the first spike."),
         number("last_spike", "insertion", "s", "Time of the last spike."),
         Variable(
