@@ -90,9 +90,9 @@ def bin_spikes(
     past = end > last.reshape(-1, *[1] * (end.ndim - 1))
     bins = np.where(past, 0, n_bins(end - begin, width))
     length = int(bins.max(initial=0))
-    n = ds.sizes["unit"]
+    flat = (ds.sizes["unit"], int(np.prod(begin.shape[1:])))
     data = _count_by_session(
-        ds, begin.reshape(n, -1), bins.reshape(n, -1), width, length, duplicates == "drop"
+        ds, begin.reshape(flat), bins.reshape(flat), width, length, duplicates == "drop"
     ).reshape((*begin.shape, length))
     dims = (*start.dims, "time")
     duration = np.where(bins > 0, bins * (width / TICKS_PER_SECOND), np.nan)

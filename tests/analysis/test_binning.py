@@ -154,3 +154,80 @@ def test_mistakes_are_told(spikes: xr.Dataset, demo_stores: Path) -> None:
         spikes.lsd.bin("1 s", duplicates="no")
     with pytest.raises(SelectionError, match="none for"):
         spikes.lsd.bin("1 s", duplicates="drop")
+
+
+def test_labels_of_chosen_epochs_are_their_own(spikes: xr.Dataset) -> None:
+    whole = spikes.lsd.bin("1 s").n_spikes
+    turned = spikes.lsd.bin("1 s", phase=["post", "pre"], epoch=["replay", "rfm"]).n_spikes
+    assert turned.phase.values.tolist() == ["post", "pre"]
+    assert turned.epoch.values.tolist() == ["replay", "rfm"]
+    for phase in ("pre", "post"):
+        for epoch in ("replay", "rfm"):
+            np.testing.assert_array_equal(
+                turned.sel(phase=phase, epoch=epoch).values,
+                whole.sel(phase=phase, epoch=epoch).values,
+            )
+
+
+def test_events_count_for_units_of_their_session_alone(
+    spikes: xr.Dataset, demo_stores: Path
+) -> None:
+    events = lsdx.open_events(demo_stores)
+    gabors = events.isel(event=np.flatnonzero((events.kind == "gabor").values)[::40])
+    binned = spikes.lsd.bin("100 ms", intervals=gabors)
+    own = gabors.session.values[None, :] == spikes.session.values[:, None]
+    assert own.any(axis=1).any()
+    observed = np.isfinite(binned.n_spikes.values)
+    assert not observed[~own].any()
+    assert observed[own].any()
+
+
+def test_what_lies_past_the_recording_is_not_observed(spikes: xr.Dataset) -> None:
+    last = spikes.last_spike.values
+    cut = float(np.sort(np.unique(last))[0]) + 2
+    binned = spikes.lsd.bin("1 s", intervals=[[cut - 5, cut], [cut + 20_000, cut + 20_005]])
+    np.testing.assert_array_equal(
+        np.isnan(binned.n_spikes.values[:, 0]), np.rint(cut * 1e5) > np.rint(last * 1e5) + 1e5
+    )
+    assert np.isnan(binned.n_spikes.values[:, 0]).any()
+    assert np.isnan(binned.n_spikes.values[:, 1]).all()
+    assert np.isnan(binned.duration.values[:, 1]).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ds: ds.isel(spike=slice(1000, None)),
+        lambda ds: ds.thin(spike=2),
+        lambda ds: ds.isel(spike=slice(None, None, -1)),
+        lambda ds: ds.assign(spike_time=ds.spike_time - 1000),
+        lambda ds: ds.assign(spike_time=ds.spike_time * 1000),
+    ],
+    ids=["cut", "thinned", "reversed", "shifted", "scaled"],
+)
+def test_spikes_that_were_changed_are_refused(loaded: xr.Dataset, change: object) -> None:
+    with pytest.raises(SelectionError, match="bin: expected"):
+        change(loaded).lsd.bin("1 s", intervals=[[0, 100]])  # type: ignore[operator]
+
+
+def test_no_units_give_no_counts(spikes: xr.Dataset) -> None:
+    binned = spikes.isel(unit=slice(0, 0)).lsd.bin("1 s")
+    assert binned.sizes["unit"] == 0
+    assert binned.counts.load().size == 0
+
+
+def test_the_graph_of_shuffled_units_is_not_quadratic(demo_stores: Path) -> None:
+    import time
+
+    units = lsdx.open_units(demo_stores)
+    rows = np.random.default_rng(0).permutation(units.sizes["unit"])
+    shuffled = lsdx.open_spikes(demo_stores, units=units.isel(unit=rows))
+
+    def seconds(n: int) -> float:
+        start = time.perf_counter()
+        shuffled.isel(unit=slice(0, n)).lsd.bin("1 s")
+        return time.perf_counter() - start
+
+    seconds(10)
+    few, many = (min(seconds(n) for _ in range(3)) for n in (30, 120))
+    assert many < 10 * few

@@ -128,3 +128,36 @@ def test_unit_table_has_every_label(units: xr.Dataset) -> None:
     table = unit_table(units)
     assert len(table) == units.sizes["unit"]
     assert {"region", "condition", "firing_rate", "spike_count", "session"} <= set(table.columns)
+
+
+def test_an_empty_list_chooses_nothing(units: xr.Dataset) -> None:
+    assert select(units, region=[]).sizes["unit"] == 0
+    assert select(units, unit=[]).sizes["unit"] == 0
+
+
+def test_sets_and_arrays_are_lists(units: xr.Dataset) -> None:
+    expected = select(units, region=["VIS", "CP"]).unit.values.tolist()
+    for wanted in ({"VIS", "CP"}, ("VIS", "CP"), np.array(["VIS", "CP"], dtype=object)):
+        assert select(units, region=wanted).unit.values.tolist() == expected  # type: ignore[arg-type]
+    with pytest.raises(SelectionError, match="text"):
+        select(units, region=315)  # type: ignore[arg-type]
+
+
+def test_a_dataset_read_back_selects_alike(units: xr.Dataset, tmp_path: Path) -> None:
+    units.compute().to_zarr(tmp_path / "u.zarr", consolidated=False, zarr_format=3)
+    back = xr.open_zarr(tmp_path / "u.zarr", consolidated=False)
+    wanted = {"region": "VIS", "condition": "lsd", "quality": "ks2_good"}
+    assert select(back, **wanted).sizes == select(units, **wanted).sizes  # type: ignore[arg-type]
+
+
+def test_a_number_that_was_never_measured_is_an_error(units: xr.Dataset) -> None:
+    unknown = units.assign(drift=("unit", np.full(units.sizes["unit"], np.nan)))
+    with pytest.raises(SelectionError, match="NaN for all"):
+        select(unknown, drift=(None, 5))
+
+
+def test_simulated_units_say_so_in_the_table(units: xr.Dataset) -> None:
+    assert unit_table(units).simulated.all()
+    rate = units.n_spikes / units.duration
+    assert bool(rate.simulated)
+    assert rate.rename("rate").to_dataframe().simulated.all()

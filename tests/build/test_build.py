@@ -175,7 +175,10 @@ def restate(cohort: Path, path: Path) -> None:
     for record in records["sessions"]:
         for dataset in record["data_dataset_session_related"]:
             place = f"{dataset['collection']}/{dataset['name']}"
-            if (record["subject"], place) == (path.parts[-6], inside) and dataset["hash"] in old:
+            if (record["subject"], place) == (
+                path.relative_to(cohort).parts[2],
+                inside,
+            ) and dataset["hash"] in old:
                 dataset |= {"hash": md5, "file_size": path.stat().st_size}
                 rows = frame.index.get_level_values(0) == record["id"]
                 rows &= (frame["rel_path"] == inside).to_numpy()
@@ -342,3 +345,59 @@ def test_the_report_is_saved(demo_report: Report, demo_stores: Path) -> None:
     assert "rig clocks: " in text
     assert "LSDX-A 2023" in text
     assert set(demo_report.to_frame()["status"]) == {"built", "skipped"}
+
+
+def test_a_failed_session_keeps_what_was_published(
+    built: Settings, demo_cohort: Path, tmp_path: Path, demo_stores: Path
+) -> None:
+    cohort = tmp_path / "cohort"
+    shutil.copytree(demo_cohort, cohort)
+    path = next(cohort.rglob("LSDX-D/**/spikes.times.npy"))
+    path.write_bytes(path.read_bytes()[:-8])
+    restate(cohort, path)
+    report = build(replace(built, cache_dir=cohort), progress=False)
+    assert report.failed
+    assert any("keeps what was published" in n for n in report.notes)
+    assert hashes(built.stores) == hashes(demo_stores)
+
+
+def test_unread_probes_are_no_zeros(demo_cohort: Path, tmp_path: Path) -> None:
+    cohort = tmp_path / "cohort"
+    shutil.copytree(demo_cohort, cohort)
+    path = next(cohort.rglob("LSDX-D/**/spikes.times.npy"))
+    path.write_bytes(b"")
+    settings = Settings(source="cache", cache_dir=cohort, stores=tmp_path / "stores")
+    report = build(settings, progress=False)
+    told = {x.kind: x for x in report.lines if x.status == "failed"}
+    assert told["spikes"].reason == "no probe could be read"
+    insertions = lsdx.open_insertions(settings.stores)
+    mine = insertions.isel(insertion=insertions.subject.values == "LSDX-D")
+    assert mine.n_units.values.tolist() == [-1]
+    assert mine.n_spikes.values.tolist() == [-1]
+
+
+def test_sessions_alone_know_their_units(settings: Settings) -> None:
+    build(settings, ["sessions"], progress=False)
+    sessions = lsdx.open_sessions(settings.stores)
+    insertions = lsdx.open_insertions(settings.stores)
+    assert int(sessions.n_units.sum()) == int(insertions.n_units.sum()) > 0
+
+
+def test_a_rerun_says_again_what_sessions_lack(built: Settings, demo_report: Report) -> None:
+    again = build(built, progress=False)
+    first = {(x.session, x.kind): x.reason for x in demo_report.lines if x.reason}
+    assert {(x.session, x.kind): x.reason for x in again.lines if x.reason} == first
+
+
+def test_ids_that_name_nothing_are_told(built: Settings, tmp_path: Path) -> None:
+    table = tmp_path / "exclusions.csv"
+    strange = "00000000-0000-4000-8000-000000000000"
+    table.write_text(f"id,reason\n{strange},typo\n")
+    report = build(replace(built, exclusions=table), progress=False)
+    assert f"exclusions: {strange} names nothing" in report.notes
+
+
+def test_verify_finds_a_lost_manifest(built: Settings) -> None:
+    entry = read_catalog(built.stores).flat["units"]
+    ((built.stores / entry.path).parent / "manifest.json").unlink()
+    assert [c.store for c in verify(built.stores) if c.problem] == [entry.path]
