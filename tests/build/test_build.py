@@ -20,6 +20,7 @@ from lsdx.build.upkeep import collect_garbage, keep_tag, tags, verify
 from lsdx.config import Protocol, Settings
 from lsdx.errors import RecipeError, StoreNotFound
 from lsdx.stores import read_catalog
+from tests.build.same import hashes
 
 
 @pytest.fixture
@@ -32,17 +33,6 @@ def built(demo_stores: Path, demo_cohort: Path, tmp_path: Path) -> Settings:
     """A copy of the demo's stores, to do what one likes with."""
     shutil.copytree(demo_stores, tmp_path / "stores")
     return Settings(source="cache", cache_dir=demo_cohort, stores=tmp_path / "stores")
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    """Hash every file that the catalog names, and the catalog."""
-    catalog = read_catalog(folder)
-    paths = [folder / "catalog.json"]
-    for entry in catalog.entries():
-        paths += [p for p in (folder / entry.path).rglob("*") if p.is_file()]
-    return {
-        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths
-    }
 
 
 def statuses(report: Report) -> dict[str, set[str]]:

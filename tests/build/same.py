@@ -1,0 +1,19 @@
+"""Compare stores byte by byte."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from lsdx.stores import read_catalog
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Hash every file that the catalog names, and the catalog."""
+    catalog = read_catalog(folder)
+    paths = [folder / "catalog.json"]
+    for entry in catalog.entries():
+        paths += [p for p in (folder / entry.path).rglob("*") if p.is_file()]
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths
+    }

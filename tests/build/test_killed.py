@@ -1,0 +1,118 @@
+"""Builds killed with ``kill -9`` at random moments: nothing published is lost or wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lsdx
+from lsdx.build import build
+from lsdx.build.upkeep import collect_garbage, verify
+from lsdx.config import Settings
+from lsdx.demo import write_cohort
+from lsdx.errors import StoreNotFound
+from tests.build.same import hashes
+
+
+@contextmanager
+def forking(cache: Path, stores: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start the process that forks builds."""
+    script = Path(__file__).with_name("killable.py")
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(cache), str(stores)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.wait(timeout=60)
+        process.stdout.close()
+
+
+def run(process: subprocess.Popen[str], sessions: str = "", kill_after: float | None = None) -> str:
+    """Let one build run, killed after so many seconds; tell how it ended."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(sessions + "\n")
+    process.stdin.flush()
+    child = int(process.stdout.readline())
+    if kill_after is not None:
+        time.sleep(kill_after)
+        try:
+            os.kill(child, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    return process.stdout.readline().strip()
+
+
+def check(stores: Path, expected: dict[str, np.ndarray]) -> int:
+    """Check that all that is published is whole and right; give the number of sessions."""
+    try:
+        units = lsdx.open_units(stores)
+    except StoreNotFound:
+        return 0
+    counts = units.counts.values
+    sessions = units.session.values
+    for eid in set(sessions):
+        np.testing.assert_array_equal(counts[sessions == eid], expected[eid])
+    return len(set(sessions))
+
+
+def kill_many(tmp_path: Path, times: int, seed: int) -> None:
+    cache = write_cohort(tmp_path / "cohort", n_sessions=2, n_units=8)
+    whole = Settings(source="cache", cache_dir=cache, stores=tmp_path / "whole")
+    build(whole, progress=False)
+    units = lsdx.open_units(whole.stores)
+    values, labels = units.counts.values, units.session.values
+    expected = {eid: values[labels == eid] for eid in set(labels)}
+    eids = lsdx.open_sessions(whole.stores).session.values.tolist()
+    rng = np.random.default_rng(seed)
+    stores = tmp_path / "stores"
+    ends = []
+    with forking(cache, stores) as process:
+        start = time.perf_counter()
+        assert run(process) == "0"
+        lasts = time.perf_counter() - start
+        for i in range(times):
+            if i % 5 == 0:  # from nothing, and onto what is there
+                shutil.rmtree(stores)
+            if i % 5 == 3:  # a rebuild: a part is gone
+                parts = sorted(stores.glob("parts/*/*"))
+                if parts:
+                    shutil.rmtree(parts[int(rng.integers(len(parts)))])
+                    (stores / "catalog.json").unlink(missing_ok=True)
+            before = check(stores, expected)
+            only = eids[int(rng.integers(2))] if rng.random() < 0.3 else ""
+            ends.append(run(process, only, kill_after=float(rng.random() ** 2 * lasts)))
+            assert check(stores, expected) >= before
+        assert "killed" in ends
+        assert run(process) == "0"
+    assert hashes(stores) == hashes(whole.stores)
+    collect_garbage(stores)
+    assert not list((stores / "tmp").iterdir())
+    assert hashes(stores) == hashes(whole.stores)
+    assert not [c for c in verify(stores) if c.problem]
+
+
+def test_a_killed_build_loses_nothing(tmp_path: Path) -> None:
+    kill_many(tmp_path, times=5, seed=1)
+
+
+@pytest.mark.slow
+def test_hundreds_of_killed_builds_lose_nothing(tmp_path: Path) -> None:
+    kill_many(tmp_path, times=300, seed=2)
