@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +53,8 @@ def run(process: subprocess.Popen[str], sessions: str = "", kill_after: float | 
     child = int(process.stdout.readline())
     if kill_after is not None:
         time.sleep(kill_after)
-        try:
+        with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     return process.stdout.readline().strip()
 
 
