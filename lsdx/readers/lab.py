@@ -82,8 +82,8 @@ def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administr
     columns = ("rec_day", "date", "animal_ID", "weight", "stock_uL", "saline_uL")
     table = read_csv(path, where, (*columns, "administration_time"))
     values = {c: numbers(table, c, where) for c in ("rec_day", "weight", "stock_uL", "saline_uL")}
-    times = table["administration_time"].astype(object)
-    times = times.where(times.notna(), "").astype(str).tolist()
+    clock = table["administration_time"].astype(object)
+    times = clock.where(clock.notna(), "").astype(str).tolist()
     rows: dict[tuple[str, pd.Timestamp], Administration] = {}
     for i in range(len(table)):
         line = f"{where}, row {i + 1}"
