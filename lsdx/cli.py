@@ -126,6 +126,7 @@ def _gc(arguments: argparse.Namespace) -> int:
 
 def _info(arguments: argparse.Namespace) -> int:
     from lsdx.build.upkeep import tags
+    from lsdx.schema import SCHEMAS
     from lsdx.stores import SIMULATED, read_catalog
 
     folder = _settings(arguments).stores
@@ -135,7 +136,8 @@ def _info(arguments: argparse.Namespace) -> int:
         by_session = catalog.parts.get(name, {})
         size = sum(e.bytes for e in by_session.values()) / 1e6
         dims = catalog.flat[name].sizes if name in catalog.flat else {}
-        alone = "one store a session" if recipe["store"] == "spikes" else "nothing"
+        per_session = SCHEMAS[recipe["store"]].per_session
+        alone = "one store a session" if per_session else "nothing"
         shape = ", ".join(f"{d} {n}" for d, n in dims.items()) or alone
         chosen = ", ".join(f"{k}={v}" for k, v in recipe["parameters"].items())
         line = f"  {name:<12} {len(by_session):>3} sessions {size:>8.1f} MB  {shape}  {chosen}"

@@ -61,8 +61,9 @@ class Entry:
 class Catalog:
     """What is current: the parts of each session and the flat stores made of them.
 
-    ``recipes`` tells what each entry was built with; ``parts[recipe][eid]`` and
-    ``flat[recipe]`` are entries; ``listing`` is the order of the sessions.
+    ``simulated`` is of all sessions alike; ``recipes`` tells what each entry was built with;
+    ``parts[recipe][eid]`` and ``flat[recipe]`` are entries; ``protocol`` holds the names of
+    phases, epochs and conditions.
     """
 
     simulated: bool = False
@@ -119,9 +120,12 @@ def read_catalog(folder: Path, tag: str | None = None) -> Catalog:
         raw = json.loads(path.read_text(encoding="utf-8"))
         stated = raw.pop("digest")
         if raw.get("format") != FORMAT:
-            raise StoreNotFound(
+            raise StoreCorrupt(
                 located(
-                    str(path), f"format {FORMAT}", str(raw.get("format")), "Build again: lsdx build"
+                    str(path),
+                    f"format {FORMAT}",
+                    f"format {raw.get('format')}",
+                    "Read it with the lsdx that wrote it, or build into another folder.",
                 )
             )
         catalog = Catalog(
@@ -141,9 +145,7 @@ def read_catalog(folder: Path, tag: str | None = None) -> Catalog:
             located(str(path), "a whole catalog", f"a damaged one ({error})", REBUILD)
         ) from error
     if catalog.digest != stated:
-        raise StoreCorrupt(
-            located(str(path), f"digest {stated}", catalog.digest, "Build again: lsdx build")
-        )
+        raise StoreCorrupt(located(str(path), f"digest {stated}", catalog.digest, REBUILD))
     return catalog
 
 

@@ -86,7 +86,7 @@ def bin_spikes(
             )
         )
     # what lies past the end of a probe's recording was not observed
-    last = to_ticks(ds["last_spike"].values) + TICKS_PER_SECOND
+    last = to_ticks(np.nan_to_num(ds["last_spike"].values, nan=-2.0)) + TICKS_PER_SECOND
     past = end > last.reshape(-1, *[1] * (end.ndim - 1))
     bins = np.where(past, 0, n_bins(end - begin, width))
     length = int(bins.max(initial=0))
@@ -138,6 +138,10 @@ def _check_rows(ticks: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) 
 
 def _require_spikes(ds: xr.Dataset) -> None:
     missing = [n for n in ("spike_time", "row_start", "row_size") if n not in ds.variables]
+    if not missing and "unit" not in ds.dims:
+        raise SelectionError(
+            located("bin", "the dimension 'unit'", "one unit alone", "Use isel(unit=[i]).")
+        )
     if missing:
         raise SelectionError(
             located(
@@ -203,12 +207,12 @@ def _windows(
             )
         windows = intervals[["start", "stop"]]
         if "session" in windows.dims:
-            windows = windows.sel(session=ds["session"])
+            windows = windows.reindex(session=_distinct(ds["session"])).sel(session=ds["session"])
         elif "session" in windows.coords and "unit" not in windows["session"].dims:
             # each unit has only its own session's, as with events
             windows = windows.where(windows["session"] == ds["session"].drop_vars("session"))
         if "unit" in windows.dims and "unit" in windows.coords:
-            windows = windows.sel(unit=ds["unit"])
+            windows = windows.reindex(unit=ds["unit"].values)
     else:
         try:
             times = np.asarray(intervals, dtype=np.float64)
@@ -224,7 +228,12 @@ def _windows(
         )
     if "unit" not in windows.dims:
         windows = windows.expand_dims(unit=ds["unit"])
-    return windows["start"].transpose("unit", ...), windows["stop"].transpose("unit", ...)
+    start, stop = xr.broadcast(windows["start"], windows["stop"])
+    return start.transpose("unit", ...), stop.transpose("unit", ...)
+
+
+def _distinct(session: xr.DataArray) -> np.ndarray:
+    return np.unique(session.values.astype(str)).astype(object)
 
 
 def _labelled(windows: xr.Dataset, name: str, wanted: Any) -> xr.Dataset:

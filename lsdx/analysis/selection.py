@@ -34,7 +34,8 @@ def select(
     ds : Dataset
         With the dimension ``unit``: what `lsdx.open_units` or `lsdx.open_spikes` gives.
     region : str or sequence of str, optional
-        Allen acronyms, each with all that lies below it in the ontology.
+        Allen acronyms, each with all that lies below it in the ontology. ``"~VISp"`` alone
+        keeps units without a region too.
     quality : str or sequence of str, optional
         Named filters, all of which must hold: ``"ks2_good"`` (``ks2_label == "good"``),
         ``"ibl_pass"`` (``label == 1``), ``"bombcell_good"`` (``bombcell == "GOOD"``).
@@ -196,7 +197,7 @@ def _matches(ds: xr.Dataset, name: str, wanted: Any) -> np.ndarray:
         return _number_matches(column, name, wanted)
     chosen = _texts(name, wanted)
     yes, no = _split(chosen)
-    known = set(column) | {"unknown", *_vocabulary(ds, name)}
+    known = set(column) | set(_vocabulary(ds, name))
     for value in [*yes, *no]:
         # in what has been selected from, a value may be gone that was there
         if value not in known and ATTRIBUTE not in ds.attrs:
@@ -209,7 +210,9 @@ def _matches(ds: xr.Dataset, name: str, wanted: Any) -> np.ndarray:
 
 def _vocabulary(ds: xr.Dataset, name: str) -> Sequence[str]:
     """Values that a label may have though no unit here has them."""
-    return str(ds.attrs.get("conditions", "")).split(", ") if name == "condition" else ()
+    if name != "condition":
+        return ()
+    return ["unknown", *str(ds.attrs.get("conditions", "")).split(", ")]
 
 
 def _number_matches(column: np.ndarray, name: str, wanted: Any) -> np.ndarray:

@@ -290,6 +290,9 @@ def _rig_residuals(runs: tuple[Run, ...], epochs: tuple[str, ...]) -> list[float
         return [np.nan] * len(epochs)
     shift = rig_seconds(runs[0].settings, runs[1].settings)
     first, second = (_run_spans(run, runs, epochs) for run in runs[:2])
+    if any(span.provenance == "alf_cut" for span in [*first, *second]):
+        # the protocol shifted what follows, not the clocks
+        return [np.nan] * len(epochs)
     return [a.start + shift - b.start for a, b in zip(first, second, strict=True)]
 
 

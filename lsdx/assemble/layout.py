@@ -29,7 +29,10 @@ STIMS = "_ibl_passiveStims.table.csv"
 
 @dataclass(frozen=True)
 class Sorting:
-    """The one sorting of a probe that is read: one sorter, one revision a dataset."""
+    """The one sorting of a probe that is read: one sorter, one revision.
+
+    ``note`` says where the records know of a better one that is not on disk.
+    """
 
     probe: str
     collection: str
@@ -37,6 +40,7 @@ class Sorting:
     revision: str
     version: str
     files: tuple[DatasetRecord, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,13 @@ def find_sorting(datasets: Iterable[DatasetRecord], probe: str, where: str) -> S
         If the folder lacks a file that is needed, or its spikes' revisions differ.
     """
     form = re.compile(rf"alf/{re.escape(probe)}/([^/]+)")
+    listed = tuple(datasets)
     by_sorter: dict[str, dict[str, list[DatasetRecord]]] = {}
-    for dataset in datasets:
+    recorded: dict[str, set[str]] = {}
+    for dataset in listed:
         match = form.fullmatch(dataset.collection)
+        if match and dataset.present:
+            recorded.setdefault(match.group(1), set()).add(dataset.name)
         if match and dataset.on_disk and dataset.name in SORTING_FILES:
             by_name = by_sorter.setdefault(match.group(1), {})
             by_name.setdefault(dataset.name, []).append(dataset)
@@ -117,7 +125,15 @@ def find_sorting(datasets: Iterable[DatasetRecord], probe: str, where: str) -> S
                 "Download them with ONE.",
             )
         )
-    return Sorting(probe, collection, sorter, times.revision, times.version, tuple(files))
+    note = ""
+    if (best := _best_sorter(recorded)) not in (None, sorter):
+        note = f"{probe}: {sorter} read; {best} is recorded but not on disk"
+    elif not times.default_revision and any(
+        d.default_revision and d.present and (d.collection, d.name) == (collection, times.name)
+        for d in listed
+    ):
+        note = f"{probe}: an older revision read; the default one is not on disk"
+    return Sorting(probe, collection, sorter, times.revision, times.version, tuple(files), note)
 
 
 def _best_sorter(by_sorter: Mapping[str, Collection[str]]) -> str | None:
@@ -143,6 +159,11 @@ def find_runs(datasets: Sequence[DatasetRecord], where: str) -> tuple[RunFiles, 
 
     Those that exist but are not on disk are listed too: to pass over one would be to mistake
     one run for another.
+
+    Raises
+    ------
+    SourceError
+        If one run has settings and another, of which there are traces, has none.
     """
     by_place: dict[tuple[str, str], list[DatasetRecord]] = {}
     for dataset in datasets:
@@ -164,6 +185,17 @@ def find_runs(datasets: Sequence[DatasetRecord], where: str) -> tuple[RunFiles, 
                     },
                 )
             )
+    traces = (re.match(r"(?:raw_task_data|alf/task)_(\d+)$", d.collection) for d in datasets)
+    silent = {int(m.group(1)) for m in traces if m} - {r.number for r in runs}
+    if runs and silent:
+        raise SourceError(
+            located(
+                where,
+                f"{SETTINGS} of every run",
+                f"none of run {min(silent):02d}",
+                "Download it: without it no run can be told from another.",
+            )
+        )
     return tuple(sorted(runs, key=lambda r: r.number))
 
 

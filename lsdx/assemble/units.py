@@ -36,6 +36,7 @@ def assemble_units(recording: Recording) -> xr.Dataset | None:
     SourceError
         For a unit id that stands twice.
     """
+    recording.notes.extend(p.sorting.note for p in recording.probes if p.sorting.note)
     tables = [_probe_units(recording, probe) for probe in recording.probes]
     tables = [t for t in tables if t["unit"].size]
     if not tables:

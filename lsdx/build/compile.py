@@ -14,7 +14,7 @@ from lsdx.assemble.labelled import dataset
 from lsdx.assemble.sessions import Cohort
 from lsdx.build.write import find_store, unit_digest, write_store
 from lsdx.clock import bin_centres
-from lsdx.errors import SourceError, located
+from lsdx.errors import RecipeError, SourceError, located
 from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS, Schema
 from lsdx.schema.spec import COUNT_DTYPES
@@ -78,6 +78,16 @@ def compile_store(
     chosen = [(eid, parts[eid]) for eid in order if eid in parts]
     if not chosen:
         return None
+    odd = [eid for eid, e in chosen if e.attrs["made_by"] != recipe["made_by"]]
+    if odd:
+        raise RecipeError(
+            located(
+                f"store {name}",
+                "parts made by the recipe as it is now",
+                f"{len(odd)} made by an earlier one, such as session {odd[0]}",
+                "Build all sessions.",
+            )
+        )
     schema = SCHEMAS[recipe["store"]]
     labels = cohort.labels([eid for eid, _ in chosen])
     digest = digest_of(
@@ -137,14 +147,9 @@ def _joined(
     return dataset(schema, columns, cohort=True)
 
 
-def comparable_residuals(epochs: xr.Dataset) -> np.ndarray:
-    """Give the residuals of the rig clocks, in s, of sessions whose runs went alike.
-
-    A session with a cut epoch is left out: its later epochs are shifted by the protocol, not
-    by the clocks.
-    """
-    cut = (epochs["provenance"].values == "alf_cut").any(axis=(1, 2))
-    residuals = epochs["rig_residual"].values[~cut]
+def known_residuals(epochs: xr.Dataset) -> np.ndarray:
+    """Give the residuals of the rig clocks, in s, where both runs have tables."""
+    residuals = epochs["rig_residual"].values
     return np.asarray(residuals[np.isfinite(residuals)])
 
 
@@ -156,7 +161,7 @@ def uncertainty(epochs: xr.Dataset) -> np.ndarray:
     known for times shifted from a run that did not go as planned.
     """
     provenance = epochs["provenance"].values
-    residuals = np.abs(comparable_residuals(epochs))
+    residuals = np.abs(known_residuals(epochs))
     bound = float(np.quantile(residuals, 0.95)) if residuals.size else np.nan
     out = np.full(provenance.shape, np.nan)
     out[np.isin(provenance.astype(str), _ON_CLOCK)] = 0.0

@@ -28,7 +28,20 @@ def collecting(folder: Path) -> Iterator[None]:
 @contextmanager
 def publishing(folder: Path) -> Iterator[None]:
     """Wait for the right to read the catalog, change it, and replace it."""
-    with (folder / "publish.lock").open("a") as stream:
+    with _waited(folder / "publish.lock"):
+        yield
+
+
+@contextmanager
+def mending(folder: Path) -> Iterator[None]:
+    """Wait for the right to put a sound store in the place of a damaged one."""
+    with _waited(folder / "mend.lock"):
+        yield
+
+
+@contextmanager
+def _waited(path: Path) -> Iterator[None]:
+    with path.open("a") as stream:
         portalocker.lock(stream, portalocker.LockFlags.EXCLUSIVE)
         yield
 

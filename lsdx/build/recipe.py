@@ -13,8 +13,10 @@ import xarray as xr
 from lsdx.clock import to_bin_ticks
 from lsdx.errors import LsdxError, RecipeError, located
 from lsdx.schema import SCHEMAS
+from lsdx.stores import digest_of
 
 INPUTS = ("record", "ephys", "task")
+_MISTAKES = (NameError, TypeError, ValueError, AttributeError, OSError)
 # the order in which stores are made: each needs only what stands before it
 ORDER = ("sessions", "epochs", "insertions", "events", "units", "spikes", "counts")
 
@@ -76,6 +78,24 @@ class Recipe:
         }
 
 
+def lineage(recipe: Recipe, recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
+    """List a recipe and all that it needs, whose choices its result depends on too."""
+    by_store = {r.store: r for r in recipes}
+    found = {recipe.store: recipe}
+    waiting = [recipe]
+    while waiting:
+        for need in waiting.pop().needs:
+            if need not in found:
+                found[need] = by_store[need]
+                waiting.append(by_store[need])
+    return tuple(found[store] for store in sorted(found))
+
+
+def made_by(recipe: Recipe, recipes: Iterable[Recipe]) -> str:
+    """Digest the choices that decide a recipe's result: its own and those of its needs."""
+    return digest_of([r.describe() for r in lineage(recipe, recipes)])
+
+
 def recipes_folder() -> Path:
     """Give the folder of recipes: the checkout's own, else the installed package's."""
     package = Path(__file__).resolve().parent.parent
@@ -96,7 +116,7 @@ def load_recipes(folder: Path | None = None) -> dict[str, Recipe]:
     for path in sorted(folder.glob("*.py")):
         try:
             recipe = runpy.run_path(str(path)).get("recipe")
-        except (LsdxError, SyntaxError, ImportError, NameError, TypeError) as error:
+        except (LsdxError, SyntaxError, ImportError, LookupError, *_MISTAKES) as error:
             raise RecipeError(
                 located(str(path), "a recipe", f"{type(error).__name__}: {error}", "Correct it.")
             ) from error

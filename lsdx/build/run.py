@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,15 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from lsdx.assemble.sessions import Cohort
-from lsdx.build.compile import comparable_residuals, compile_store, stored_sessions
+from lsdx.build.compile import compile_store, known_residuals, stored_sessions
 from lsdx.build.lock import building, publishing
-from lsdx.build.recipe import Recipe, choose, load_recipes
+from lsdx.build.recipe import Recipe, choose, load_recipes, made_by
 from lsdx.build.report import Line, Report
 from lsdx.build.session import LabTables
 from lsdx.build.task import SessionResult, build_session
 from lsdx.build.write import TEMPORARY
 from lsdx.config import Settings
-from lsdx.errors import LsdxError, RecipeError, StoreNotFound, located
+from lsdx.errors import LsdxError, RecipeError, StoreCorrupt, StoreNotFound, located
 from lsdx.readers.lab import (
     odd_administrations,
     read_administrations,
@@ -83,14 +83,25 @@ def build(
     _make_folder(folder)
     with building(folder):
         before = _catalog(folder)
-        _check_same_world(before, source, settings, folder)
+        _check_same_world(before, source.simulated, settings, folder)
         chosen = choose(all_recipes, names, before.recipes)
         arguments = [(source, s, chosen, lab, folder) for s in chosen_sessions]
         results = list(_run(arguments, client, progress))
         with publishing(folder):
             catalog, lines = _publish(
-                folder, results, chosen, cohort, settings, source.simulated, progress
+                folder,
+                results,
+                chosen,
+                cohort,
+                settings,
+                source.simulated,
+                all_recipes,
+                progress,
             )
+    notes += [
+        f"store {n} has no recipe any more and is no longer published; tags keep it"
+        for n in sorted(set(before.recipes) - set(all_recipes))
+    ]
     notes += _clock_notes(folder, catalog)
     notes += _unknown_ids(folder, catalog, cohort)
     notes += [
@@ -131,7 +142,7 @@ def _clock_notes(folder: Path, catalog: Catalog) -> list[str]:
     """Say how well the rig clocks predict the runs whose times are known."""
     if "epochs" not in catalog.flat:
         return []
-    residuals = comparable_residuals(read_store(folder, catalog.flat["epochs"]))
+    residuals = known_residuals(read_store(folder, catalog.flat["epochs"]))
     if not residuals.size:
         return []
     low, high = np.quantile(residuals, [0.025, 0.975])
@@ -210,18 +221,27 @@ def _catalog(folder: Path) -> Catalog:
         return read_catalog(folder)
     except StoreNotFound:
         return Catalog()
+    except StoreCorrupt as error:
+        raise RecipeError(
+            located(
+                str(folder / CATALOG),
+                "a whole catalog",
+                f"a damaged one ({error})",
+                "Restore the file, or remove it and build: finished parts are used again.",
+            )
+        ) from error
 
 
-def _check_same_world(catalog: Catalog, source: Source, settings: Settings, folder: Path) -> None:
+def _check_same_world(catalog: Catalog, simulated: bool, settings: Settings, folder: Path) -> None:
     if not catalog.parts:
         return
     kind = {True: "the simulated demo cohort", False: "recordings"}
     other = "Name another folder: --stores DIR."
-    if catalog.simulated != source.simulated:
+    if catalog.simulated != simulated:
         raise RecipeError(
             located(
                 str(folder),
-                f"stores of {kind[source.simulated]}",
+                f"stores of {kind[simulated]}",
                 f"stores of {kind[catalog.simulated]}",
                 other,
             )
@@ -301,14 +321,17 @@ def _publish(
     cohort: Cohort,
     settings: Settings,
     simulated: bool,
+    names: Collection[str],
     progress: bool,
 ) -> tuple[Catalog, list[Line]]:
     """Merge into the catalog as it is now, compile what changed, replace the catalog."""
     from tqdm import tqdm
 
     now = _catalog(folder)
-    described = {**now.recipes, **{r.name: r.describe() for r in recipes}}
-    parts = _merge(now.parts, results, recipes)
+    _check_same_world(now, simulated, settings, folder)
+    old = {n: d for n, d in now.recipes.items() if n in names}
+    described = old | {r.name: r.describe() | {"made_by": made_by(r, recipes)} for r in recipes}
+    parts = {n: p for n, p in _merge(now.parts, results, recipes).items() if n in described}
     stored = stored_sessions(folder, parts.get("sessions", {}))
     order = [s.eid for s in stored]
     listed = {s.eid for s in cohort.sessions}
@@ -321,6 +344,12 @@ def _publish(
     kinds = [n for n in described if not SCHEMAS[described[n]["store"]].per_session]
     for name in tqdm(kinds, desc="stores", unit="store", disable=None if progress else True):
         started = time.perf_counter()
+        if described[name]["store"] == "counts":
+            lacking = sorted(set(parts.get("units", {})) - set(parts.get(name, {})))
+            if lacking:
+                reason = f"{len(lacking)} sessions lack it, such as {lacking[0]}: build them all"
+                lines.append(Line("all", name, "failed", 0.0, 0, reason))
+                continue
         try:
             made = compile_store(
                 folder, described[name], name, parts.get(name, {}), order, whole, n_units
@@ -368,6 +397,7 @@ def write_catalog(path: Path, catalog: Catalog, folder: Path) -> None:
     """Replace a catalog in one step, on disk before it has its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = folder / TEMPORARY / f"{uuid4().hex}.catalog"
+    beside.parent.mkdir(parents=True, exist_ok=True)
     with beside.open("w", encoding="utf-8") as stream:
         stream.write(catalog.to_json())
         stream.flush()

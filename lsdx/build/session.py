@@ -66,7 +66,10 @@ class ProbePlan:
 
 @dataclass(frozen=True)
 class SessionPlan:
-    """What would be read of a session. ``problems`` are what cannot be."""
+    """What would be read of a session.
+
+    ``problems`` are what cannot be; ``unread`` the probes among it.
+    """
 
     session: SessionRecord
     insertions: tuple[InsertionRecord, ...]
@@ -75,10 +78,12 @@ class SessionPlan:
     runs: tuple[RunFiles, ...]
     bombcell: Mapping[str, bool]
     problems: tuple[str, ...]
+    unread: frozenset[str]
 
-    def without(self, pids: set[str]) -> SessionPlan:
+    def without(self, probes: set[str]) -> SessionPlan:
         """Leave out probes that could not be read."""
-        return replace(self, probes=tuple(p for p in self.probes if p.insertion.pid not in pids))
+        rest = tuple(p for p in self.probes if p.insertion.probe not in probes)
+        return replace(self, probes=rest, unread=self.unread | probes)
 
 
 def plan_session(source: Source, session: SessionRecord) -> SessionPlan:
@@ -87,7 +92,7 @@ def plan_session(source: Source, session: SessionRecord) -> SessionPlan:
     where = f"session {eid}"
     datasets, insertions = source.datasets(eid), source.insertions(eid)
     by_name = {i.probe: i for i in insertions}
-    probes, problems = [], []
+    probes, problems, unread = [], [], set()
     bombcell = {}
     for probe in find_probes(datasets):
         try:
@@ -110,12 +115,20 @@ def plan_session(source: Source, session: SessionRecord) -> SessionPlan:
             probes.append(ProbePlan(by_name[probe], sorting, extra))
         except SourceError as error:
             problems.append(str(error))
+            unread.add(probe)
     try:
         runs = find_runs(datasets, where)
     except SourceError as error:
         runs, problems = (), [*problems, str(error)]
     return SessionPlan(
-        session, insertions, datasets, tuple(probes), runs, bombcell, tuple(problems)
+        session,
+        insertions,
+        datasets,
+        tuple(probes),
+        runs,
+        bombcell,
+        tuple(problems),
+        frozenset(unread),
     )
 
 
@@ -143,6 +156,7 @@ def session_inputs(
             "session": {k: str(v) for k, v in asdict(plan.session).items()},
             "present": sorted(f"{d.collection}/{d.name}" for d in plan.datasets if d.present),
             "bombcell": dict(plan.bombcell),
+            "probes": [*(i.pid for i in plan.insertions), *find_probes(plan.datasets)],
         },
         "ephys": {
             "session": [eid, plan.session.subject],
@@ -151,6 +165,7 @@ def session_inputs(
                 for i in plan.insertions
             ],
             "atlas": regions.version(),
+            "unread": sorted(plan.unread),
             "probes": [
                 {
                     "pid": p.insertion.pid,
@@ -196,7 +211,7 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
             probes.append(_read_probe(source, plan.session.eid, probe))
         except SourceError as error:
             problems.append(str(error))
-            failed.add(probe.insertion.pid)
+            failed.add(probe.insertion.probe)
     runs: list[Run] = []
     try:
         runs = [_read_run(source, plan.session.eid, run, problems) for run in plan.runs]
@@ -216,7 +231,7 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
         overrides=lab.overrides.get(eid, {}),
         administration=lab.administrations.get((plan.session.subject, plan.session.date)),
         has_bombcell=plan.bombcell,
-        unread=frozenset(p.insertion.probe for p in plan.probes if p.insertion.pid in failed),
+        unread=plan.unread | failed,
     )
     unreadable += [f"{r.number} {n}" for r in runs for n in r.unreadable]
     return Reading(recording, plan.without(failed), tuple(problems), tuple(unreadable))

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from lsdx.build.recipe import Recipe
+from lsdx.assemble.layout import GABORS, STIMS
+from lsdx.build.recipe import Recipe, lineage, made_by
 from lsdx.build.report import Line
 from lsdx.build.session import (
     LabTables,
@@ -39,8 +40,8 @@ _UNREAD = "no probe could be read"
 class SessionResult:
     """What one session's task made.
 
-    ``parts`` maps recipes to entries, None where the session has nothing of the kind;
-    it is None as a whole where something failed, so that a session is published whole.
+    ``parts`` maps recipes to entries, None where the session has nothing of the kind; it is
+    None as a whole where a recipe failed, so that a session's parts are of one build.
     """
 
     eid: str
@@ -69,24 +70,24 @@ def build_session(
     started = time.perf_counter()
     try:
         plan = plan_session(source, session)
-        parts = _find_all(folder, source, plan, recipes, lab, ())
+        parts = _find_all(folder, source, plan, recipes, lab)
         if parts is not None and not plan.problems:
             lines = [_line(session.eid, r, "reused", parts[r.name], 0.0) for r in recipes]
             return SessionResult(session.eid, tuple(lines), parts)
         reading = read_recording(source, plan, lab)
+        inputs = session_inputs(source, reading.plan, lab, reading.unreadable)
     except Exception as error:  # noqa: BLE001  the boundary of a task
         return SessionResult(session.eid, (_failure(session.eid, "read", error, started),), None)
     lines += [
         Line(session.eid, "read", "failed", time.perf_counter() - started, 0, problem)
         for problem in reading.problems
     ]
-    inputs = session_inputs(source, reading.plan, lab, reading.unreadable)
     made: dict[str, xr.Dataset] = {}
     built: dict[str, Entry | None] = {}
     for recipe in recipes:
         started = time.perf_counter()
         try:
-            status, entry = _build_part(folder, source, recipe, reading, inputs, made)
+            status, entry = _build_part(folder, source, recipe, recipes, reading, inputs, made)
             built[recipe.name] = entry
             seconds = time.perf_counter() - started
             line = _line(session.eid, recipe, status, entry, seconds)
@@ -98,14 +99,13 @@ def build_session(
     return SessionResult(session.eid, tuple(lines), built if whole else None)
 
 
-def part_path(recipe: Recipe, eid: str, inputs: Mapping[str, Any]) -> str:
-    """Name a session's part by all that decides its bytes.
-
-    Recipes that need others depend on what those depend on; the digest of their own inputs
-    covers it, as `Recipe.inputs` of a recipe includes those of its needs.
-    """
+def part_path(
+    recipe: Recipe, recipes: Sequence[Recipe], eid: str, inputs: Mapping[str, Any]
+) -> str:
+    """Name a session's part by all that decides its bytes: inputs, and the choices made."""
+    groups = {i for r in lineage(recipe, recipes) for i in r.inputs}
     digest = digest_of(
-        {"recipe": recipe.describe(), "inputs": {i: inputs[i] for i in recipe.inputs}}
+        {"made_by": made_by(recipe, recipes), "inputs": {i: inputs[i] for i in sorted(groups)}}
     )
     return f"parts/{recipe.name}/{eid}-{digest[:20]}/{recipe.store}.zarr"
 
@@ -116,16 +116,17 @@ def _find_all(
     plan: SessionPlan,
     recipes: Sequence[Recipe],
     lab: LabTables,
-    unreadable: Sequence[str],
 ) -> dict[str, Entry | None] | None:
     """Find every part of a session; None unless all are there."""
-    inputs = session_inputs(source, plan, lab, unreadable)
+    inputs = session_inputs(source, plan, lab)
     parts: dict[str, Entry | None] = {}
     for recipe in recipes:
         if _nothing(recipe, plan):
             parts[recipe.name] = None
             continue
-        parts[recipe.name] = find_store(folder, part_path(recipe, plan.session.eid, inputs))
+        parts[recipe.name] = find_store(
+            folder, part_path(recipe, recipes, plan.session.eid, inputs)
+        )
         if parts[recipe.name] is None:
             return None
     return parts
@@ -138,7 +139,7 @@ def _nothing(recipe: Recipe, plan: SessionPlan) -> bool:
     if recipe.store == "insertions":
         return not plan.insertions
     if recipe.store == "events":
-        return not any(len(r.extracted) for r in plan.runs)
+        return not any({GABORS, STIMS} & set(r.extracted) for r in plan.runs)
     return False
 
 
@@ -146,12 +147,13 @@ def _build_part(
     folder: Path,
     source: Source,
     recipe: Recipe,
+    recipes: Sequence[Recipe],
     reading: Reading,
     inputs: Mapping[str, Any],
     made: dict[str, xr.Dataset],
 ) -> tuple[str, Entry | None]:
     eid = reading.recording.session.eid
-    path = part_path(recipe, eid, inputs)
+    path = part_path(recipe, recipes, eid, inputs)
     entry = find_store(folder, path)
     if entry is not None:
         if recipe.store != "counts":  # nothing needs counts
@@ -166,6 +168,7 @@ def _build_part(
         made[recipe.store] = ds
     attrs = {
         "recipe": recipe.name,
+        "made_by": made_by(recipe, recipes),
         "simulated": int(source.simulated),
         "notes": reading.recording.notes[notes:],
         **ds.attrs,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from lsdx.build.lock import collecting, publishing
+from lsdx.build.lock import building, collecting, publishing
 from lsdx.build.run import write_catalog
 from lsdx.build.write import MANIFEST, TEMPORARY, check_bytes, read_manifest
 from lsdx.errors import REBUILD, LsdxError, RecipeError, located
@@ -115,7 +115,7 @@ def keep_tag(folder: Path, tag: str) -> Catalog:
     """
     path = tag_path(folder, tag)
     read_catalog(folder)
-    with publishing(folder):
+    with building(folder), publishing(folder):
         if path.exists():
             raise RecipeError(
                 located(str(path), "a new tag", "one of that name", "Choose another.")
@@ -148,13 +148,16 @@ def _check_values(folder: Path, noun: str, entry: Entry, cohort: bool) -> list[s
                 entry.path,
                 f"version {schema.version}",
                 f"version {entry.attrs.get('schema')}",
-                "Build it again: lsdx build",
+                REBUILD,
             )
         ]
     lazy = {"counts": schema.chunks} if noun == "counts" else None
     try:
         ds = read_store(folder, entry, lazy=lazy, decode=False)
         validate(ds, schema, cohort=cohort)
+        if noun == "spikes" and int(ds["row_size"].sum()) != ds.sizes["spike"]:
+            rows = f"{int(ds['row_size'].sum())} spikes in all rows"
+            return [located(f"{entry.path}, row_size", rows, f"{ds.sizes['spike']}", REBUILD)]
         return _check_counts(ds, entry) if noun == "counts" else []
     except (LsdxError, OSError, ValueError) as error:
         return [str(error)]
@@ -168,4 +171,4 @@ def _check_counts(ds: xr.Dataset, entry: Entry) -> list[str]:
     stated = ds["n_spikes"].values
     if np.array_equal(sums, np.nan_to_num(stated).astype(np.int64)):
         return []
-    return [located(f"{entry.path}, counts", "bins that sum to n_spikes", "others", "Build again.")]
+    return [located(f"{entry.path}, counts", "bins that sum to n_spikes", "others", REBUILD)]

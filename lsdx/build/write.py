@@ -15,6 +15,7 @@ from uuid import uuid4
 import numpy as np
 import xarray as xr
 
+from lsdx.build.lock import mending
 from lsdx.clock import TICKS_PER_SECOND
 from lsdx.errors import StoreCorrupt, located
 from lsdx.schema import Schema, validate
@@ -34,18 +35,10 @@ def find_store(folder: Path, path: str) -> Entry | None:
     """Give the entry of a store that was finished under this name, if its bytes still hold.
 
     A store gets its name in one rename, together with its manifest, which says what its bytes
-    must be. One that no longer holds is set aside, so that it is written anew.
+    must be. One that no longer holds is left where it is until it can be replaced.
     """
-    final = (folder / path).parent
-    if not final.exists():
-        return None
     entry = read_manifest(folder, path)
-    if entry is None or check_bytes(folder, entry):
-        aside = folder / TEMPORARY / f"{uuid4().hex}.damaged"
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(final, aside)
-        return None
-    return entry
+    return None if entry is None or check_bytes(folder, entry) else entry
 
 
 def read_manifest(folder: Path, path: str) -> Entry | None:
@@ -54,7 +47,7 @@ def read_manifest(folder: Path, path: str) -> Entry | None:
         raw = json.loads(((folder / path).parent / MANIFEST).read_text(encoding="utf-8"))
         stated = raw.pop("digest")
         entry = Entry(**raw)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return entry if digest_of(asdict(entry)) == stated and entry.path == path else None
 
@@ -203,10 +196,15 @@ def _publish(folder: Path, target: Path, entry: Entry) -> Entry:
     try:
         os.rename(target, final)
     except OSError:
-        there = find_store(folder, entry.path)
-        if there is None:
+        if not final.exists():
             raise
-        return there
+        with mending(folder):
+            there = find_store(folder, entry.path)
+            if there is not None:
+                return there
+            # damaged: it goes only now that what replaces it is verified
+            os.rename(final, folder / TEMPORARY / f"{uuid4().hex}.damaged")
+            os.rename(target, final)
     return entry
 
 

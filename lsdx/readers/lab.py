@@ -51,7 +51,8 @@ def read_epochs_table(
         are no numbers with 0 <= start < stop.
     """
     where = str(path)
-    table = read_csv(path, where, ("eid", "phase", "epoch", "start", "stop"))
+    labels = ("eid", "phase", "epoch")
+    table = read_csv(path, where, (*labels, "start", "stop"), dtype=dict.fromkeys(labels, str))
     start, stop = numbers(table, "start", where), numbers(table, "stop", where)
     out: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
     for i, row in enumerate(table.itertuples(index=False)):
@@ -80,7 +81,9 @@ def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administr
     """
     where = str(path)
     columns = ("rec_day", "date", "animal_ID", "weight", "stock_uL", "saline_uL")
-    table = read_csv(path, where, (*columns, "administration_time"))
+    table = read_csv(
+        path, where, (*columns, "administration_time"), dtype={"animal_ID": str, "date": str}
+    )
     values = {c: numbers(table, c, where) for c in ("rec_day", "weight", "stock_uL", "saline_uL")}
     clock = table["administration_time"].astype(object)
     times = clock.where(clock.notna(), "").astype(str).tolist()

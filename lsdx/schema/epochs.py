@@ -65,7 +65,7 @@ EPOCHS = Schema(
             ("session", "epoch"),
             "float64",
             "Start of the epoch's second run as the rig clocks predict it from the first, "
-            "minus its true start; NaN where one of them is not known.",
+            "minus its true start; NaN where one is not known or an interval was cut.",
             units="s",
         ),
     ),

@@ -172,8 +172,8 @@ def _session_records(
             subject=parts[1],
             date=date,
             number=int(row["number"]),
-            task_protocol=str(row.get("task_protocol") or ""),
-            projects=str(row.get("projects") or ""),
+            task_protocol=_text(row.get("task_protocol")),
+            projects=_text(row.get("projects")),
         )
     return records, folders
 
@@ -216,12 +216,16 @@ def _insertion_records(
                 pid=uuid_of(row["id"], where),
                 eid=eid,
                 probe=str(row["name"]),
-                model=str(row.get("model") or ""),
-                serial=str(row.get("serial") or ""),
+                model=_text(row.get("model")),
+                serial=_text(row.get("serial")),
                 json=parsed if isinstance(parsed, Mapping) else {},
             )
         )
     return {eid: unique_probes(rows, where) for eid, rows in records.items()}
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or value is pd.NA or value != value else str(value)
 
 
 def _joined(local: DatasetRecord, stated: DatasetRecord) -> DatasetRecord:
