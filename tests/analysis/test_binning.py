@@ -231,3 +231,15 @@ def test_the_graph_of_shuffled_units_is_not_quadratic(demo_stores: Path) -> None
     seconds(10)
     few, many = (min(seconds(n) for _ in range(3)) for n in (30, 120))
     assert many < 10 * few
+
+
+def test_starts_and_stops_meet_by_label(loaded: xr.Dataset) -> None:
+    start = xr.DataArray([[0.0, 100.0], [200.0, 300.0]], dims=("a", "b"))
+    windows = xr.Dataset({"start": start, "stop": (start + 50).transpose("b", "a")})
+    binned = loaded.lsd.bin("1 s", intervals=windows)
+    assert (binned.duration.values == 50).all()
+
+
+def test_one_unit_is_asked_for_as_a_list(loaded: xr.Dataset) -> None:
+    with pytest.raises(SelectionError, match=r"isel\(unit=\[i\]\)"):
+        loaded.isel(unit=0).lsd.bin("1 s")

@@ -322,3 +322,13 @@ def test_slots_are_the_passive_runs_not_the_first_two():
     out = status(datasets, runs=(3, 10))
     assert out["task/pre/passivePeriods.intervalsTable"] == ERROR
     assert out["task/post/passivePeriods.intervalsTable"] == COMPLETE
+
+
+def test_a_run_that_left_traces_but_no_settings_stops_them_all():
+    # the settings of run 00 were never fetched, and no record says that they exist
+    datasets = files("alf/task_00", [INTERVALS]) + task("01", INTERVALS)
+    with pytest.raises(SourceError, match="run 00"):
+        find_runs(datasets, "session")
+    raw = files("raw_task_data_00", ["_iblrig_stimPositionScreen.raw.csv"]) + task("01")
+    with pytest.raises(SourceError, match="run 00"):
+        find_runs(raw, "session")

@@ -391,3 +391,89 @@ def test_verify_finds_a_lost_manifest(built: Settings) -> None:
     entry = read_catalog(built.stores).flat["units"]
     ((built.stores / entry.path).parent / "manifest.json").unlink()
     assert [c.store for c in verify(built.stores) if c.problem] == [entry.path]
+
+
+def copied_recipes(tmp_path: Path) -> Path:
+    recipes = tmp_path / "recipes"
+    shutil.copytree(recipes_folder(), recipes)
+    return recipes
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_what_needs_a_changed_recipe_is_built_anew(built: Settings, tmp_path: Path) -> None:
+    recipes = copied_recipes(tmp_path)
+    edit(recipes / "epochs.py", "revision=1", "revision=2")
+    report = build(built, recipes=recipes, progress=False)
+    again = {x.kind for x in report.lines if x.status == "built" and x.session != "all"}
+    assert again == {"epochs", "insertions", "counts"}
+
+
+def test_parts_of_different_choices_never_mix(built: Settings, tmp_path: Path) -> None:
+    recipes = copied_recipes(tmp_path)
+    edit(recipes / "counts.py", '"100 ms"', '"1 s"')
+    before = hashes(built.stores)
+    eid = lsdx.open_units(built.stores).session.values[0]
+    with pytest.raises(RecipeError, match="Build all sessions"):
+        build(built, recipes=recipes, sessions=[eid], progress=False)
+    assert hashes(built.stores) == before
+    assert not build(built, recipes=recipes, progress=False).failed
+    assert lsdx.open_units(built.stores).attrs["bin_width"] == 1.0
+
+
+def test_a_recipe_that_is_gone_is_no_longer_published(built: Settings, tmp_path: Path) -> None:
+    recipes = copied_recipes(tmp_path)
+    text = (recipes / "counts.py").read_text().replace('"100 ms"', '"1 s"')
+    (recipes / "counts_1s.py").write_text(text)
+    build(built, recipes=recipes, progress=False)
+    assert lsdx.open_counts(built.stores, bin_width="1 s").sizes["unit"] > 0
+    report = build(built, progress=False)
+    assert any("counts_1s has no recipe" in n for n in report.notes)
+    with pytest.raises(StoreNotFound, match=r"built: 0\.1 s"):
+        lsdx.open_counts(built.stores, bin_width="1 s")
+
+
+def test_counts_of_some_sessions_alone_are_not_published(built: Settings, tmp_path: Path) -> None:
+    recipes = copied_recipes(tmp_path)
+    text = (recipes / "counts.py").read_text().replace('"100 ms"', '"1 s"')
+    (recipes / "counts_1s.py").write_text(text)
+    eid = lsdx.open_units(built.stores).session.values[0]
+    report = build(built, ["counts_1s"], recipes=recipes, sessions=[eid], progress=False)
+    (line,) = (x for x in report.lines if x.session == "all" and x.kind == "counts_1s")
+    assert line.status == "failed"
+    assert "build them all" in line.reason
+    assert lsdx.open_units(built.stores).attrs["bin_width"] == 0.1
+
+
+def test_a_damaged_store_stays_until_it_can_be_replaced(
+    built: Settings, demo_cohort: Path, tmp_path: Path
+) -> None:
+    cohort = tmp_path / "cohort"
+    shutil.copytree(demo_cohort, cohort)
+    catalog = read_catalog(built.stores)
+    subject = lsdx.open_sessions(built.stores).subject
+    eid = subject.session.values[subject.values == "LSDX-D"][0]
+    manifest = (built.stores / catalog.parts["spikes"][eid].path).parent / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"bytes": ', '"bytes": 1', 1))
+    for path in cohort.rglob("LSDX-D/**/spikes.times.npy"):
+        path.unlink()
+    report = build(replace(built, cache_dir=cohort), progress=False)
+    assert report.failed
+    assert lsdx.open_spikes(built.stores, session=eid).spike_time.compute().size > 0
+    assert not build(built, progress=False).failed
+    assert not [c for c in verify(built.stores) if c.problem]
+
+
+def test_a_damaged_catalog_says_what_to_do(built: Settings, demo_stores: Path) -> None:
+    path = built.stores / "catalog.json"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(RecipeError, match="remove it and build"):
+        build(built, progress=False)
+    path.unlink()
+    report = build(built, progress=False)
+    assert set().union(*statuses(report).values()) <= {"reused", "skipped"}
+    assert hashes(built.stores) == hashes(demo_stores)
