@@ -249,9 +249,10 @@ def _encoding(ds: xr.Dataset, variable: Variable, schema: Schema) -> dict[str, A
         blocksize=0,
     )
     sizes = {str(d): array.sizes[d] for d in array.dims}
+    chunks = {} if variable.whole else schema.chunks
     encoding: dict[str, Any] = {
         "compressors": (compressor, Crc32cCodec()),
-        "chunks": tuple(max(1, min(n, schema.chunks.get(d, n))) for d, n in sizes.items()),
+        "chunks": tuple(max(1, min(n, chunks.get(d, n))) for d, n in sizes.items()),
     }
     if variable.dtype == "counts":
         encoding["_FillValue"] = np.iinfo(array.dtype).max

@@ -13,7 +13,7 @@ COUNTS = Schema(
     concat="unit",
     chunks={"unit": 256, "phase": 1, "epoch": 1},
     variables=(
-        label("unit", "unit", "Unit id.", unique=True),
+        label("unit", "unit", "Unit id.", unique=True, whole=True),
         label("phase", "phase", "Passive run, relative to the injection.", unique=True),
         label("epoch", "epoch", "Epoch of a run.", unique=True),
         Variable(
@@ -37,6 +37,7 @@ COUNTS = Schema(
             "float64",
             "Spikes in the binned time; NaN where the epoch was not observed.",
             units="1",
+            whole=True,
         ),
         Variable(
             "duration",
@@ -44,6 +45,7 @@ COUNTS = Schema(
             "float64",
             "Binned time: whole bins only; NaN where the epoch was not observed.",
             units="s",
+            whole=True,
         ),
     ),
 )

@@ -41,6 +41,8 @@ class Variable:
     cohort : bool
         Whether it depends on other sessions or on the lab's tables, and so is joined when
         sessions are put together, never stored with one session.
+    whole : bool
+        Whether it is one chunk whatever the store's chunks, for it is always read whole.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Variable:
     values: tuple[str, ...] = ()
     unique: bool = False
     cohort: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
