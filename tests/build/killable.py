@@ -29,7 +29,6 @@ def main() -> None:
         if child == 0:
             status = 1
             try:
-                os.sched_setaffinity(0, os.sched_getaffinity(0))
                 status = int(build(settings, sessions=line.split(), progress=False).failed)
             finally:
                 sys.stdout.flush()
