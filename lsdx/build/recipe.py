@@ -44,6 +44,24 @@ class Recipe:
         Raised whenever the same inputs give another result.
     name : str
         The recipe file's name, under which the store is published.
+
+    Raises
+    ------
+    RecipeError
+        For a store, an input or a need that does not exist.
+
+    Examples
+    --------
+    >>> from lsdx.assemble.counts import assemble_counts
+    >>> recipe = Recipe(
+    ...     store="counts",
+    ...     assemble=assemble_counts,
+    ...     inputs=("record", "ephys", "task"),
+    ...     needs=("units", "spikes", "epochs", "insertions"),
+    ...     parameters={"bin_width": "10 ms"},
+    ... )
+    >>> recipe.describe()["parameters"]
+    {'bin_width': '10 ms'}
     """
 
     store: str

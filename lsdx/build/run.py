@@ -74,6 +74,13 @@ def build(
     ------
     ConfigError, SourceError, RecipeError
         If nothing can be built at all.
+
+    Examples
+    --------
+    >>> build(Settings(source="cache"), progress=False)
+    Traceback (most recent call last):
+        ...
+    lsdx.errors.ConfigError: cache_dir: expected the root of a ONE cache, found none. ...
     """
     all_recipes = load_recipes(recipes)
     source, settings = open_source(settings, progress=progress)
