@@ -122,10 +122,11 @@ def bin_spikes(
 def _check_rows(ticks: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> None:
     """Refuse spikes that are not in order of time within each unit."""
     falls = np.flatnonzero(ticks[1:] < ticks[:-1]) + 1
-    row = np.searchsorted(np.sort(row_start), falls, side="right") - 1
-    first = np.sort(row_start)[np.maximum(row, 0)]
-    size = row_size[np.argsort(row_start, kind="stable")][np.maximum(row, 0)]
-    if ((row >= 0) & (falls > first) & (falls < first + size)).any():
+    order = np.argsort(row_start, kind="stable")
+    row = np.searchsorted(row_start[order], falls, side="right") - 1
+    mine = order[np.maximum(row, 0)]
+    first = row_start[mine]
+    if ((row >= 0) & (falls > first) & (falls < first + row_size[mine])).any():
         raise SelectionError(
             located(
                 "bin",

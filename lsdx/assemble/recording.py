@@ -10,7 +10,7 @@ import numpy as np
 from lsdx.assemble.layout import Sorting
 from lsdx.readers.ephys import Channels, Clusters, Spikes
 from lsdx.readers.lab import Administration
-from lsdx.readers.passive import Gabors, TaskSettings
+from lsdx.readers.passive import RIG_FIELDS, Gabors, TaskSettings
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
 
 
@@ -93,7 +93,7 @@ def rig_seconds(first: TaskSettings, second: TaskSettings) -> float:
     >>> rig_seconds(a, b)
     3000.0
     """
-    for name in ("SESSION_DATETIME", "SESSION_START_TIME"):
+    for name in RIG_FIELDS:
         if name in first.start_times and name in second.start_times:
             return float((second.start_times[name] - first.start_times[name]).total_seconds())
     return float("nan")

@@ -253,11 +253,16 @@ def _check_same_world(catalog: Catalog, simulated: bool, settings: Settings, fol
                 other,
             )
         )
-    protocol = {k: list(v) for k, v in asdict(settings.protocol).items()}
+    protocol = _protocol_names(settings)
     if dict(catalog.protocol) != protocol:
         raise RecipeError(
             located(str(folder), f"the protocol {dict(catalog.protocol)}", f"{protocol}", other)
         )
+
+
+def _protocol_names(settings: Settings) -> dict[str, list[str]]:
+    """Give the protocol's names as the catalog holds them."""
+    return {k: list(v) for k, v in asdict(settings.protocol).items()}
 
 
 def _run(
@@ -374,7 +379,7 @@ def _publish(
         recipes=described,
         parts=parts,
         flat=flat,
-        protocol={k: list(v) for k, v in asdict(settings.protocol).items()},
+        protocol=_protocol_names(settings),
     )
     write_catalog(folder / CATALOG, catalog, folder)
     return catalog, lines

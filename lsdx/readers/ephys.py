@@ -11,27 +11,9 @@ import numpy as np
 import pandas as pd
 
 from lsdx.readers.files import broken, numbers, read_csv, read_npy, read_pqt
+from lsdx.schema.units import QUALITY_UNITS
 
-METRICS = (
-    "amp_max",
-    "amp_min",
-    "amp_median",
-    "amp_std_dB",
-    "contamination",
-    "contamination_alt",
-    "drift",
-    "missed_spikes_est",
-    "noise_cutoff",
-    "presence_ratio",
-    "presence_ratio_std",
-    "slidingRP_viol",
-    "max_confidence",
-    "min_contamination",
-    "n_spikes_below2",
-    "firing_rate",
-    "label",
-    "bitwise_fail",
-)
+METRICS = tuple(QUALITY_UNITS)
 
 
 @dataclass(frozen=True)
