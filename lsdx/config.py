@@ -77,6 +77,17 @@ class Settings:
     protocol: Protocol = field(default_factory=Protocol)
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Take paths as text too, and refuse what is none."""
+        for name in _PATHS:
+            value = getattr(self, name)
+            if not isinstance(value, str | os.PathLike | None):
+                raise _wrong("settings", name, "a path", value)
+            if value is not None:
+                object.__setattr__(self, name, Path(value).expanduser())
+        if self.source not in SOURCES:
+            raise _wrong("settings", "source", "one of " + ", ".join(SOURCES), self.source)
+
 
 _PATHS = ("cache_dir", "stores", "epochs", "administrations", "trajectories", "exclusions")
 _SCALARS = ("source", *_PATHS)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +39,11 @@ if TYPE_CHECKING:
 
 CATALOG = "catalog.json"
 FORMAT = 1
+CATEGORIES = "categories"
 DEFAULT_BIN_WIDTH = "100 ms"
 SIMULATED = "lsdx demo cohort: SIMULATED, not recordings"
-_UNITS_PER_READ = 2048
+_UNITS_PER_READ = 512
+_DIGEST = re.compile(r'\A\{\n "digest": "([0-9a-f]{64})",\n')
 
 
 @dataclass(frozen=True)
@@ -73,14 +77,16 @@ class Catalog:
     protocol: Mapping[str, Sequence[str]] = field(default_factory=dict)
     format: int = FORMAT
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the catalog's content."""
-        return digest_of(asdict(self))
-
     def to_json(self) -> str:
-        """Write the catalog with its own digest."""
-        return json.dumps(asdict(self) | {"digest": self.digest}, indent=1, sort_keys=True)
+        """Write the catalog, its own digest first."""
+        content = json.dumps(asdict(self), indent=1, sort_keys=True)
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        return content.replace("{\n", f'{{\n "digest": "{digest}",\n', 1)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the catalog's text without this digest."""
+        return str(json.loads(self.to_json())["digest"])
 
     def entries(self) -> list[Entry]:
         """List every store that the catalog names."""
@@ -117,35 +123,35 @@ def read_catalog(folder: Path, tag: str | None = None) -> Catalog:
     """
     path = folder / CATALOG if tag is None else tag_path(folder, tag)
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        stated = raw.pop("digest")
-        if raw.get("format") != FORMAT:
-            raise StoreCorrupt(
-                located(
-                    str(path),
-                    f"format {FORMAT}",
-                    f"format {raw.get('format')}",
-                    "Read it with the lsdx that wrote it, or build into another folder.",
-                )
-            )
-        catalog = Catalog(
-            **{
-                **raw,
-                "parts": {
-                    r: {e: Entry(**v) for e, v in by.items()} for r, by in raw["parts"].items()
-                },
-                "flat": {r: Entry(**v) for r, v in raw["flat"].items()},
-            }
-        )
+        text = path.read_text(encoding="utf-8")
+        stated = _DIGEST.match(text)
+        if stated is None:
+            raise ValueError("no digest")
+        content = "{\n" + text[stated.end() :]
+        found = hashlib.sha256(content.encode()).hexdigest()
+        if found != stated[1]:
+            raise ValueError(f"digest {found}, not {stated[1]}")
+        raw = json.loads(content)
     except (FileNotFoundError, NotADirectoryError):
         do = "Build the stores: lsdx build" if tag is None else "List tags with: lsdx info"
         raise StoreNotFound(located(str(path.absolute()), "a catalog", "none", do)) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise StoreCorrupt(
             located(str(path), "a whole catalog", f"a damaged one ({error})", REBUILD)
         ) from error
-    if catalog.digest != stated:
-        raise StoreCorrupt(located(str(path), f"digest {stated}", catalog.digest, REBUILD))
+    if raw["format"] != FORMAT:
+        raise StoreCorrupt(
+            located(
+                str(path),
+                f"format {FORMAT}",
+                f"format {raw['format']}",
+                "Read it with the lsdx that wrote it, or build into another folder.",
+            )
+        )
+    parts = {r: {e: Entry(**v) for e, v in by.items()} for r, by in raw["parts"].items()}
+    flat = {r: Entry(**v) for r, v in raw["flat"].items()}
+    catalog = Catalog(**{**raw, "parts": parts, "flat": flat})
+    catalog.__dict__["digest"] = stated[1]  # known: not computed again
     return catalog
 
 
@@ -179,8 +185,9 @@ def read_store(
     *,
     lazy: Mapping[str, Mapping[Any, Any]] | None = None,
     decode: bool = True,
+    without: Sequence[str] = (),
 ) -> xr.Dataset:
-    """Open one store: loaded, labels as object arrays.
+    """Open one store: loaded, labels as object arrays, in the order of its declaration.
 
     Parameters
     ----------
@@ -190,6 +197,8 @@ def read_store(
         Variables to leave as dask arrays, with their chunks by dimension.
     decode : bool
         Whether fill values and scale factors are applied.
+    without : sequence of str
+        Variables to leave out.
     """
     ds: xr.Dataset = xr.open_zarr(
         guarded(folder, entry),
@@ -199,18 +208,31 @@ def read_store(
         mask_and_scale=decode,
         decode_times=xr.coders.CFDatetimeCoder(time_unit="us"),
         decode_timedelta=False,
+        create_default_indexes=False,
+        drop_variables=list(without),
     )
-    arrays = {}
-    for name, variable in ds.variables.items():
-        if lazy and name in lazy:
-            arrays[name] = variable.chunk(lazy[str(name)])
-        else:
-            values = variable.values
-            values = text(values) if values.dtype.kind == "T" else values
-            arrays[name] = xr.Variable(variable.dims, values, variable.attrs)
+    declared = [v.name for v in SCHEMAS[entry.attrs["lsdx_store"]].variables]
+    names = sorted(ds.variables, key=lambda n: declared.index(n) if n in declared else -1)
+    arrays = {
+        name: ds.variables[name].chunk(lazy[str(name)])
+        if lazy and name in lazy
+        else _loaded(ds.variables[name])
+        for name in names
+    }
     coords = {n: v for n, v in arrays.items() if n in ds.coords}
     data = {n: v for n, v in arrays.items() if n not in ds.coords}
     return xr.Dataset(data, coords, ds.attrs).drop_encoding()
+
+
+def _loaded(variable: xr.Variable) -> xr.Variable:
+    """Load a variable; text becomes an object array, that of categories too."""
+    values, attrs = variable.values, dict(variable.attrs)
+    if CATEGORIES in attrs:
+        values = np.array(attrs.pop(CATEGORIES), dtype=object)[values]
+    elif values.dtype.kind == "T":
+        values = text(values)
+    # fastpath: xarray would look for times in every object array
+    return xr.Variable(variable.dims, values, attrs, fastpath=True)
 
 
 def open_sessions(
@@ -350,9 +372,11 @@ def open_units(
     """
     folder, catalog = _opened(stores, tag)
     units = _light(folder, catalog, "units")
-    counts = _counts(folder, catalog, bin_width)
-    ds = counts.assign(dict(units.data_vars)).assign_coords(units.coords)
-    return _marked(ds, catalog)
+    counts = _counts(folder, catalog, bin_width, units)
+    ds = xr.Dataset(
+        {**counts.data_vars, **units.data_vars}, counts.coords.merge(units.coords).coords
+    )
+    return _marked(ds.assign_attrs(counts.attrs), catalog)
 
 
 def open_counts(
@@ -494,14 +518,13 @@ def _validated(ds: xr.Dataset, noun: str, entry: Entry) -> xr.Dataset:
         validate(ds, schema, cohort=True, values=False, decoded=True)
     except SchemaError as error:
         raise StoreCorrupt(f"{entry.path}: {error}. {REBUILD} {noun}") from error
-    order = [v.name for v in schema.variables]
-    return xr.Dataset(
-        {n: ds[n].variable for n in order if n in ds.data_vars},
-        {n: ds[n].variable for n in order if n in ds.coords},
-    )
+    return ds.drop_attrs(deep=False)
 
 
-def _counts(folder: Path, catalog: Catalog, bin_width: str | float | None) -> xr.Dataset:
+def _counts(
+    folder: Path, catalog: Catalog, bin_width: str | float | None, table: xr.Dataset
+) -> xr.Dataset:
+    """Open the counts of the units of ``table``, whose ids are not read again."""
     built = {
         catalog.flat[name].attrs["bin_width_ticks"]: catalog.flat[name]
         for name, recipe in catalog.recipes.items()
@@ -533,7 +556,11 @@ def _counts(folder: Path, catalog: Catalog, bin_width: str | float | None) -> xr
             )
         )
     chunks = {"unit": _UNITS_PER_READ, "phase": 1, "epoch": 1, "time": -1}
-    ds = _validated(read_store(folder, entry, lazy={"counts": chunks}), "counts", entry)
+    ds = read_store(folder, entry, lazy={"counts": chunks}, without=("unit",))
+    unit = xr.Coordinates(
+        {"unit": table.variables["unit"]}, indexes={"unit": table.xindexes["unit"]}
+    )
+    ds = _validated(ds.assign_coords(unit), "counts", entry)
     return ds.assign_attrs(
         bin_width=wanted / TICKS_PER_SECOND, duplicates=entry.attrs["duplicates"]
     )

@@ -334,7 +334,8 @@ def _count_block(
     ticks = ticks.astype(np.uint32)
     _check_rows(ticks, row_start, row_size)
     keep = None if duplicate is None else ~duplicate
-    raw = count_spikes(ticks, row_start, row_size, begin, bins, width, length, keep)
-    counts = raw.astype(np.float32)
+    counts = count_spikes(
+        ticks, row_start, row_size, begin, bins, width, length, keep, dtype=np.float32
+    )
     counts[np.arange(length) >= bins[..., None]] = np.nan
     return counts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
@@ -55,18 +57,11 @@ def assemble_counts(
     start, bins = _intervals(units, epochs, insertions, width)
     length = int(bins.max(initial=0))
     row_size = spikes["row_size"].values
-    raw = count_spikes(
-        spikes["spike_time"].values,
-        np.cumsum(row_size) - row_size,
-        row_size,
-        start,
-        bins,
-        width,
-        length,
-        keep,
+    row_start = np.cumsum(row_size) - row_size
+    counts = _smallest(
+        spikes["spike_time"].values, row_start, row_size, start, bins, width, length, keep
     )
-    n_spikes = np.where(bins > 0, raw.sum(axis=-1, dtype=np.float64), np.nan)
-    counts = smallest(raw)
+    n_spikes = np.where(bins > 0, counts.sum(axis=-1, dtype=np.uint64), np.nan)
     counts[np.arange(length) >= bins[..., None]] = np.iinfo(counts.dtype).max
     _note_remainder(recording, epochs, insertions, width)
     shape = (row_size.size, epochs.sizes["phase"], epochs.sizes["epoch"])
@@ -87,20 +82,15 @@ def assemble_counts(
     return out.assign_attrs(bin_width=width / TICKS_PER_SECOND, duplicates=duplicates)
 
 
-def smallest(counts: np.ndarray) -> np.ndarray:
-    """Cast to the smallest unsigned dtype whose maximum exceeds every count.
-
-    Examples
-    --------
-    >>> smallest(np.array([0, 254])).dtype, smallest(np.array([0, 255])).dtype
-    (dtype('uint8'), dtype('uint16'))
-    """
-    highest = int(counts.max(initial=0))
-    for name in COUNT_DTYPES:
-        if highest < np.iinfo(name).max:
-            return counts.astype(name)
+def _smallest(*arguments: Any) -> np.ndarray:
+    """Count into the smallest unsigned dtype whose maximum exceeds every count."""
+    for dtype in COUNT_DTYPES:
+        try:
+            return count_spikes(*arguments, dtype=dtype)
+        except OverflowError:
+            pass
     raise RecipeError(
-        located("counts", "fewer than 2**32 - 1 spikes a bin", str(highest), "Use shorter bins.")
+        located("counts", f"spikes a bin that fit {dtype}", "more", "Use shorter bins.")
     )
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 from lsdx import regions
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.recording import Probe, Recording
+from lsdx.kernels.binning import count_clusters
 from lsdx.readers.ephys import METRICS
 from lsdx.readers.files import broken
 from lsdx.schema import SCHEMAS
@@ -68,7 +69,7 @@ def _probe_units(recording: Recording, probe: Probe) -> dict[str, np.ndarray]:
         "depth": clusters.depths,
         "ks2_label": clusters.ks2_label,
         "bombcell": clusters.bombcell,
-        "spike_count": np.bincount(probe.spikes.clusters, minlength=n).astype(np.int64),
+        "spike_count": count_clusters(probe.spikes.clusters, n),
         **{name: clusters.metrics[name] for name in METRICS},
         **_places(recording, probe),
     }

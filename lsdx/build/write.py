@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from lsdx.build.lock import mending
@@ -20,7 +21,7 @@ from lsdx.clock import TICKS_PER_SECOND
 from lsdx.errors import StoreCorrupt, located
 from lsdx.schema import Schema, validate
 from lsdx.schema.spec import Variable
-from lsdx.stores import Entry, digest_of, guarded, read_store
+from lsdx.stores import CATEGORIES, Entry, digest_of, guarded, read_store
 
 TEMPORARY = "tmp"
 MANIFEST = "manifest.json"
@@ -99,17 +100,15 @@ def write_store(
     target = folder / temporary
     target.mkdir(parents=True)
     try:
-        ds.map(_as_stored, keep_attrs=True).assign_coords(
-            {n: _as_stored(c) for n, c in ds.coords.items()}
-        ).assign_attrs(attrs).to_zarr(
+        declared = schema.declared(cohort=cohort)
+        stored = ds.assign({v.name: _as_stored(ds[v.name].variable, v) for v in declared})
+        stored.to_zarr(
             target / name,
             mode="w-",
             consolidated=False,
             zarr_format=3,
             write_empty_chunks=True,
-            encoding={
-                str(v.name): _encoding(ds, v, schema) for v in schema.declared(cohort=cohort)
-            },
+            encoding={v.name: _encoding(stored[v.name].variable, v, schema) for v in declared},
         )
         entry = describe(folder, (temporary / name).as_posix(), dict(ds.sizes), attrs)
         _compare(folder, entry, ds)
@@ -230,35 +229,39 @@ def _compare(folder: Path, entry: Entry, expected: xr.Dataset) -> None:
             )
 
 
-def _as_stored(array: xr.DataArray) -> xr.DataArray:
-    """Let ticks say how they decode (CF scale_factor)."""
-    if array.dtype == np.uint32 and array.attrs.get("units") == "s":
-        return array.assign_attrs(scale_factor=1 / TICKS_PER_SECOND)
-    return array
+def _as_stored(variable: xr.Variable, declared: Variable) -> xr.Variable:
+    """Give the form on disk: ticks say how they decode (CF scale_factor), labels are coded."""
+    if declared.dtype == "ticks":
+        attrs = variable.attrs | {"scale_factor": 1 / TICKS_PER_SECOND}
+        return xr.Variable(variable.dims, variable.data, attrs)
+    if declared.dtype == "str" and not declared.unique:
+        codes, categories = pd.factorize(variable.values.ravel(), sort=True)
+        codes = codes.astype(np.min_scalar_type(max(len(categories) - 1, 0)))
+        attrs = variable.attrs | {CATEGORIES: categories.tolist()}
+        return xr.Variable(variable.dims, codes.reshape(variable.shape), attrs)
+    return variable
 
 
-def _encoding(ds: xr.Dataset, variable: Variable, schema: Schema) -> dict[str, Any]:
+def _encoding(array: xr.Variable, declared: Variable, schema: Schema) -> dict[str, Any]:
     from zarr.codecs import BloscCodec, Crc32cCodec
 
-    array = ds[variable.name]
     compressor = BloscCodec(
         cname="zstd",
         clevel=3,
-        shuffle="bitshuffle" if variable.dtype == "counts" else "shuffle",
+        shuffle="bitshuffle" if declared.dtype == "counts" else "shuffle",
         typesize=_itemsize(array.dtype),
         blocksize=0,
     )
-    sizes = {str(d): array.sizes[d] for d in array.dims}
-    chunks = {} if variable.whole else schema.chunks
+    chunks = {} if declared.whole else schema.chunks
     encoding: dict[str, Any] = {
         "compressors": (compressor, Crc32cCodec()),
-        "chunks": tuple(max(1, min(n, chunks.get(d, n))) for d, n in sizes.items()),
+        "chunks": tuple(max(1, min(n, chunks.get(str(d), n))) for d, n in array.sizes.items()),
     }
-    if variable.dtype == "counts":
+    if declared.dtype == "counts":
         encoding["_FillValue"] = np.iinfo(array.dtype).max
-    elif variable.dtype == "float64":
+    elif declared.dtype == "float64":
         encoding["_FillValue"] = None
-    elif variable.dtype == "datetime64[us]":
+    elif declared.dtype == "datetime64[us]":
         encoding |= {
             "units": "microseconds since 1970-01-01",
             "calendar": "proleptic_gregorian",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lsdx.kernels.compile import jit
 
@@ -56,6 +57,8 @@ def count_spikes(
     width: int,
     length: int,
     keep: np.ndarray | None = None,
+    *,
+    dtype: DTypeLike = np.uint32,
 ) -> np.ndarray:
     """Count the spikes of each unit in the half-open bins of each of its intervals.
 
@@ -75,11 +78,19 @@ def count_spikes(
         Bins of the output, at least ``bins.max()``.
     keep : ndarray of bool (n_spikes,), optional
         Spikes to count; all by default.
+    dtype : dtype
+        Of the output.
 
     Returns
     -------
-    ndarray of uint32 (n_units, n_intervals, length)
+    ndarray of dtype (n_units, n_intervals, length)
         0 past an interval's last bin.
+
+    Raises
+    ------
+    OverflowError
+        If a count reaches what ``dtype`` cannot tell from more: the maximum of an integer
+        (stores keep it for what was not observed), 2**24 of a float32.
 
     Examples
     --------
@@ -88,9 +99,39 @@ def count_spikes(
     >>> count_spikes(ticks, np.array([0]), np.array([4]), one, one // 5, 5, 2)
     array([[[1, 1]]], dtype=uint32)
     """
-    out = np.zeros((*start.shape, length), dtype=np.uint32)
+    out = np.zeros((*start.shape, length), dtype=dtype)
+    limit = np.iinfo(dtype).max if out.dtype.kind == "u" else 2 ** (np.finfo(dtype).nmant + 1)
     everything = np.ones(0, dtype=np.bool_) if keep is None else keep
-    _count(ticks, row_start, row_size, start, bins, width, everything, out)
+    if not _count(ticks, row_start, row_size, start, bins, width, everything, limit, out):
+        raise OverflowError(f"expected counts below {limit} ({out.dtype}), found more in a bin")
+    return out
+
+
+def count_clusters(clusters: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Count the spikes of each cluster, without the copy that `numpy.bincount` makes.
+
+    Parameters
+    ----------
+    clusters : ndarray of int (n,)
+        From 0 to ``n_clusters - 1``.
+    n_clusters : int
+
+    Returns
+    -------
+    ndarray of int64 (n_clusters,)
+
+    Raises
+    ------
+    IndexError
+        For a cluster out of range.
+
+    Examples
+    --------
+    >>> count_clusters(np.array([2, 0, 2]), 4).tolist()
+    [1, 0, 2, 0]
+    """
+    out = np.zeros(n_clusters, dtype=np.int64)
+    _count_clusters(clusters, out)
     return out
 
 
@@ -106,7 +147,15 @@ def _scatter(times, clusters, row_of, next_row, out, rate):  # type: ignore[no-u
 
 
 @jit
-def _count(ticks, row_start, row_size, start, bins, width, keep, out):  # type: ignore[no-untyped-def]
+def _count_clusters(clusters, out):  # type: ignore[no-untyped-def]
+    for cluster in clusters:
+        if not 0 <= cluster < out.size:
+            raise IndexError("a cluster out of range")
+        out[cluster] += 1
+
+
+@jit
+def _count(ticks, row_start, row_size, start, bins, width, keep, limit, out):  # type: ignore[no-untyped-def]
     for u in range(row_start.size):
         first, last = row_start[u], row_start[u] + row_size[u]
         row = ticks[first:last]
@@ -116,5 +165,10 @@ def _count(ticks, row_start, row_size, start, bins, width, keep, out):  # type: 
             i = np.searchsorted(row, begin)
             while i < row.size and row[i] < end:
                 if keep.size == 0 or keep[first + i]:
-                    out[u, k, (row[i] - begin) // width] += 1
+                    b = np.uint32(row[i] - begin) // np.uint32(width)
+                    n = out[u, k, b] + 1
+                    if n >= limit:
+                        return False
+                    out[u, k, b] = n
                 i += 1
+    return True

@@ -9,7 +9,7 @@ EVENTS = Schema(
     version=1,
     doc="One row a stimulus of the replay: gabor patches, valve, tone, noise.",
     concat="event",
-    chunks={"event": 65_536},
+    chunks={"event": 131_072},
     variables=(
         label("session", "event", "Session id (eid)."),
         label("phase", "event", "Passive run."),

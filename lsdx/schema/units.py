@@ -37,7 +37,7 @@ UNITS = Schema(
     version=1,
     doc="One row a unit (sorted cluster): identity, place in the brain, quality.",
     concat="unit",
-    chunks={"unit": 65_536},
+    chunks={"unit": 131_072},
     variables=(
         label(
             "unit",

@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsdx.assemble.counts import assemble_counts, smallest
+from lsdx.assemble.counts import assemble_counts
 from lsdx.assemble.epochs import assemble_epochs
 from lsdx.assemble.insertions import assemble_insertions
 from lsdx.assemble.layout import Sorting
@@ -267,10 +267,10 @@ def test_counts_take_the_smallest_dtype_whose_maximum_exceeds_them(highest, dtyp
     assert out["n_spikes"].values[0, 0, 0] == highest
 
 
-def test_counts_that_no_dtype_exceeds_are_refused():
-    assert smallest(np.array([2**32 - 2], dtype=np.uint32)).dtype == np.uint32
+def test_counts_that_no_dtype_exceeds_are_refused(monkeypatch):
+    monkeypatch.setattr("lsdx.assemble.counts.COUNT_DTYPES", ("uint8",))
     with pytest.raises(RecipeError, match="shorter bins"):
-        smallest(np.array([2**32 - 1], dtype=np.uint32))
+        count([[15] * 255], [[(0, 20), None]], 10)
 
 
 # From a recording to counts

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lsdx.clock import bin_centres, n_bins, to_bin_ticks, to_ticks
 from lsdx.errors import ConfigError
-from lsdx.kernels.binning import count_spikes, group_spikes
+from lsdx.kernels.binning import count_clusters, count_spikes, group_spikes
 
 # the first example compiles
 settings.register_profile("kernels", deadline=None)
@@ -175,9 +175,10 @@ def test_counts_equal_a_loop_over_ticks(train, data):
     ).reshape(shape)
     start, bins = draw(900), draw(12)
     length = int(bins.max()) + data.draw(st.integers(0, 2))
-    out = count_spikes(*ragged(train), start, bins, width, length)
+    dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.uint32, np.float32]))
+    out = count_spikes(*ragged(train), start, bins, width, length, dtype=dtype)
     assert out.shape == (*shape, length)
-    assert out.dtype == np.uint32
+    assert out.dtype == dtype
     assert out.tolist() == brute(train, start, bins, width, length).tolist()
 
 
@@ -237,6 +238,35 @@ def test_only_kept_spikes_are_counted(train, data):
     start, bins = np.full((len(train), 1), 100), np.full((len(train), 1), 20)
     out = count_spikes(ticks, row_start, row_size, start, bins, 37, 20, keep)
     assert out.tolist() == brute(left, start, bins, 37, 20).tolist()
+
+
+def test_a_count_that_reaches_the_maximum_is_refused():
+    def count(n, dtype):
+        return count_spikes(
+            *ragged([[3] * n]), np.array([[0]]), np.array([[1]]), 5, 1, dtype=dtype
+        )
+
+    assert count(254, np.uint8).tolist() == [[[254]]]
+    with pytest.raises(OverflowError, match="below 255"):
+        count(255, np.uint8)
+    assert count(255, np.uint16).tolist() == [[[255]]]
+    assert count(65_535, np.float32).tolist() == [[[65_535]]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.int64])
+def test_clusters_are_counted_as_numpy_counts_them(dtype):
+    clusters = np.random.default_rng(0).integers(0, 50, 10_000).astype(dtype)
+    assert count_clusters(clusters, 60).tolist() == np.bincount(clusters, minlength=60).tolist()
+    assert count_clusters(clusters[:0], 2).tolist() == [0, 0]
+    for outside in (60, 51, 50):
+        clusters[5_000] = outside
+        with pytest.raises(IndexError, match="out of range"):
+            count_clusters(clusters, 50)
+
+
+def test_a_negative_cluster_is_refused():
+    with pytest.raises(IndexError, match="out of range"):
+        count_clusters(np.array([1, -1]), 50)
 
 
 def test_inputs_are_not_changed():
