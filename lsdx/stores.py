@@ -42,7 +42,6 @@ FORMAT = 1
 CATEGORIES = "categories"
 DEFAULT_BIN_WIDTH = "100 ms"
 SIMULATED = "lsdx demo cohort: SIMULATED, not recordings"
-_UNITS_PER_READ = 512
 _DIGEST = re.compile(r'\A\{\n "digest": "([0-9a-f]{64})",\n')
 
 
@@ -374,7 +373,7 @@ def open_units(
     units = _light(folder, catalog, "units")
     counts = _counts(folder, catalog, bin_width, units)
     ds = xr.Dataset(
-        {**counts.data_vars, **units.data_vars}, counts.coords.merge(units.coords).coords
+        {**counts.data_vars, **units.data_vars}, units.coords.merge(counts.coords).coords
     )
     return _marked(ds.assign_attrs(counts.attrs), catalog)
 
@@ -555,7 +554,8 @@ def _counts(
                 "Build again: lsdx build units counts",
             )
         )
-    chunks = {"unit": _UNITS_PER_READ, "phase": 1, "epoch": 1, "time": -1}
+    # a read is a chunk on disk: a region of every session touches few of them
+    chunks = {**SCHEMAS["counts"].chunks, "time": -1}
     ds = read_store(folder, entry, lazy={"counts": chunks}, without=("unit",))
     unit = xr.Coordinates(
         {"unit": table.variables["unit"]}, indexes={"unit": table.xindexes["unit"]}
@@ -621,8 +621,9 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
         )
         for name, dtype in (("spike_time", np.float64), ("duplicate", np.bool_))
     }
-    epochs = _light(folder, catalog, "epochs").sel(session=chosen["session"])
-    insertions = _light(folder, catalog, "insertions").sel(insertion=chosen["insertion"])
+    # by Variable: selecting by DataArray copies every label of it deeply
+    epochs = _light(folder, catalog, "epochs").sel(session=chosen["session"].variable)
+    insertions = _light(folder, catalog, "insertions").sel(insertion=chosen["insertion"].variable)
     observed = insertions["observed"].values
     spikes = SCHEMAS["spikes"]
     ds = xr.Dataset(

@@ -242,9 +242,7 @@ def test_only_kept_spikes_are_counted(train, data):
 
 def test_a_count_that_reaches_the_maximum_is_refused():
     def count(n, dtype):
-        return count_spikes(
-            *ragged([[3] * n]), np.array([[0]]), np.array([[1]]), 5, 1, dtype=dtype
-        )
+        return count_spikes(*ragged([[3] * n]), np.array([[0]]), np.array([[1]]), 5, 1, dtype=dtype)
 
     assert count(254, np.uint8).tolist() == [[[254]]]
     with pytest.raises(OverflowError, match="below 255"):
