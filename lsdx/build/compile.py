@@ -119,7 +119,8 @@ def compile_store(
     _check_keys(ds, schema)
     if "unit" in ds.dims:
         attrs["unit_digest"] = unit_digest(ds)
-    return "built", write_store(folder, path, ds, schema, cohort=True, attrs=attrs)
+    entry, _ = write_store(folder, path, ds, schema, cohort=True, attrs=attrs)
+    return "built", entry
 
 
 def _joined(

@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from lsdx.build.write import replace_file
+
 REPORT = "report.json"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One session and kind: ``status`` is built, reused, skipped or failed."""
+    """One session and kind: ``status`` is built, found, reused, skipped or failed.
+
+    ``found``: it was built, and another build had published the same meanwhile.
+    """
 
     session: str
     kind: str
@@ -53,7 +58,7 @@ class Report:
 
     def save(self, folder: Path) -> None:
         """Save the report as JSON beside the catalog."""
-        (folder / REPORT).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        replace_file(folder, REPORT, json.dumps(asdict(self), indent=1))
 
     def to_text(self) -> str:
         """Write the report as a table: one row a session, then what they lack, then notes."""
@@ -81,7 +86,7 @@ class Report:
         return "\n\n".join(blocks)
 
 
-_STATUSES = ("built", "reused", "skipped", "failed")
+_STATUSES = ("built", "found", "reused", "skipped", "failed")
 
 
 def _grid(lines: Iterable[Line], names: Mapping[str, str]) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -13,15 +10,16 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from lsdx.assemble.sessions import Cohort
-from lsdx.build.compile import compile_store, known_residuals, stored_sessions
-from lsdx.build.lock import building, publishing
-from lsdx.build.recipe import Recipe, choose, load_recipes, made_by
+from lsdx.build.compile import known_residuals
+from lsdx.build.lock import building
+from lsdx.build.publish import check_same_world, current_catalog, publish
+from lsdx.build.recipe import choose, load_recipes
 from lsdx.build.report import Line, Report
 from lsdx.build.session import LabTables
 from lsdx.build.task import SessionResult, build_session
 from lsdx.build.write import TEMPORARY
 from lsdx.config import Settings
-from lsdx.errors import LsdxError, RecipeError, StoreCorrupt, StoreNotFound, located
+from lsdx.errors import RecipeError, located
 from lsdx.readers.lab import (
     odd_administrations,
     read_administrations,
@@ -32,7 +30,7 @@ from lsdx.readers.lab import (
 from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS
 from lsdx.sources import Source, open_source
-from lsdx.stores import CATALOG, Catalog, Entry, read_catalog, read_store
+from lsdx.stores import Catalog, read_store
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -89,22 +87,20 @@ def build(
     folder = settings.stores
     _make_folder(folder)
     with building(folder):
-        before = _catalog(folder)
-        _check_same_world(before, source.simulated, settings, folder)
+        before = current_catalog(folder)
+        check_same_world(before, source.simulated, settings)
         chosen = choose(all_recipes, names, before.recipes)
         arguments = [(source, s, chosen, lab, folder) for s in chosen_sessions]
         results = list(_run(arguments, client, progress))
-        with publishing(folder):
-            catalog, lines = _publish(
-                folder,
-                results,
-                chosen,
-                cohort,
-                settings,
-                source.simulated,
-                all_recipes,
-                progress,
-            )
+        catalog, lines = publish(
+            settings,
+            results,
+            chosen,
+            cohort,
+            simulated=source.simulated,
+            names=all_recipes,
+            progress=progress,
+        )
     notes += [
         f"store {n} has no recipe any more and is no longer published; tags keep it"
         for n in sorted(set(before.recipes) - set(all_recipes))
@@ -223,48 +219,6 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _catalog(folder: Path) -> Catalog:
-    try:
-        return read_catalog(folder)
-    except StoreNotFound:
-        return Catalog()
-    except StoreCorrupt as error:
-        raise RecipeError(
-            located(
-                str(folder / CATALOG),
-                "a whole catalog",
-                f"a damaged one ({error})",
-                "Restore the file, or remove it and build: finished parts are used again.",
-            )
-        ) from error
-
-
-def _check_same_world(catalog: Catalog, simulated: bool, settings: Settings, folder: Path) -> None:
-    if not catalog.parts:
-        return
-    kind = {True: "the simulated demo cohort", False: "recordings"}
-    other = "Name another folder: --stores DIR."
-    if catalog.simulated != simulated:
-        raise RecipeError(
-            located(
-                str(folder),
-                f"stores of {kind[simulated]}",
-                f"stores of {kind[catalog.simulated]}",
-                other,
-            )
-        )
-    protocol = _protocol_names(settings)
-    if dict(catalog.protocol) != protocol:
-        raise RecipeError(
-            located(str(folder), f"the protocol {dict(catalog.protocol)}", f"{protocol}", other)
-        )
-
-
-def _protocol_names(settings: Settings) -> dict[str, list[str]]:
-    """Give the protocol's names as the catalog holds them."""
-    return {k: list(v) for k, v in asdict(settings.protocol).items()}
-
-
 def _run(
     arguments: Sequence[tuple[Any, ...]], client: Client | None, progress: bool
 ) -> Iterator[SessionResult]:
@@ -310,7 +264,7 @@ def _on_threads(arguments: Sequence[tuple[Any, ...]], bar: Any) -> Iterator[Sess
         return result
 
     tasks = [delayed(one, pure=False, traverse=False)(*a) for a in arguments]
-    yield from compute(*tasks, scheduler="threads", num_workers=os.cpu_count())
+    yield from compute(*tasks, scheduler="threads")
 
 
 def _current_client() -> Client | None:
@@ -324,94 +278,3 @@ def _current_client() -> Client | None:
         return get_client()
     except ValueError:
         return None
-
-
-def _publish(
-    folder: Path,
-    results: Sequence[SessionResult],
-    recipes: Sequence[Recipe],
-    cohort: Cohort,
-    settings: Settings,
-    simulated: bool,
-    names: Collection[str],
-    progress: bool,
-) -> tuple[Catalog, list[Line]]:
-    """Merge into the catalog as it is now, compile what changed, replace the catalog."""
-    from tqdm import tqdm
-
-    now = _catalog(folder)
-    _check_same_world(now, simulated, settings, folder)
-    old = {n: d for n, d in now.recipes.items() if n in names}
-    described = old | {r.name: r.describe() | {"made_by": made_by(r, recipes)} for r in recipes}
-    parts = {n: p for n, p in _merge(now.parts, results, recipes).items() if n in described}
-    stored = stored_sessions(folder, parts.get("sessions", {}))
-    order = [s.eid for s in stored]
-    listed = {s.eid for s in cohort.sessions}
-    whole = replace(
-        cohort, sessions=(*cohort.sessions, *(s for s in stored if s.eid not in listed))
-    )
-    n_units = {eid: e.attrs["n_units"] for eid, e in parts.get("insertions", {}).items()}
-    flat: dict[str, Entry] = {}
-    lines = []
-    kinds = [n for n in described if not SCHEMAS[described[n]["store"]].per_session]
-    for name in tqdm(kinds, desc="stores", unit="store", disable=None if progress else True):
-        started = time.perf_counter()
-        if described[name]["store"] == "counts":
-            lacking = sorted(set(parts.get("units", {})) - set(parts.get(name, {})))
-            if lacking:
-                reason = f"{len(lacking)} sessions lack it, such as {lacking[0]}: build them all"
-                lines.append(Line("all", name, "failed", 0.0, 0, reason))
-                continue
-        try:
-            made = compile_store(
-                folder, described[name], name, parts.get(name, {}), order, whole, n_units
-            )
-        except (LsdxError, OSError) as error:
-            raise RecipeError(
-                f"{folder}, store {name}: {error} Nothing was published; what was before stays."
-            ) from error
-        if made is not None:
-            status, flat[name] = made
-            seconds = time.perf_counter() - started
-            lines.append(Line("all", name, status, seconds, flat[name].bytes))
-    catalog = Catalog(
-        simulated=simulated,
-        recipes=described,
-        parts=parts,
-        flat=flat,
-        protocol=_protocol_names(settings),
-    )
-    write_catalog(folder / CATALOG, catalog, folder)
-    return catalog, lines
-
-
-def _merge(
-    parts: Mapping[str, Mapping[str, Entry]],
-    results: Sequence[SessionResult],
-    recipes: Sequence[Recipe],
-) -> dict[str, dict[str, Entry]]:
-    """Let each session take the place of what it was; one that failed replaces nothing."""
-    merged = {name: dict(by_session) for name, by_session in parts.items()}
-    for result in results:
-        known = result.eid in parts.get("sessions", {})
-        if result.parts is None or (result.failed and known):
-            continue
-        for recipe in recipes:
-            by_session = merged.setdefault(recipe.name, {})
-            by_session.pop(result.eid, None)
-            entry = result.parts[recipe.name]
-            if entry is not None:
-                by_session[result.eid] = entry
-    return merged
-
-
-def write_catalog(path: Path, catalog: Catalog, folder: Path) -> None:
-    """Replace a catalog in one step, on disk before it has its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder / TEMPORARY / f"{uuid4().hex}.catalog"
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    with beside.open("w", encoding="utf-8") as stream:
-        stream.write(catalog.to_json())
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(beside, path)

@@ -180,8 +180,8 @@ def _build_part(
     if recipe.store == "counts":
         attrs["bin_width_ticks"] = to_bin_ticks(ds.attrs["bin_width"])
         attrs["highest"] = _highest(ds)
-    entry = write_store(folder, path, ds, SCHEMAS[recipe.store], cohort=False, attrs=attrs)
-    return "built", entry
+    entry, first = write_store(folder, path, ds, SCHEMAS[recipe.store], cohort=False, attrs=attrs)
+    return "built" if first else "found", entry
 
 
 def _highest(ds: xr.Dataset) -> int:

@@ -12,8 +12,7 @@ import numpy as np
 import xarray as xr
 
 from lsdx.build.lock import building, collecting, publishing
-from lsdx.build.run import write_catalog
-from lsdx.build.write import MANIFEST, TEMPORARY, check_bytes, read_manifest
+from lsdx.build.write import MANIFEST, TEMPORARY, check_bytes, read_manifest, replace_file
 from lsdx.errors import REBUILD, LsdxError, RecipeError, located
 from lsdx.schema import SCHEMAS, validate
 from lsdx.stores import Catalog, Entry, read_catalog, read_store, tag_path
@@ -121,7 +120,7 @@ def keep_tag(folder: Path, tag: str) -> Catalog:
                 located(str(path), "a new tag", "one of that name", "Choose another.")
             )
         catalog = read_catalog(folder)
-        write_catalog(path, catalog, folder)
+        replace_file(folder, path.relative_to(folder).as_posix(), catalog.to_json())
     return catalog
 
 

@@ -61,7 +61,7 @@ def write_store(
     *,
     cohort: bool,
     attrs: Mapping[str, Any],
-) -> Entry:
+) -> tuple[Entry, bool]:
     """Write a Dataset as a Zarr store, read it back, compare, and give it its final name.
 
     Parameters
@@ -80,7 +80,9 @@ def write_store(
 
     Returns
     -------
-    Entry
+    entry : Entry
+    first : bool
+        False where another builder had published the same store meanwhile.
 
     Raises
     ------
@@ -183,7 +185,19 @@ def _read_all(store: Any, keys: list[str], prototype: Any) -> list[str]:
     return [message for message in sync(read_each()) if message]
 
 
-def _publish(folder: Path, target: Path, entry: Entry) -> Entry:
+def replace_file(folder: Path, name: str, text: str) -> None:
+    """Write a file of a stores folder in one step: on disk before it has its name."""
+    beside = folder / TEMPORARY / f"{uuid4().hex}.file"
+    for parent in (beside.parent, (folder / name).parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    with beside.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(beside, folder / name)
+
+
+def _publish(folder: Path, target: Path, entry: Entry) -> tuple[Entry, bool]:
     """Give a verified store its name; where another builder was first, take what is there."""
     content = asdict(entry)
     (target / MANIFEST).write_text(
@@ -200,11 +214,11 @@ def _publish(folder: Path, target: Path, entry: Entry) -> Entry:
         with mending(folder):
             there = find_store(folder, entry.path)
             if there is not None:
-                return there
+                return there, False
             # damaged: it goes only now that what replaces it is verified
             os.rename(final, folder / TEMPORARY / f"{uuid4().hex}.damaged")
             os.rename(target, final)
-    return entry
+    return entry, True
 
 
 def _compare(folder: Path, entry: Entry, expected: xr.Dataset) -> None:

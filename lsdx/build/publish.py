@@ -1,0 +1,185 @@
+"""Publish: what sessions gave joins the catalog as it is now; one replace makes it current."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from lsdx.assemble.sessions import Cohort
+from lsdx.build.compile import compile_store, stored_sessions
+from lsdx.build.lock import publishing
+from lsdx.build.recipe import Recipe, made_by
+from lsdx.build.report import Line
+from lsdx.build.task import SessionResult
+from lsdx.build.write import replace_file
+from lsdx.config import Settings
+from lsdx.errors import LsdxError, RecipeError, StoreCorrupt, StoreNotFound, located
+from lsdx.schema import SCHEMAS
+from lsdx.stores import CATALOG, Catalog, Entry, read_catalog
+
+
+def current_catalog(folder: Path) -> Catalog:
+    """Give what is published; an empty catalog where nothing is."""
+    try:
+        return read_catalog(folder)
+    except StoreNotFound:
+        return Catalog()
+    except StoreCorrupt as error:
+        raise RecipeError(
+            located(
+                str(folder / CATALOG),
+                "a whole catalog",
+                f"a damaged one ({error})",
+                "Restore the file, or remove it and build: finished parts are used again.",
+            )
+        ) from error
+
+
+def check_same_world(catalog: Catalog, simulated: bool, settings: Settings) -> None:
+    """Refuse to mix recordings and simulation, or protocols, in one folder."""
+    if not catalog.parts:
+        return
+    kind = {True: "the simulated demo cohort", False: "recordings"}
+    other = "Name another folder: --stores DIR."
+    if catalog.simulated != simulated:
+        raise RecipeError(
+            located(
+                str(settings.stores),
+                f"stores of {kind[simulated]}",
+                f"stores of {kind[catalog.simulated]}",
+                other,
+            )
+        )
+    protocol = _protocol_names(settings)
+    if dict(catalog.protocol) != protocol:
+        raise RecipeError(
+            located(
+                str(settings.stores), f"the protocol {dict(catalog.protocol)}", f"{protocol}", other
+            )
+        )
+
+
+def _protocol_names(settings: Settings) -> dict[str, list[str]]:
+    """Give the protocol's names as the catalog holds them."""
+    return {k: list(v) for k, v in asdict(settings.protocol).items()}
+
+
+def publish(
+    settings: Settings,
+    results: Sequence[SessionResult],
+    recipes: Sequence[Recipe],
+    cohort: Cohort,
+    *,
+    simulated: bool,
+    names: Collection[str],
+    progress: bool,
+) -> tuple[Catalog, list[Line]]:
+    """Merge into the catalog as it is now, compile what changed, replace the catalog.
+
+    Parameters
+    ----------
+    settings : Settings
+    results : sequence of SessionResult
+    recipes : sequence of Recipe
+        Those that were built.
+    cohort : Cohort
+    simulated : bool
+        Whether the sessions are.
+    names : collection of str
+        All recipes there are; what was published by another is no longer.
+    progress : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    catalog : Catalog
+    lines : list of Line
+        One a flat store.
+
+    Raises
+    ------
+    RecipeError
+        If a flat store cannot be made; nothing is published then.
+    """
+    with publishing(settings.stores):
+        return _publish(settings, results, recipes, cohort, simulated, names, progress)
+
+
+def _publish(
+    settings: Settings,
+    results: Sequence[SessionResult],
+    recipes: Sequence[Recipe],
+    cohort: Cohort,
+    simulated: bool,
+    names: Collection[str],
+    progress: bool,
+) -> tuple[Catalog, list[Line]]:
+    from tqdm import tqdm
+
+    folder = settings.stores
+    now = current_catalog(folder)
+    check_same_world(now, simulated, settings)
+    old = {n: d for n, d in now.recipes.items() if n in names}
+    described = old | {r.name: r.describe() | {"made_by": made_by(r, recipes)} for r in recipes}
+    parts = {n: p for n, p in _merge(now.parts, results, recipes).items() if n in described}
+    stored = stored_sessions(folder, parts.get("sessions", {}))
+    order = [s.eid for s in stored]
+    listed = {s.eid for s in cohort.sessions}
+    whole = replace(
+        cohort, sessions=(*cohort.sessions, *(s for s in stored if s.eid not in listed))
+    )
+    n_units = {eid: e.attrs["n_units"] for eid, e in parts.get("insertions", {}).items()}
+    flat: dict[str, Entry] = {}
+    lines = []
+    kinds = [n for n in described if not SCHEMAS[described[n]["store"]].per_session]
+    for name in tqdm(kinds, desc="stores", unit="store", disable=None if progress else True):
+        started = time.perf_counter()
+        if described[name]["store"] == "counts":
+            lacking = sorted(set(parts.get("units", {})) - set(parts.get(name, {})))
+            if lacking:
+                reason = f"{len(lacking)} sessions lack it, such as {lacking[0]}: build them all"
+                lines.append(Line("all", name, "failed", 0.0, 0, reason))
+                continue
+        try:
+            made = compile_store(
+                folder, described[name], name, parts.get(name, {}), order, whole, n_units
+            )
+        except (LsdxError, OSError) as error:
+            raise RecipeError(
+                f"{folder}, store {name}: {error} Nothing was published; what was before stays."
+            ) from error
+        if made is not None:
+            status, flat[name] = made
+            seconds = time.perf_counter() - started
+            lines.append(Line("all", name, status, seconds, flat[name].bytes))
+    catalog = Catalog(
+        simulated=simulated,
+        recipes=described,
+        parts=parts,
+        flat=flat,
+        protocol=_protocol_names(settings),
+    )
+    replace_file(folder, CATALOG, catalog.to_json())
+    return catalog, lines
+
+
+def _merge(
+    parts: Mapping[str, Mapping[str, Entry]],
+    results: Sequence[SessionResult],
+    recipes: Sequence[Recipe],
+) -> dict[str, dict[str, Entry]]:
+    """Let each session take the place of what it was; one that failed replaces nothing."""
+    merged = {name: dict(by_session) for name, by_session in parts.items()}
+    for result in results:
+        known = result.eid in parts.get("sessions", {})
+        if result.parts is None or (result.failed and known):
+            continue
+        for recipe in recipes:
+            by_session = merged.setdefault(recipe.name, {})
+            by_session.pop(result.eid, None)
+            entry = result.parts[recipe.name]
+            if entry is not None:
+                by_session[result.eid] = entry
+    return merged
