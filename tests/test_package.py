@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,11 @@ def test_no_dependency_has_an_upper_bound() -> None:
     requirements = [entry for group in groups for entry in group if isinstance(entry, str)]
     pinned = [entry for entry in requirements if "<" in entry or "==" in entry or "~=" in entry]
     assert not pinned
+
+
+def test_every_folder_of_tests_is_collected(request: pytest.FixtureRequest) -> None:
+    """Pytest's own list of folders to leave out has `build`."""
+    patterns = request.config.getini("norecursedirs")
+    folders = {p.parent for top in ("lsdx", "tests") for p in (ROOT / top).rglob("*.py")}
+    left_out = [f for f in folders if any(fnmatch(f.name, pattern) for pattern in patterns)]
+    assert not left_out
