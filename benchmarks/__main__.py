@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from benchmarks.opening import importing, opening
-from benchmarks.spikes import count, group
+from benchmarks.spikes import counting, grouping
 
-BENCHMARKS = (group, count, importing, opening)
+BENCHMARKS = (grouping, counting, importing, opening)
 
 
 def main() -> int:

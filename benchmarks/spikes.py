@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.timing import Result, compare
-from lsdx.kernels.binning import count_spikes, group_spikes
+from lsdx.kernels.binning import count_clusters, count_spikes, group
 
 EPOCHS = np.array([100, 400, 701, 2800, 3100, 3401])
 
@@ -24,14 +24,15 @@ def grouped(
     times: np.ndarray, clusters: np.ndarray, n_units: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Group as lsdx does: ticks, row_start, row_size."""
-    row_size = np.bincount(clusters, minlength=n_units)
+    row_size = count_clusters(clusters, n_units)
     row_start = np.cumsum(row_size) - row_size
-    ticks = np.empty(times.size, dtype=np.uint32)
-    group_spikes(times, clusters, np.arange(n_units), row_start.copy(), ticks)
-    return ticks, row_start, row_size
+    out = np.empty(times.size, dtype=np.uint32)
+    ticks = np.rint(times * 1e5).astype(np.uint32)
+    group(ticks, clusters, np.arange(n_units), row_start.copy(), out)
+    return out, row_start, row_size
 
 
-def group(quick: bool) -> Result:
+def grouping(quick: bool) -> Result:
     """Group spikes by unit, against a mask for each unit."""
     times, clusters, n_units = session(quick)
 
@@ -49,7 +50,7 @@ def group(quick: bool) -> Result:
     )
 
 
-def count(quick: bool) -> Result:
+def counting(quick: bool) -> Result:
     """Count 100 ms bins of six epochs, against a histogram for each unit and epoch."""
     ticks, row_start, row_size = grouped(*session(quick))
     n_units = row_size.size

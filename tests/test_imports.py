@@ -29,7 +29,7 @@ LAYERS: dict[str, set[str]] = {
     "regions": set(),
     "demo": set(),
     "guard": set(),
-    "readers": {"schema"},
+    "readers": {"clock", "kernels", "schema"},
     "sources": {"readers", "config", "demo"},
     "assemble": {"clock", "readers", "kernels", "regions", "schema"},
     "stores": {"clock", "config", "guard", "schema"},

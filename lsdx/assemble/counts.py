@@ -62,7 +62,9 @@ def assemble_counts(
         spikes["spike_time"].values, row_start, row_size, start, bins, width, length, keep
     )
     n_spikes = np.where(bins > 0, counts.sum(axis=-1, dtype=np.uint64), np.nan)
-    counts[np.arange(length) >= bins[..., None]] = np.iinfo(counts.dtype).max
+    highest = int(counts.max(initial=0))
+    for k in range(bins.shape[1]):  # by interval: the mask of all would be as large as counts
+        counts[:, k][np.arange(length) >= bins[:, k, None]] = np.iinfo(counts.dtype).max
     _note_remainder(recording, epochs, insertions, width)
     shape = (row_size.size, epochs.sizes["phase"], epochs.sizes["epoch"])
     out = dataset(
@@ -79,7 +81,12 @@ def assemble_counts(
             ),
         },
     )
-    return out.assign_attrs(bin_width=width / TICKS_PER_SECOND, duplicates=duplicates)
+    return out.assign_attrs(
+        bin_width=width / TICKS_PER_SECOND,
+        bin_width_ticks=width,
+        duplicates=duplicates,
+        highest=highest,
+    )
 
 
 def _smallest(*arguments: Any) -> np.ndarray:
@@ -127,7 +134,7 @@ def _note_remainder(
         for k in np.flatnonzero(seen[probe.insertion.pid].ravel()):
             begin, end = int(to_ticks(first[k])), int(to_ticks(last[k]))
             binned = begin + int(n_bins(end - begin, width)) * width
-            left += spikes_between(probe.spikes.times, binned, max(binned, end))
+            left += spikes_between(probe.spikes.ticks, binned, max(binned, end))
     if left:
         recording.notes.append(f"{left} spikes past the last whole bin of their epochs")
 

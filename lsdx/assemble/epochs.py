@@ -233,24 +233,25 @@ def _check(recording: Recording, start: np.ndarray, stop: np.ndarray) -> list[li
 def _coverage(recording: Recording, first: int, last: int) -> list[str]:
     flags, spikes = [], False
     for probe in recording.probes:
-        times = probe.spikes.times
-        if not times.size or last > int(to_ticks(times[-1])) + RECORDING_MARGIN:
+        ticks = probe.spikes.ticks
+        if not ticks.size or last > int(ticks[-1]) + RECORDING_MARGIN:
             flags.append(f"past_end:{probe.insertion.probe}")
-        spikes |= spikes_between(times, first, last) > 0
+        spikes |= spikes_between(ticks, first, last) > 0
     return [*flags, "no_spikes"] if recording.probes and not spikes else flags
 
 
-def spikes_between(times: np.ndarray, first: int, last: int) -> int:
-    """Count sorted times (s) in the ticks [first, last).
+def spikes_between(ticks: np.ndarray, first: int, last: int) -> int:
+    """Count sorted ticks (uint32) in [first, last).
 
     Examples
     --------
-    >>> spikes_between(np.array([14.999996, 15.5]), 1_500_000, 1_550_000)
+    >>> spikes_between(np.array([1_500_000, 1_550_000], dtype=np.uint32), 1_500_000, 1_550_000)
     1
     """
-    near = np.searchsorted(times, [(first - 1) / TICKS_PER_SECOND, (last + 1) / TICKS_PER_SECOND])
-    ticks = to_ticks(times[near[0] : near[1]])
-    return int(((ticks >= first) & (ticks < last)).sum())
+    # keys of another dtype would have the whole array copied
+    ends = np.clip([first, last], 0, np.iinfo(ticks.dtype).max).astype(ticks.dtype)
+    begin, end = np.searchsorted(ticks, ends)
+    return int(end - begin)
 
 
 def _administration(

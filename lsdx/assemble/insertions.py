@@ -11,6 +11,7 @@ import xarray as xr
 from lsdx.assemble.epochs import observed
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.recording import Recording
+from lsdx.clock import TICKS_PER_SECOND
 from lsdx.readers.records import InsertionRecord
 from lsdx.schema import SCHEMAS
 
@@ -35,7 +36,7 @@ def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Datas
     rows = []
     for insertion in recording.insertions:
         probe = probes.get(insertion.pid)
-        times = probe.spikes.times if probe else np.empty(0)
+        ticks = probe.spikes.ticks if probe else np.empty(0, dtype=np.uint32)
         none = -1 if insertion.probe in recording.unread else 0
         rows.append(
             {
@@ -50,9 +51,9 @@ def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Datas
                 "sorter_version": probe.sorting.version if probe else "",
                 "histology_stage": histology_stage(insertion),
                 "n_units": probe.clusters.channels.size if probe else none,
-                "n_spikes": times.size if probe else none,
-                "first_spike": times[0] if times.size else np.nan,
-                "last_spike": times[-1] if times.size else np.nan,
+                "n_spikes": ticks.size if probe else none,
+                "first_spike": ticks[0] / TICKS_PER_SECOND if ticks.size else np.nan,
+                "last_spike": ticks[-1] / TICKS_PER_SECOND if ticks.size else np.nan,
                 "has_duplicate_mask": bool(probe and probe.duplicates is not None),
                 "observed": observed(epochs, insertion.probe) & (probe is not None),
             }

@@ -7,8 +7,7 @@ import xarray as xr
 
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.recording import Probe, Recording
-from lsdx.clock import TICKS_PER_SECOND
-from lsdx.kernels.binning import group_spikes
+from lsdx.kernels.binning import group
 from lsdx.schema import SCHEMAS
 
 
@@ -29,22 +28,15 @@ def assemble_spikes(recording: Recording, *, units: xr.Dataset | None) -> xr.Dat
     if units is None:
         return None
     row_size = units["spike_count"].values
-    row_stop = np.cumsum(row_size)
+    row_start = np.cumsum(row_size) - row_size
     spike_time = np.empty(int(row_size.sum()), dtype=np.uint32)
     duplicate = np.zeros(spike_time.size, dtype=bool)
     for probe in recording.probes:
         row_of = _rows(units, probe)
-        group_spikes(
-            probe.spikes.times,
-            probe.spikes.clusters,
-            row_of,
-            row_stop - row_size,
-            spike_time,
-            rate=TICKS_PER_SECOND,
-        )
+        clusters = probe.spikes.clusters
+        group(probe.spikes.ticks, clusters, row_of, row_start.copy(), spike_time)
         if probe.duplicates is not None:
-            rows = row_of[probe.spikes.clusters]
-            _place_mask(probe.duplicates, rows, row_stop - row_size, duplicate)
+            group(probe.duplicates, clusters, row_of, row_start.copy(), duplicate)
     return dataset(
         SCHEMAS["spikes"],
         {
@@ -61,13 +53,3 @@ def _rows(units: xr.Dataset, probe: Probe) -> np.ndarray:
     row_of = np.zeros(probe.clusters.channels.size, dtype=np.int64)
     row_of[units["cluster_id"].values[mine]] = mine
     return row_of
-
-
-def _place_mask(
-    mask: np.ndarray, rows: np.ndarray, row_start: np.ndarray, duplicate: np.ndarray
-) -> None:
-    """Put the mask of a probe's spikes, in order of time, where their rows are."""
-    order = np.argsort(rows, kind="stable")
-    rows = rows[order]
-    first = np.searchsorted(rows, rows)
-    duplicate[row_start[rows] + np.arange(rows.size) - first] = mask[order]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from lsdx.assemble.layout import GABORS, STIMS
@@ -24,7 +23,6 @@ from lsdx.build.session import (
     session_inputs,
 )
 from lsdx.build.write import find_store, unit_digest, write_store
-from lsdx.clock import to_bin_ticks
 from lsdx.errors import LsdxError
 from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS
@@ -177,18 +175,8 @@ def _build_part(
         attrs["n_units"] = int(ds["n_units"].clip(min=0).sum())
     if "unit" in ds.dims:
         attrs["unit_digest"] = unit_digest(ds)
-    if recipe.store == "counts":
-        attrs["bin_width_ticks"] = to_bin_ticks(ds.attrs["bin_width"])
-        attrs["highest"] = _highest(ds)
     entry, first = write_store(folder, path, ds, SCHEMAS[recipe.store], cohort=False, attrs=attrs)
     return "built" if first else "found", entry
-
-
-def _highest(ds: xr.Dataset) -> int:
-    """Largest count that was observed."""
-    counts = ds["counts"].values
-    seen = counts[counts != np.iinfo(counts.dtype).max]
-    return int(seen.max(initial=0))
 
 
 def _line(eid: str, recipe: Recipe, status: str, entry: Entry | None, seconds: float) -> Line:

@@ -8,44 +8,76 @@ from numpy.typing import DTypeLike
 from lsdx.kernels.compile import jit
 
 
-def group_spikes(
-    times: np.ndarray,
+def group(
+    values: np.ndarray,
     clusters: np.ndarray,
     row_of: np.ndarray,
     next_row: np.ndarray,
     out: np.ndarray,
-    *,
-    rate: float = 1e5,
 ) -> None:
-    """Sort the spikes of one probe by unit, as ticks, keeping their order in time.
+    """Sort what belongs to the spikes of one probe by unit, keeping their order in time.
 
-    A counting sort: each spike goes straight to the next free place of its row.
+    A counting sort: each value goes straight to the next free place of its row.
 
     Parameters
     ----------
-    times : ndarray of float64 (n,)
-        Seconds, sorted.
+    values : ndarray (n,)
+        Such as ticks, in order of time.
     clusters : ndarray of int (n,)
         Cluster of each spike.
     row_of : ndarray of int64 (n_clusters,)
         Row of each cluster in ``next_row``.
     next_row : ndarray of int64 (n_rows,)
         Where each row starts in ``out``; advanced in place to where it ends.
-    out : ndarray of uint32 (n_out,)
+    out : ndarray (n_out,)
         Filled in place.
-    rate : float
-        Ticks a second.
 
     Raises
     ------
-    OverflowError
-        If a time has no tick in uint32.
     IndexError
         If a row would pass the end of ``out``.
+
+    Examples
+    --------
+    >>> out = np.zeros(3, dtype=np.uint32)
+    >>> group(np.array([5, 6, 7]), np.array([1, 0, 1]), np.array([0, 1]), np.array([0, 1]), out)
+    >>> out.tolist()
+    [6, 5, 7]
     """
-    if times.size and not 0 <= times[-1] * rate < 2**32 - 1:
-        raise OverflowError(f"expected times below {2**32 / rate:.0f} s, found {times[-1]}")
-    _scatter(times, clusters, row_of, next_row, out, rate)
+    _group(values, clusters, row_of, next_row, out)
+
+
+def reorder(
+    values: np.ndarray, theirs: np.ndarray, ours: np.ndarray, row_size: np.ndarray
+) -> np.ndarray:
+    """Bring values to another order of the same spikes, known by their clusters alone.
+
+    The k-th spike of a cluster there is its k-th here.
+
+    Parameters
+    ----------
+    values : ndarray (n,)
+    theirs, ours : ndarray of int (n,)
+        Cluster of each spike, in the order of ``values`` and in that wanted.
+    row_size : ndarray of int64 (n_clusters,)
+        Spikes of each cluster, which must be the same in both.
+
+    Returns
+    -------
+    ndarray (n,)
+
+    Examples
+    --------
+    >>> theirs, ours = np.array([0, 0, 1]), np.array([1, 0, 0])
+    >>> reorder(np.array([7, 8, 9]), theirs, ours, np.array([2, 1])).tolist()
+    [9, 7, 8]
+    """
+    row_start = np.cumsum(row_size) - row_size
+    rows = np.arange(row_size.size)
+    grouped, out = np.empty_like(values), np.empty_like(values)
+    _group(values, theirs, rows, row_start.copy(), grouped)
+    _ungroup(grouped, ours, row_start, out)
+    return out
 
 
 def count_spikes(
@@ -136,14 +168,22 @@ def count_clusters(clusters: np.ndarray, n_clusters: int) -> np.ndarray:
 
 
 @jit
-def _scatter(times, clusters, row_of, next_row, out, rate):  # type: ignore[no-untyped-def]
-    for i in range(times.size):
+def _group(values, clusters, row_of, next_row, out):  # type: ignore[no-untyped-def]
+    for i in range(values.size):
         row = row_of[clusters[i]]
         place = next_row[row]
         if place >= out.size:
             raise IndexError("a row passes the end of out")
-        out[place] = np.uint32(np.rint(times[i] * rate))
+        out[place] = values[i]
         next_row[row] = place + 1
+
+
+@jit
+def _ungroup(grouped, clusters, next_row, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        place = next_row[clusters[i]]
+        out[i] = grouped[place]
+        next_row[clusters[i]] = place + 1
 
 
 @jit

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lsdx.clock import TICKS_PER_SECOND
+from lsdx.kernels.binning import count_clusters, reorder
 from lsdx.readers.files import broken, numbers, read_csv, read_npy, read_pqt
 from lsdx.schema.units import QUALITY_UNITS
 
@@ -18,9 +20,13 @@ METRICS = tuple(QUALITY_UNITS)
 
 @dataclass(frozen=True)
 class Spikes:
-    """Spikes of one probe: ``times`` (n,) float64 s, sorted; ``clusters`` (n,) ints >= 0."""
+    """Spikes of one probe, in order of time.
 
-    times: np.ndarray
+    ``ticks`` (n,) uint32 of 10 us; ``clusters`` (n,) uint16, or uint32 if it must be. So they
+    take half the room of the files or less.
+    """
+
+    ticks: np.ndarray
     clusters: np.ndarray
 
 
@@ -91,7 +97,14 @@ def read_spikes(files: Mapping[str, Path], where: str) -> Spikes:
             raise broken(name, "times in [0, 42949) s", f"{times[0]} to {times[-1]} s")
         if clusters.min() < 0:
             raise broken(f"{where}/spikes.clusters.npy", "ids >= 0", int(clusters.min()))
-    return Spikes(times, clusters)
+    highest = int(clusters.max(initial=0))
+    if highest >= 2**32:
+        raise broken(f"{where}/spikes.clusters.npy", "ids below 2**32", highest)
+    # in place: the times are ours, and many
+    times *= TICKS_PER_SECOND
+    np.rint(times, out=times)
+    narrow = np.uint16 if highest < 2**16 else np.uint32
+    return Spikes(times.astype(np.uint32), clusters.astype(narrow))
 
 
 def read_clusters(files: Mapping[str, Path], where: str) -> Clusters:
@@ -194,18 +207,20 @@ def read_duplicates(files: Mapping[str, Path], spikes: Spikes, where: str) -> np
         raise broken(name, "zeros and ones", raw[~np.isin(raw, (0, 1))][0])
     mask = raw != 0
     order = read_npy(files[order_name], f"{where}: {order_name}", kind="iu", shape=(mask.size,))
-    theirs = np.argsort(order, kind="stable")
-    ours = np.argsort(spikes.clusters, kind="stable")
-    if mask.size != ours.size or not np.array_equal(order[theirs], spikes.clusters[ours]):
+    n = int(spikes.clusters.max()) + 1 if spikes.clusters.size else 0
+    same = mask.size == spikes.clusters.size and (
+        not mask.size or (order.min() >= 0 and order.max() < n)
+    )
+    order = order.astype(spikes.clusters.dtype) if same else order
+    row_size = count_clusters(spikes.clusters, n)
+    if not same or not np.array_equal(count_clusters(order, n), row_size):
         raise broken(
             name,
             "as many spikes of each cluster as spikes.clusters.npy",
-            f"{mask.size} spikes in all against {ours.size}, or other clusters",
+            f"{mask.size} spikes in all against {spikes.clusters.size}, or other clusters",
             "Run bombcell again on this sorting.",
         )
-    out = np.empty(ours.size, dtype=bool)
-    out[ours] = mask[theirs]
-    return out
+    return reorder(mask, order, spikes.clusters, row_size)
 
 
 def _read_uuids(path: Path, where: str, n: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from lsdx.assemble.layout import Sorting
 from lsdx.assemble.recording import Probe, Recording
 from lsdx.assemble.spikes import assemble_spikes
 from lsdx.assemble.units import assemble_units
+from lsdx.clock import to_ticks
 from lsdx.errors import ConfigError, RecipeError
 from lsdx.readers.ephys import METRICS, Clusters, Spikes
 from lsdx.readers.records import InsertionRecord, SessionRecord
@@ -282,7 +283,7 @@ def probe(number, times, clusters, n_clusters, duplicates=None):
     return Probe(
         InsertionRecord(PIDS[number], EID, name),
         Sorting(name, f"alf/{name}/pykilosort", "pykilosort", "", "", ()),
-        Spikes(np.array(times, dtype=float), np.array(clusters, dtype=np.int32)),
+        Spikes(to_ticks(times).astype(np.uint32), np.array(clusters, dtype=np.uint16)),
         Clusters(
             np.zeros(n_clusters, dtype=np.int64),
             np.arange(n_clusters, dtype=float)[::-1] * 20,  # cluster 0 is the shallowest

@@ -18,6 +18,7 @@ from lsdx.assemble.insertions import assemble_insertions
 from lsdx.assemble.layout import GABORS, INTERVALS, STIMS, Sorting
 from lsdx.assemble.recording import Probe, Recording, Run
 from lsdx.build.compile import uncertainty
+from lsdx.clock import to_ticks
 from lsdx.readers.ephys import METRICS, Clusters, Spikes
 from lsdx.readers.lab import Administration
 from lsdx.readers.passive import Gabors, TaskSettings
@@ -85,7 +86,7 @@ def probe(name="probe00", *, last=5000.0, times=None):
     return Probe(
         InsertionRecord(pid, EID, name),
         Sorting(name, f"alf/{name}/pykilosort", "pykilosort", "", "", ()),
-        Spikes(times.astype(float), np.zeros(times.size, dtype=np.int32)),
+        Spikes(to_ticks(times).astype(np.uint32), np.zeros(times.size, dtype=np.uint16)),
         Clusters(
             np.zeros(1, dtype=np.int64),
             np.zeros(1),

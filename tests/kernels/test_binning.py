@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lsdx.clock import bin_centres, n_bins, to_bin_ticks, to_ticks
 from lsdx.errors import ConfigError
-from lsdx.kernels.binning import count_clusters, count_spikes, group_spikes
+from lsdx.kernels.binning import count_clusters, count_spikes, group, reorder
 
 # the first example compiles
 settings.register_profile("kernels", deadline=None)
@@ -118,7 +118,7 @@ def test_bin_centres_lie_half_a_bin_in():
     assert bin_centres(0, 25_000).shape == (0,)
 
 
-# group_spikes
+# group, reorder
 
 
 @settings(SETTINGS, max_examples=60)
@@ -126,20 +126,24 @@ def test_bin_centres_lie_half_a_bin_in():
 def test_grouping_is_a_stable_sort_by_row(data):
     n_clusters = data.draw(st.integers(1, 6))
     clusters = np.array(
-        data.draw(st.lists(st.integers(0, n_clusters - 1), max_size=60)), dtype=np.int32
+        data.draw(st.lists(st.integers(0, n_clusters - 1), max_size=60)), dtype=np.uint16
     )
-    steps = data.draw(st.lists(st.floats(0, 50), min_size=clusters.size, max_size=clusters.size))
-    times = np.cumsum(np.array(steps, dtype=np.float64))
+    dtype = data.draw(st.sampled_from([np.uint32, np.bool_]))
+    values = np.array(
+        data.draw(
+            st.lists(st.integers(0, 2**32 - 1), min_size=clusters.size, max_size=clusters.size)
+        )
+    ).astype(dtype)
     rows = np.array(data.draw(st.permutations(range(n_clusters))), dtype=np.int64)
 
     size = np.array([(rows[clusters] == r).sum() for r in range(n_clusters)], dtype=np.int64)
     stop = np.cumsum(size)
     following = stop - size
-    out = np.zeros(clusters.size, dtype=np.uint32)
-    group_spikes(times, clusters, rows, following, out)
+    out = np.zeros(clusters.size, dtype=dtype)
+    group(values, clusters, rows, following, out)
 
     order = np.argsort(rows[clusters], kind="stable")
-    assert out.tolist() == [round(t * 100_000) for t in times[order].tolist()]
+    assert out.tolist() == values[order].tolist()
     assert following.tolist() == stop.tolist()
 
 
@@ -147,18 +151,23 @@ def test_grouping_leaves_the_rows_of_other_probes_alone():
     # two probes share four rows: this one has rows 3 and 1, the other 0 and 2
     out = np.full(7, 99, dtype=np.uint32)
     following = np.array([0, 2, 4, 5])
-    times = np.array([0.00001, 0.5, 14.999996, 15.0])
-    group_spikes(times, np.array([0, 1, 0, 1]), np.array([3, 1]), following, out)
+    ticks = np.array([1, 50_000, 1_500_000, 1_500_000], dtype=np.uint32)
+    group(ticks, np.array([0, 1, 0, 1]), np.array([3, 1]), following, out)
     assert out.tolist() == [99, 99, 50_000, 1_500_000, 99, 1, 1_500_000]
     assert following.tolist() == [0, 4, 4, 7]
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.int64])
-def test_grouping_takes_every_integer_that_sorters_write(dtype):
-    out = np.zeros(3, dtype=np.uint32)
-    clusters = np.array([1, 0, 1], dtype=dtype)
-    group_spikes(np.array([1.0, 2.0, 3.0]), clusters, np.array([0, 1]), np.array([0, 1]), out)
-    assert out.tolist() == [200_000, 100_000, 300_000]
+@settings(SETTINGS, max_examples=60)
+@given(st.data())
+def test_reordering_keeps_the_order_within_each_cluster(data):
+    theirs = np.array(data.draw(st.lists(st.integers(0, 4), max_size=40)), dtype=np.uint16)
+    ours = np.array(data.draw(st.permutations(theirs.tolist())), dtype=np.uint16)
+    values = np.array(
+        data.draw(st.lists(st.booleans(), min_size=theirs.size, max_size=theirs.size)), dtype=bool
+    )
+    out = reorder(values, theirs, ours, np.bincount(ours, minlength=5))
+    for cluster in range(5):
+        assert out[ours == cluster].tolist() == values[theirs == cluster].tolist()
 
 
 # count_spikes
@@ -281,15 +290,8 @@ def test_inputs_are_not_changed():
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_time_without_a_tick_is_refused():
-    out, next_row = np.zeros(1, dtype=np.uint32), np.zeros(1, dtype=np.int64)
-    zero = np.zeros(1, dtype=np.int64)
-    with pytest.raises(OverflowError, match="42950"):
-        group_spikes(np.array([50_000.0]), zero, zero, next_row, out)
-
-
 def test_a_row_that_outgrows_its_place_is_refused():
     out, next_row = np.zeros(1, dtype=np.uint32), np.zeros(1, dtype=np.int64)
     zeros = np.zeros(2, dtype=np.int64)
     with pytest.raises(IndexError, match="passes the end"):
-        group_spikes(np.array([1.0, 2.0]), zeros, zeros[:1], next_row, out)
+        group(np.array([1, 2]), zeros, zeros[:1], next_row, out)

@@ -25,6 +25,7 @@ from lsdx.readers.ephys import (
 WHERE = "session 0b7c1f6e-0000-3000-8000-000000000001, alf/probe00/iblsorter"
 TIMES = np.array([0.0, 0.25, 0.25, 1.5, 2.75, 4.0])
 CLUSTERS = np.array([2, 0, 2, 0, 2, 0], dtype=np.int32)
+SPIKES = Spikes(np.rint(TIMES * 1e5).astype(np.uint32), CLUSTERS.astype(np.uint16))
 UUIDS = [f"0000000{i}-aaaa-3bbb-8ccc-dddddddddddd" for i in range(3)]
 TIMES_NAME, CLUSTERS_NAME = "spikes.times.npy", "spikes.clusters.npy"
 CHANNELS_NAME, DEPTHS_NAME = "clusters.channels.npy", "clusters.depths.npy"
@@ -74,9 +75,10 @@ def refused(read: Callable[..., object], *args: object) -> str:
 
 def test_spikes_are_read_as_written(sorting: Sorting) -> None:
     spikes = read_spikes(sorting, WHERE)
-    np.testing.assert_array_equal(spikes.times, TIMES)
+    assert spikes.ticks.tolist() == [round(t * 100_000) for t in TIMES.tolist()]
     np.testing.assert_array_equal(spikes.clusters, CLUSTERS)
-    assert spikes.times.dtype == np.float64
+    assert spikes.ticks.dtype == np.uint32
+    assert spikes.clusters.dtype == np.uint16
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "uint16", ">i4", "int64", "uint64"])
@@ -85,10 +87,22 @@ def test_cluster_ids_of_every_integer_dtype_are_read(sorting: Sorting, dtype: st
     np.testing.assert_array_equal(read_spikes(sorting, WHERE).clusters, CLUSTERS)
 
 
+def test_many_clusters_are_as_good(sorting: Sorting) -> None:
+    save(sorting, CLUSTERS_NAME, CLUSTERS + 70_000)
+    found = read_spikes(sorting, WHERE).clusters
+    assert found.dtype == np.uint32
+    np.testing.assert_array_equal(found, CLUSTERS + 70_000)
+
+
+def test_a_cluster_of_no_bounds_is_refused(sorting: Sorting) -> None:
+    save(sorting, CLUSTERS_NAME, np.array([0, 0, 0, 0, 0, 2**40]))
+    assert str(2**40) in refused(read_spikes, sorting, WHERE)
+
+
 def test_no_spikes_at_all_are_spikes(sorting: Sorting) -> None:
     save(sorting, TIMES_NAME, TIMES[:0])
     save(sorting, CLUSTERS_NAME, CLUSTERS[:0])
-    assert read_spikes(sorting, WHERE).times.size == 0
+    assert read_spikes(sorting, WHERE).ticks.size == 0
 
 
 BAD_TIMES = {
@@ -209,7 +223,7 @@ def test_an_archive_of_arrays_is_refused(sorting: Sorting) -> None:
 def outcome(sorting: Sorting) -> str:
     """How many spikes there are, or what our error says; any other error escapes."""
     try:
-        return f"{read_spikes(sorting, WHERE).times.size} spikes"
+        return f"{read_spikes(sorting, WHERE).ticks.size} spikes"
     except SourceError as error:
         return str(error)
 
@@ -253,7 +267,7 @@ def test_a_pickle_is_refused_and_never_run(
         TIMES_NAME: lambda: read_spikes(sorting, WHERE),
         CHANNELS_NAME: lambda: read_clusters(sorting, WHERE),
         PLACES_NAME: lambda: read_channels(sorting, WHERE),
-        MASK_NAME: lambda: read_duplicates(sorting, Spikes(TIMES, CLUSTERS), WHERE),
+        MASK_NAME: lambda: read_duplicates(sorting, SPIKES, WHERE),
     }
     message = refused(reads[name])
     assert name in message
@@ -496,7 +510,7 @@ def test_duplicates_follow_their_spike_into_another_order(sorting: Sorting) -> N
     # the k-th spike of a cluster here is the k-th of that cluster there
     save(sorting, ORDER_NAME, np.array([0, 0, 2, 0, 2, 2]))
     save(sorting, MASK_NAME, np.array([0, 1, 1, 0, 0, 1], dtype=np.uint8))
-    found = read_duplicates(sorting, Spikes(TIMES, CLUSTERS), WHERE)
+    found = read_duplicates(sorting, SPIKES, WHERE)
     assert found is not None
     assert found.dtype == bool
     # CLUSTERS is 2 0 2 0 2 0: cluster 2 has the mask 1 0 1, cluster 0 has 0 1 0
@@ -508,7 +522,7 @@ def test_without_bombcell_there_is_no_mask(sorting: Sorting, missing: str) -> No
     save(sorting, ORDER_NAME, CLUSTERS)
     save(sorting, MASK_NAME, np.zeros(6, dtype=bool))
     del sorting[missing]
-    assert read_duplicates(sorting, Spikes(TIMES, CLUSTERS), WHERE) is None
+    assert read_duplicates(sorting, SPIKES, WHERE) is None
 
 
 BAD_MASKS = {
@@ -527,5 +541,5 @@ def test_a_mask_of_other_spikes_is_refused(
 ) -> None:
     save(sorting, ORDER_NAME, order)
     save(sorting, MASK_NAME, mask)
-    message = refused(read_duplicates, sorting, Spikes(TIMES, CLUSTERS), WHERE)
+    message = refused(read_duplicates, sorting, SPIKES, WHERE)
     assert MASK_NAME in message or ORDER_NAME in message

@@ -1,0 +1,50 @@
+"""Memory: bounded by one session's spikes, whatever the length of the cohort."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lsdx.demo import write_cohort
+
+ROOT = Path(__file__).parents[2]
+
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="this system does not tell a process's peak"
+)
+
+
+def measure(tmp_path: Path, n_sessions: int, n_units: int) -> dict[str, int]:
+    """Build a cohort in a process of its own; give the growth of its peak and the arrays."""
+    write_cohort(tmp_path / "small", n_sessions=2, n_units=8)
+    write_cohort(tmp_path / "large", n_sessions=n_sessions, n_units=n_units)
+    folders = [str(tmp_path / name) for name in ("small", "large", "stores")]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.build.memory", *folders],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, int] = json.loads(done.stdout)
+    return found
+
+
+def test_a_session_takes_three_times_its_spike_arrays_at_most(tmp_path: Path) -> None:
+    found = measure(tmp_path, n_sessions=1, n_units=4500)
+    assert found["arrays"] > 29e6 * 12
+    assert found["growth"] <= 3 * found["arrays"]
+
+
+@pytest.mark.slow
+def test_a_cohort_takes_no_more_than_a_session(tmp_path: Path) -> None:
+    found = measure(tmp_path, n_sessions=9, n_units=4500)
+    assert found["growth"] <= 3 * found["arrays"]
