@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--config", help="settings file (default: lsdx.toml)", metavar="FILE")
     build.add_argument("--recipes", type=Path, help="folder of recipes", metavar="DIR")
     build.add_argument("--sessions", nargs="+", default=[], metavar="EID", help="only these")
+    build.add_argument(
+        "--prune", action="store_true", help="take out sessions that the source has no more"
+    )
     build.add_argument("names", nargs="*", metavar="NAME", help="stores to build (default: all)")
 
     verify = _command(commands, "verify", _verify, "check every byte of the stores")
@@ -96,7 +99,9 @@ def _build(arguments: argparse.Namespace) -> int:
     recipes = load_recipes(arguments.recipes)
     names = [*arguments.names, *(s for s in arguments.sessions if s in recipes)]
     sessions = [s for s in arguments.sessions if s not in recipes]
-    report = build(settings, names, sessions=sessions, recipes=arguments.recipes)
+    report = build(
+        settings, names, sessions=sessions, recipes=arguments.recipes, prune=arguments.prune
+    )
     _say(report.to_text())
     return int(report.failed)
 

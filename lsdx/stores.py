@@ -499,20 +499,25 @@ def _light(folder: Path, catalog: Catalog, noun: str) -> xr.Dataset:
                 f"Build it: lsdx build {noun} (the report says what the sessions lack)",
             )
         )
+    _check_version(noun, entry)
     return _validated(read_store(folder, entry), noun, entry)
 
 
-def _validated(ds: xr.Dataset, noun: str, entry: Entry) -> xr.Dataset:
-    schema = SCHEMAS[noun]
-    if entry.attrs.get("schema") != schema.version:
+def _check_version(noun: str, entry: Entry) -> None:
+    version = SCHEMAS[noun].version
+    if entry.attrs.get("schema") != version:
         raise StoreNotFound(
             located(
                 entry.path,
-                f"version {schema.version} of {noun}",
+                f"version {version} of {noun}",
                 f"version {entry.attrs.get('schema')}",
                 f"Build it again: lsdx build {noun}",
             )
         )
+
+
+def _validated(ds: xr.Dataset, noun: str, entry: Entry) -> xr.Dataset:
+    schema = SCHEMAS[noun]
     try:
         validate(ds, schema, cohort=True, values=False, decoded=True)
     except SchemaError as error:
@@ -554,6 +559,7 @@ def _counts(
                 "Build again: lsdx build units counts",
             )
         )
+    _check_version("counts", entry)
     # a read is a chunk on disk: a region of every session touches few of them
     chunks = {**SCHEMAS["counts"].chunks, "time": -1}
     ds = read_store(folder, entry, lazy={"counts": chunks}, without=("unit",))
@@ -612,6 +618,7 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
                     "Build it: lsdx build spikes",
                 )
             )
+        _check_version("spikes", parts[eid])
         _same_units(catalog, eid)
         blocks.append((parts[eid], starts[rows[run]], row_size[run]))
     arrays = {

@@ -85,7 +85,7 @@ def compile_store(
                 f"store {name}",
                 "parts made by the recipe as it is now",
                 f"{len(odd)} made by an earlier one, such as session {odd[0]}",
-                "Build all sessions.",
+                "Build all sessions; --prune takes out those that the source has no more.",
             )
         )
     schema = SCHEMAS[recipe["store"]]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from lsdx.assemble.sessions import Cohort
 from lsdx.build.compile import compile_store, stored_sessions
-from lsdx.build.lock import publishing
 from lsdx.build.recipe import Recipe, made_by
 from lsdx.build.report import Line
 from lsdx.build.task import SessionResult
@@ -74,9 +73,12 @@ def publish(
     *,
     simulated: bool,
     names: Collection[str],
+    prune: bool,
     progress: bool,
 ) -> tuple[Catalog, list[Line]]:
     """Merge into the catalog as it is now, compile what changed, replace the catalog.
+
+    Call it under the lock `lsdx.build.lock.publishing`.
 
     Parameters
     ----------
@@ -89,6 +91,8 @@ def publish(
         Whether the sessions are.
     names : collection of str
         All recipes there are; what was published by another is no longer.
+    prune : bool
+        Whether sessions that are not of the cohort any more are taken out.
     progress : bool
         Whether to show a bar.
 
@@ -103,19 +107,6 @@ def publish(
     RecipeError
         If a flat store cannot be made; nothing is published then.
     """
-    with publishing(settings.stores):
-        return _publish(settings, results, recipes, cohort, simulated, names, progress)
-
-
-def _publish(
-    settings: Settings,
-    results: Sequence[SessionResult],
-    recipes: Sequence[Recipe],
-    cohort: Cohort,
-    simulated: bool,
-    names: Collection[str],
-    progress: bool,
-) -> tuple[Catalog, list[Line]]:
     from tqdm import tqdm
 
     folder = settings.stores
@@ -124,9 +115,11 @@ def _publish(
     old = {n: d for n, d in now.recipes.items() if n in names}
     described = old | {r.name: r.describe() | {"made_by": made_by(r, recipes)} for r in recipes}
     parts = {n: p for n, p in _merge(now.parts, results, recipes).items() if n in described}
+    listed = {s.eid for s in cohort.sessions}
+    if prune:
+        parts = {n: {eid: e for eid, e in p.items() if eid in listed} for n, p in parts.items()}
     stored = stored_sessions(folder, parts.get("sessions", {}))
     order = [s.eid for s in stored]
-    listed = {s.eid for s in cohort.sessions}
     whole = replace(
         cohort, sessions=(*cohort.sessions, *(s for s in stored if s.eid not in listed))
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from lsdx.assemble.sessions import Cohort
 from lsdx.build.compile import known_residuals
-from lsdx.build.lock import building
+from lsdx.build.lock import building, publishing
 from lsdx.build.publish import check_same_world, current_catalog, publish
 from lsdx.build.recipe import choose, load_recipes
 from lsdx.build.report import Line, Report
@@ -43,6 +43,7 @@ def build(
     sessions: Iterable[str] = (),
     recipes: Path | None = None,
     client: Client | None = None,
+    prune: bool = False,
     progress: bool = True,
 ) -> Report:
     """Build stores from a source, publish them, and report.
@@ -58,6 +59,9 @@ def build(
         Folder of recipes; the checkout's or the package's own by default.
     client : distributed.Client, optional
         Where to run; else the current one, else local threads.
+    prune : bool
+        Whether stored sessions that are no longer in the source are taken out of the catalog;
+        tags keep them, and their bytes lie there until ``lsdx gc``.
     progress : bool
         Whether to show a bar (never where the output is no terminal).
 
@@ -92,15 +96,17 @@ def build(
         chosen = choose(all_recipes, names, before.recipes)
         arguments = [(source, s, chosen, lab, folder) for s in chosen_sessions]
         results = list(_run(arguments, client, progress))
-        catalog, lines = publish(
-            settings,
-            results,
-            chosen,
-            cohort,
-            simulated=source.simulated,
-            names=all_recipes,
-            progress=progress,
-        )
+        with publishing(folder):
+            catalog, lines = publish(
+                settings,
+                results,
+                chosen,
+                cohort,
+                simulated=source.simulated,
+                names=all_recipes,
+                prune=prune,
+                progress=progress,
+            )
     notes += [
         f"store {n} has no recipe any more and is no longer published; tags keep it"
         for n in sorted(set(before.recipes) - set(all_recipes))
@@ -113,7 +119,10 @@ def build(
         if r.failed and r.eid in before.parts.get("sessions", {})
     ]
     gone = sorted(set(catalog.parts.get("sessions", {})) - {s.eid for s in source.sessions()})
-    notes += [f"session {eid} is stored but no longer in the source" for eid in gone]
+    notes += [
+        f"session {eid} is stored but no longer in the source: lsdx build --prune takes it out"
+        for eid in gone
+    ]
     report = Report(
         lines=(*(line for r in results for line in r.lines), *lines),
         names={s.eid: f"{s.subject} {s.date:%Y-%m-%d}/{s.number:03d}" for s in chosen_sessions},

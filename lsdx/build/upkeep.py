@@ -91,6 +91,9 @@ def collect_garbage(folder: Path, *, dry_run: bool = False) -> list[str]:
             if _OURS.fullmatch(path.name) and path not in named
         ]
         doomed += [p for p in folder.glob(f"{TEMPORARY}/*") if _TEMPORARY.fullmatch(p.name)]
+        # what a symbolic link leads to lies elsewhere, and may be another's
+        root = folder.resolve()
+        doomed = [p for p in doomed if p.parent.resolve().is_relative_to(root)]
         for path in [] if dry_run else doomed:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

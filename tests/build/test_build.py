@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,9 @@ from lsdx.build.lock import building
 from lsdx.build.recipe import Recipe, choose, load_recipes, recipes_folder
 from lsdx.build.upkeep import collect_garbage, keep_tag, tags, verify
 from lsdx.config import Protocol, Settings
+from lsdx.demo import write_cohort
 from lsdx.errors import RecipeError, StoreNotFound
+from lsdx.schema import SCHEMAS
 from lsdx.stores import read_catalog
 from tests.build.same import hashes
 
@@ -106,24 +107,6 @@ def test_one_session_at_a_time_ends_where_all_at_once_does(
     for eid in lsdx.open_sessions(demo_stores).session.values[::-1]:
         report = build(settings, sessions=[eid], progress=False)
         assert not report.failed
-    assert hashes(settings.stores) == hashes(demo_stores)
-
-
-def test_two_builders_at_once_lose_nothing(settings: Settings, demo_stores: Path) -> None:
-    eids = lsdx.open_sessions(demo_stores).session.values.tolist()
-    reports: list[Report] = []
-
-    def one(sessions: list[str]) -> None:
-        reports.append(build(settings, sessions=sessions, progress=False))
-
-    # the middle session is built by both
-    threads = [threading.Thread(target=one, args=(s,)) for s in (eids[:4], eids[3:])]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(reports) == 2
-    assert not any(r.failed for r in reports)
     assert hashes(settings.stores) == hashes(demo_stores)
 
 
@@ -269,15 +252,42 @@ def test_another_labs_names_need_no_fork(demo_cohort: Path, tmp_path: Path) -> N
     assert units.lsd.select(condition="drug").sizes["unit"] > 0
 
 
-def test_a_session_gone_from_the_source_is_told_and_kept(
-    built: Settings, demo_cohort: Path, tmp_path: Path
+def test_a_session_gone_from_the_source_is_told_and_kept_until_asked(
+    built: Settings, demo_stores: Path, tmp_path: Path
 ) -> None:
-    from lsdx.demo import write_cohort
-
     smaller = write_cohort(tmp_path / "smaller", n_sessions=5, n_units=24)
+    keep_tag(built.stores, "before")
+    before = hashes(demo_stores)
     report = build(replace(built, cache_dir=smaller), progress=False)
     assert sum("no longer in the source" in n for n in report.notes) == 2
     assert lsdx.open_sessions(built.stores).sizes["session"] == 7
+
+    report = build(replace(built, cache_dir=smaller), prune=True, progress=False)
+    assert not any("no longer in the source" in n for n in report.notes)
+    assert lsdx.open_sessions(built.stores).sizes["session"] == 5
+    # nothing was deleted: a tag has them all
+    collect_garbage(built.stores)
+    assert lsdx.open_sessions(built.stores, tag="before").sizes["session"] == 7
+    stored = {p.relative_to(built.stores).as_posix() for p in built.stores.rglob("*")}
+    assert set(before) <= stored
+
+
+def test_an_older_version_of_a_store_is_refused_and_only_it_rebuilt(
+    built: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spikes = SCHEMAS["spikes"]
+    monkeypatch.setitem(SCHEMAS, "spikes", replace(spikes, version=spikes.version + 1))
+    lsdx.open_units(built.stores)
+    with pytest.raises(StoreNotFound, match=r"version 2 of spikes.*lsdx build spikes"):
+        lsdx.open_spikes(built.stores)
+    assert statuses(build(built, ["spikes"], progress=False))["spikes"] == {"built", "skipped"}
+    assert lsdx.open_spikes(built.stores).sizes["spike"] > 0
+
+    epochs = SCHEMAS["epochs"]
+    monkeypatch.setitem(SCHEMAS, "epochs", replace(epochs, version=epochs.version + 1))
+    with pytest.raises(StoreNotFound, match=r"version 2 of epochs.*lsdx build epochs"):
+        lsdx.open_epochs(built.stores)
+    assert any("version" in c.problem for c in verify(built.stores))
 
 
 def test_verify_finds_nothing_wrong(demo_stores: Path) -> None:

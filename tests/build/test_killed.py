@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,41 +18,18 @@ from lsdx.build.upkeep import collect_garbage, verify
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
 from lsdx.errors import StoreNotFound
+from tests.build.forked import Builder, builders
 from tests.build.same import hashes
 
 
-@contextmanager
-def forking(cache: Path, stores: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start the process that forks builds."""
-    script = Path(__file__).with_name("killable.py")
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(cache), str(stores)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
-        process.wait(timeout=60)
-        process.stdout.close()
-
-
-def run(process: subprocess.Popen[str], sessions: str = "", kill_after: float | None = None) -> str:
+def run(builder: Builder, sessions: str = "", kill_after: float | None = None) -> str:
     """Let one build run, killed after so many seconds; tell how it ended."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(sessions + "\n")
-    process.stdin.flush()
-    child = int(process.stdout.readline())
+    child = builder.start(sessions)
     if kill_after is not None:
         time.sleep(kill_after)
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-    return process.stdout.readline().strip()
+    return builder.wait()
 
 
 def check(stores: Path, expected: dict[str, np.ndarray]) -> int:
@@ -82,9 +56,9 @@ def kill_many(tmp_path: Path, times: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     stores = tmp_path / "stores"
     ends = []
-    with forking(cache, stores) as process:
+    with builders(cache, stores) as (builder,):
         start = time.perf_counter()
-        assert run(process) == "0"
+        assert run(builder) == "built"
         lasts = time.perf_counter() - start
         for i in range(times):
             if i % 5 == 0:  # from nothing, and onto what is there
@@ -96,10 +70,10 @@ def kill_many(tmp_path: Path, times: int, seed: int) -> None:
                     (stores / "catalog.json").unlink(missing_ok=True)
             before = check(stores, expected)
             only = eids[int(rng.integers(2))] if rng.random() < 0.3 else ""
-            ends.append(run(process, only, kill_after=float(rng.random() ** 2 * lasts)))
+            ends.append(run(builder, only, kill_after=float(rng.random() ** 2 * lasts)))
             assert check(stores, expected) >= before
         assert "killed" in ends
-        assert run(process) == "0"
+        assert run(builder) in ("built", "found")
     assert hashes(stores) == hashes(whole.stores)
     collect_garbage(stores)
     assert not list((stores / "tmp").iterdir())

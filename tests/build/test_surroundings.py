@@ -30,12 +30,12 @@ def may_mount() -> bool:
 
 
 @pytest.mark.skipif(not may_mount(), reason="this machine allows no mount namespaces")
-def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_and_a_read_only_disk_lose_nothing(tmp_path: Path) -> None:
     cache = write_cohort(tmp_path / "cohort", n_sessions=3, n_units=8)
     disk = tmp_path / "disk"
     disk.mkdir()
     done = subprocess.run(
-        ["unshare", "-rm", sys.executable, "-m", "tests.build.small_disk", str(cache), str(disk)],
+        ["unshare", "-rm", sys.executable, "-m", "tests.build.mounted", str(cache), str(disk)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -50,6 +50,11 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     assert result["same"]
     assert not result["failed"]
     assert result["equal"]
+    # all of it read-only: it opens, a build is refused by name, the cache is never written to
+    assert result["read"]
+    assert "a folder to write to" in result["refused"]
+    assert str(disk) in result["refused"]
+    assert result["from_read_only"]
 
 
 def test_odd_paths_and_foreign_files(tmp_path: Path) -> None:
@@ -74,3 +79,28 @@ def test_a_clock_that_goes_back_changes_nothing(tmp_path: Path, demo_stores: Pat
     for path in stores.rglob("*"):
         os.utime(path, (0, 0))
     assert lsdx.open_units(stores).n_spikes.equals(lsdx.open_units(demo_stores).n_spikes)
+
+
+def test_what_lies_behind_a_link_is_read_and_never_removed(
+    tmp_path: Path, demo_stores: Path
+) -> None:
+    stores, elsewhere = tmp_path / "stores", tmp_path / "other disk"
+    shutil.copytree(demo_stores, stores)
+    shutil.move(stores / "parts", elsewhere)
+    (stores / "parts").symlink_to(elsewhere)
+    (tmp_path / "link").symlink_to(stores)
+    orphan = elsewhere / "units" / f"mine-{'0' * 20}"
+    orphan.mkdir()
+    dangling = stores / "flat" / f"units-{'0' * 20}"
+    dangling.symlink_to(tmp_path / "nowhere")
+    target = tmp_path / "a folder of mine"
+    target.mkdir()
+    (stores / "flat" / f"units-{'1' * 20}").symlink_to(target)
+    spikes = lsdx.open_spikes(tmp_path / "link")
+    assert spikes.spike_time.size == lsdx.open_spikes(demo_stores).spike_time.size
+    removed = collect_garbage(tmp_path / "link")
+    # the links lie in the folder and are named like stores; what they lead to does not
+    assert removed == [f"flat/units-{'0' * 20}", f"flat/units-{'1' * 20}"]
+    assert orphan.is_dir()
+    assert target.is_dir()
+    assert bool((lsdx.open_spikes(stores).spike_time >= 0).all())

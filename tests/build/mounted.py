@@ -1,4 +1,4 @@
-"""Build on a disk that is too small: ``unshare -rm python small_disk.py CACHE FOLDER``.
+"""Build on a disk too small, then read-only: ``unshare -rm python mounted.py CACHE FOLDER``.
 
 The disk is a tmpfs in a mount namespace of this process alone. Prints JSON lines for the test.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from tests.build.same import hashes
 
 
 def main() -> None:
-    """Fill the disk, see what stands, enlarge it, build the rest."""
+    """Fill the disk, see what stands, enlarge it, build the rest, make all read-only."""
     cache, folder = (Path(a) for a in sys.argv[1:3])
 
     def mount(size: str, *options: str) -> None:
@@ -51,13 +52,30 @@ def main() -> None:
 
     subprocess.run(["mount", "-o", "remount,size=400m", str(folder)], check=True)
     failed = build(settings, progress=False).failed
+    equal = hashes(folder) == whole
+
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    subprocess.run(["mount", "--bind", str(cache), str(cache)], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", str(cache)], check=True)
+    read = bool(np.array_equal(lsdx.open_units(folder).counts[:5], after[:5], equal_nan=True))
+    try:
+        build(settings, progress=False)
+        refused = ""
+    except RecipeError as error:
+        refused = str(error)
+    elsewhere = replace(settings, stores=folder.with_name("elsewhere"))
+    build(elsewhere, progress=False)
+
     result = {
         "told": told,
         "kept": kept,
         "sound": sound,
         "same": same,
         "failed": failed,
-        "equal": hashes(folder) == whole,
+        "equal": equal,
+        "read": read,
+        "refused": refused,
+        "from_read_only": hashes(elsewhere.stores) == whole,
     }
     print(json.dumps(result))  # noqa: T201
 
