@@ -6,7 +6,9 @@ What follows `--` is handed to the command of the session: `nox -s tests -- -k s
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
+from pathlib import Path
 
 import nox
 
@@ -84,6 +86,24 @@ def tests_minimum(session: nox.Session) -> None:
     ]
     session.install(PROJECT, *group("test"), *oldest)
     run_pytest(session, *session.posargs)
+
+
+@nox.session(python=["3.11", "3.13"])
+def same_bytes(session: nox.Session) -> None:
+    """Build the demo on the oldest and the newest Python; compare, and read each other's."""
+    built = Path(session.cache_dir) / "same_bytes"
+    if session.python == "3.11":
+        shutil.rmtree(built, ignore_errors=True)
+    session.install("-e.")
+    own = built / str(session.python)
+    cohort = built / "cohort"
+    if not cohort.exists():
+        session.run("lsdx", "demo", str(cohort))
+    session.run("lsdx", "build", "--source=cache", f"--cache-dir={cohort}", f"--stores={own}")
+    for other in sorted(built.glob("3.*")):
+        session.run("lsdx", "verify", "--stores", str(other))
+        if (other / "catalog.json").read_bytes() != (own / "catalog.json").read_bytes():
+            session.error(f"{own} and {other} differ")
 
 
 @nox.session(name="tests-slow")
