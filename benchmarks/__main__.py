@@ -1,27 +1,50 @@
-"""Run the benchmarks: ``python -m benchmarks [--quick]``."""
+"""Run the benchmarks: ``python -m benchmarks [--quick] [--folder DIR]``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
-from benchmarks.opening import importing, opening
-from benchmarks.spikes import counting, grouping
+from benchmarks.cohort import building, cohorts, many_sessions, one_session, opening, reading
+from benchmarks.importing import importing
+from benchmarks.spikes import counting, grouping, writing
+from benchmarks.timing import HEAD, Result
 
-BENCHMARKS = (grouping, counting, importing, opening)
+
+def results(quick: bool, folder: Path) -> Iterator[Result]:
+    """Run one benchmark after another."""
+    yield importing(quick)
+    yield grouping(quick)
+    yield counting(quick)
+    yield writing(quick)
+    large, small = cohorts(folder, quick)
+    yield from building(large)
+    yield one_session(large)
+    yield from opening(large)
+    yield from reading(large)
+    yield from many_sessions(small)
 
 
 def main() -> int:
     """Run every benchmark and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, for a smoke test")
-    quick = parser.parse_args().quick
-    if quick:
-        sys.stdout.write("QUICK: small sizes; the ratios mean nothing\n")
-    sys.stdout.write("| job | lsdx | other way | ratio |\n|---|---|---|---|\n")
-    for benchmark in BENCHMARKS:
-        sys.stdout.write(benchmark(quick).row() + "\n")
-        sys.stdout.flush()
+    parser.add_argument("--folder", type=Path, help="keep the cohorts here (20 GB)")
+    arguments = parser.parse_args()
+    with ExitStack() as stack:
+        folder = arguments.folder
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if arguments.quick:
+            sys.stdout.write("QUICK: small sizes; the ratios mean nothing\n")
+        sys.stdout.write(HEAD)
+        for result in results(arguments.quick, folder):
+            sys.stdout.write(result.row() + "\n")
+            sys.stdout.flush()
     return 0
 
 
