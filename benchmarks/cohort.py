@@ -134,7 +134,7 @@ def one_session(cohort: Cohort) -> Result:
     parts = [e for by in read_catalog(stores).parts.values() for e in by.values()]
     share = sum(e.bytes for e in parts) / path.stat().st_size if path.exists() else np.nan
     return Result(
-        f"{result.job} ({stored['share']:.0%} of its bytes)",
+        f"{result.job} ({share:.0%} of its bytes)",
         result.seconds,
         result.limit,
         result.peak,
