@@ -14,7 +14,7 @@ import xarray as xr
 from benchmarks.timing import Result, compare
 from lsdx.assemble.labelled import dataset
 from lsdx.build.write import write_store
-from lsdx.kernels.binning import count_clusters, count_spikes, group
+from lsdx.kernels.binning import count_clusters, count_spikes, group, quantize
 from lsdx.schema import SCHEMAS
 from lsdx.stores import Entry, read_store
 
@@ -44,7 +44,7 @@ def session(quick: bool) -> Session:
 
 def grouped(given: Session) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Group as lsdx does: ticks by unit, row_start, row_size."""
-    ticks = np.rint(given.times * 1e5).astype(np.uint32)
+    ticks = quantize(given.times, 1e5)
     clusters = given.clusters.astype(np.uint16)
     row_size = count_clusters(clusters, given.n_units)
     row_start = np.cumsum(row_size) - row_size

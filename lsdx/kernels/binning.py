@@ -8,6 +8,31 @@ from numpy.typing import DTypeLike
 from lsdx.kernels.compile import jit
 
 
+def quantize(seconds: np.ndarray, rate: float) -> np.ndarray:
+    """Round times to the integer clock, in one pass.
+
+    Parameters
+    ----------
+    seconds : ndarray of float64 (n,)
+        Finite, from 0; the last ticks must fit.
+    rate : float
+        Ticks a second.
+
+    Returns
+    -------
+    ndarray of uint32 (n,)
+        ``rint(seconds * rate)``.
+
+    Examples
+    --------
+    >>> quantize(np.array([0.0, 14.999996, 15.0]), 1e5).tolist()
+    [0, 1500000, 1500000]
+    """
+    out = np.empty(seconds.size, dtype=np.uint32)
+    _quantize(seconds, rate, out)
+    return out
+
+
 def group(
     values: np.ndarray,
     clusters: np.ndarray,
@@ -165,6 +190,12 @@ def count_clusters(clusters: np.ndarray, n_clusters: int) -> np.ndarray:
     out = np.zeros(n_clusters, dtype=np.int64)
     _count_clusters(clusters, out)
     return out
+
+
+@jit
+def _quantize(seconds, rate, out):  # type: ignore[no-untyped-def]
+    for i in range(seconds.size):
+        out[i] = np.uint32(np.rint(seconds[i] * rate))
 
 
 @jit

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lsdx.clock import TICKS_PER_SECOND
-from lsdx.kernels.binning import count_clusters, reorder
+from lsdx.kernels.binning import count_clusters, quantize, reorder
 from lsdx.readers.files import broken, numbers, read_csv, read_npy, read_pqt
 from lsdx.schema.units import QUALITY_UNITS
 
@@ -100,11 +100,8 @@ def read_spikes(files: Mapping[str, Path], where: str) -> Spikes:
     highest = int(clusters.max(initial=0))
     if highest >= 2**32:
         raise broken(f"{where}/spikes.clusters.npy", "ids below 2**32", highest)
-    # in place: the times are ours, and many
-    times *= TICKS_PER_SECOND
-    np.rint(times, out=times)
     narrow = np.uint16 if highest < 2**16 else np.uint32
-    return Spikes(times.astype(np.uint32), clusters.astype(narrow))
+    return Spikes(quantize(times, TICKS_PER_SECOND), clusters.astype(narrow))
 
 
 def read_clusters(files: Mapping[str, Path], where: str) -> Clusters:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lsdx.clock import bin_centres, n_bins, to_bin_ticks, to_ticks
 from lsdx.errors import ConfigError
-from lsdx.kernels.binning import count_clusters, count_spikes, group, reorder
+from lsdx.kernels.binning import count_clusters, count_spikes, group, quantize, reorder
 
 # the first example compiles
 settings.register_profile("kernels", deadline=None)
@@ -118,7 +118,15 @@ def test_bin_centres_lie_half_a_bin_in():
     assert bin_centres(0, 25_000).shape == (0,)
 
 
-# group, reorder
+# quantize, group, reorder
+
+
+@settings(SETTINGS, max_examples=60)
+@given(st.lists(st.floats(0, 42_949), max_size=50))
+def test_quantizing_rounds_half_to_even_as_python_does(seconds):
+    out = quantize(np.array(seconds, dtype=np.float64), 1e5)
+    assert out.dtype == np.uint32
+    assert out.tolist() == [round(s * 1e5) for s in seconds]
 
 
 @settings(SETTINGS, max_examples=60)
