@@ -315,3 +315,11 @@ def test_a_file_is_laid_over_settings(toml: Toml) -> None:
     path = toml('epochs = "e.csv"\n')
     settings = merge_file(Settings(stores=Path("kept")), path)
     assert settings == Settings(stores=Path("kept"), epochs=path.parent / "e.csv")
+
+
+def test_settings_made_by_hand_take_text_and_refuse_what_is_no_path() -> None:
+    assert Settings(stores="built", cache_dir="~/ONE").cache_dir == Path("~/ONE").expanduser()
+    with pytest.raises(ConfigError, match="cache_dir: expected a path"):
+        Settings(cache_dir=3)
+    with pytest.raises(ConfigError, match="source: expected one of"):
+        Settings(source="aws")
