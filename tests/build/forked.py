@@ -21,8 +21,7 @@ import lsdx.analysis.binning
 import lsdx.kernels.binning  # noqa: F401
 from lsdx.build import build
 from lsdx.config import Settings
-
-ROOT = Path(__file__).parents[2]
+from tests.build.outside import ENVIRONMENT, ROOT
 
 
 class Builder:
@@ -32,7 +31,7 @@ class Builder:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.build.forked", str(cache), str(stores)],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from lsdx.demo import write_cohort
-
-ROOT = Path(__file__).parents[2]
-
+from tests.build.outside import run_module
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="this system does not tell a process's peak"
@@ -24,17 +18,8 @@ def measure(tmp_path: Path, n_sessions: int, n_units: int) -> dict[str, int]:
     """Build a cohort in a process of its own; give the growth of its peak and the arrays."""
     write_cohort(tmp_path / "small", n_sessions=2, n_units=8)
     write_cohort(tmp_path / "large", n_sessions=n_sessions, n_units=n_units)
-    folders = [str(tmp_path / name) for name in ("small", "large", "stores")]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.build.memory", *folders],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, int] = json.loads(done.stdout)
+    folders = [tmp_path / name for name in ("small", "large", "stores")]
+    found: dict[str, int] = run_module("memory", *folders)
     return found
 
 

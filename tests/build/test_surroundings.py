@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +14,7 @@ from lsdx.build import build
 from lsdx.build.upkeep import collect_garbage
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
-
-ROOT = Path(__file__).parents[2]
+from tests.build.outside import run_module
 
 
 def may_mount() -> bool:
@@ -34,16 +31,7 @@ def test_a_full_and_a_read_only_disk_lose_nothing(tmp_path: Path) -> None:
     cache = write_cohort(tmp_path / "cohort", n_sessions=3, n_units=8)
     disk = tmp_path / "disk"
     disk.mkdir()
-    done = subprocess.run(
-        ["unshare", "-rm", sys.executable, "-m", "tests.build.mounted", str(cache), str(disk)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    result = run_module("mounted", cache, disk, under=("unshare", "-rm"))
     assert any("No space left on device" in reason for reason in result["told"])
     assert result["kept"]
     assert result["sound"]
