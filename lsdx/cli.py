@@ -16,6 +16,9 @@ from lsdx.errors import LsdxError
 _SETTINGS = (
     ("source", f"where recordings come from: {', '.join(SOURCES)}"),
     ("cache-dir", "root of the ONE cache"),
+    ("base-url", "address of the Alyx database"),
+    ("project", "project of its sessions"),
+    ("task-protocol", "what their task protocol contains"),
     ("stores", "folder of the stores"),
     ("epochs", "the lab's table of epochs (eid, phase, epoch, start, stop)"),
     ("administrations", "the lab's table of administrations"),
@@ -56,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--prune", action="store_true", help="take out sessions that the source has no more"
     )
+    build.add_argument("--offline", action="store_true", help="do without Alyx")
+    build.add_argument("--refresh", action="store_true", help="read Alyx's records again")
+    build.add_argument("--dry-run", action="store_true", help="list what would be downloaded")
     build.add_argument("names", nargs="*", metavar="NAME", help="stores to build (default: all)")
 
     verify = _command(commands, "verify", _verify, "check every byte of the stores")
@@ -93,17 +99,34 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 def _build(arguments: argparse.Namespace) -> int:
     from lsdx.build import build
     from lsdx.build.recipe import load_recipes
+    from lsdx.build.run import to_download
 
     settings = _settings(arguments)
     # "--sessions EID NAME": what names a recipe is no session
     recipes = load_recipes(arguments.recipes)
     names = [*arguments.names, *(s for s in arguments.sessions if s in recipes)]
     sessions = [s for s in arguments.sessions if s not in recipes]
+    if arguments.dry_run:
+        return _list_downloads(to_download(settings, sessions=sessions, refresh=arguments.refresh))
     report = build(
-        settings, names, sessions=sessions, recipes=arguments.recipes, prune=arguments.prune
+        settings,
+        names,
+        sessions=sessions,
+        recipes=arguments.recipes,
+        prune=arguments.prune,
+        offline=arguments.offline,
+        refresh=arguments.refresh,
     )
     _say(report.to_text())
     return int(report.failed)
+
+
+def _list_downloads(files: Sequence[tuple[str, int]]) -> int:
+    for where, size in files:
+        _say(f"{size / 1e6:10.2f} MB  {where}" if size >= 0 else f"   unknown size  {where}")
+    total = sum(size for _, size in files if size >= 0)
+    _say(f"{len(files)} files to download, {total / 1e6:.1f} MB")
+    return 0
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,9 @@ from uuid import UUID
 
 from lsdx.errors import ConfigError, located
 
-SOURCES = ("demo", "cache")
+SOURCES = ("demo", "cache", "alyx")
+# read where a connection is made, never kept, printed or taken from a file
+CREDENTIALS = ("LSDX_ALYX_USER", "LSDX_ALYX_PASSWORD", "LSDX_ALYX_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,16 @@ class Settings:
 
     Parameters
     ----------
-    source : {"demo", "cache"}
-        Where recordings come from: the simulated cohort, or a local ONE cache.
+    source : {"demo", "cache", "alyx"}
+        Where recordings come from: the simulated cohort, a local ONE cache, or an Alyx database
+        from which a ONE cache is filled.
     cache_dir : Path, optional
-        Root of the ONE cache. The demo cohort lies under the stores folder by default.
+        Root of the ONE cache. The demo cohort lies under the stores folder by default, what
+        comes from Alyx where ONE keeps it.
+    base_url : str, optional
+        Address of the Alyx database; that of ONE's parameters by default.
+    project, task_protocol : str
+        Which sessions of the database: those of the project whose protocol contains this.
     stores : Path
         Folder of the built stores.
     epochs, administrations, trajectories, exclusions : Path, optional
@@ -69,6 +77,9 @@ class Settings:
 
     source: str = "demo"
     cache_dir: Path | None = None
+    base_url: str | None = None
+    project: str = "psychedelics"
+    task_protocol: str = "passiveChoiceWorld"
     stores: Path = Path("stores")
     epochs: Path | None = None
     administrations: Path | None = None
@@ -85,12 +96,17 @@ class Settings:
                 raise _wrong("settings", name, "a path", value)
             if value is not None:
                 object.__setattr__(self, name, Path(value).expanduser())
+        for name in _NAMES:
+            value = getattr(self, name)
+            if not isinstance(value, str | None):
+                raise _wrong("settings", name, "text", value)
         if self.source not in SOURCES:
             raise _wrong("settings", "source", "one of " + ", ".join(SOURCES), self.source)
 
 
 _PATHS = ("cache_dir", "stores", "epochs", "administrations", "trajectories", "exclusions")
-_SCALARS = ("source", *_PATHS)
+_NAMES = ("base_url", "project", "task_protocol")
+_SCALARS = ("source", *_NAMES, *_PATHS)
 _SECTIONS = ("protocol", "conditions")
 
 
@@ -164,10 +180,11 @@ def merge_file(settings: Settings, path: Path) -> Settings:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
     names = {f"LSDX_{key.upper()}": key for key in _SCALARS}
-    found = {k: v for k, v in environ.items() if k.startswith("LSDX_") and k != "LSDX_CONFIG"}
+    others = ("LSDX_CONFIG", *CREDENTIALS)
+    found = {k: v for k, v in environ.items() if k.startswith("LSDX_") and k not in others}
     for name in found:
         if name not in names:
-            raise _unknown("the environment", name, [*names, "LSDX_CONFIG"])
+            raise _unknown("the environment", name, [*names, *others])
     return {names[k]: v for k, v in found.items() if v}
 
 
@@ -181,6 +198,10 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
             if not isinstance(value, str | os.PathLike):
                 raise _wrong(where, key, "a path", value)
             changed[key] = base / Path(value).expanduser()
+        elif key in _NAMES:
+            if not isinstance(value, str) or not value.strip():
+                raise _wrong(where, key, "text", value)
+            changed[key] = value
         elif key == "source":
             if value not in SOURCES:
                 raise _wrong(where, key, "one of " + ", ".join(SOURCES), value)

@@ -896,7 +896,7 @@ class _Session:
             **self.info,
             "projects": ["psychedelics"],
             "qc": ("PASS", "WARNING", "NOT_SET")[index % 3],
-            "json": {},
+            "json": {"simulated": True},
             "extended_qc": checks,
             "url": f"https://alyx.demo.invalid/sessions/{self.eid}",
             "probe_insertion": [{key: each[key] for key in inner} for each in self.insertions],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -15,11 +16,11 @@ from lsdx.build.lock import building, publishing
 from lsdx.build.publish import check_same_world, current_catalog, publish
 from lsdx.build.recipe import choose, load_recipes
 from lsdx.build.report import Line, Report
-from lsdx.build.session import LabTables
+from lsdx.build.session import LabTables, plan_session
 from lsdx.build.task import SessionResult, build_session
 from lsdx.build.write import TEMPORARY
 from lsdx.config import Settings
-from lsdx.errors import RecipeError, located
+from lsdx.errors import RecipeError, SourceError, located
 from lsdx.readers.lab import (
     odd_administrations,
     read_administrations,
@@ -27,7 +28,7 @@ from lsdx.readers.lab import (
     read_exclusions,
     read_trajectories,
 )
-from lsdx.readers.records import SessionRecord
+from lsdx.readers.records import DatasetRecord, SessionRecord
 from lsdx.schema import SCHEMAS
 from lsdx.sources import Source, open_source
 from lsdx.stores import Catalog, read_store
@@ -44,6 +45,8 @@ def build(
     recipes: Path | None = None,
     client: Client | None = None,
     prune: bool = False,
+    offline: bool = False,
+    refresh: bool = False,
     progress: bool = True,
 ) -> Report:
     """Build stores from a source, publish them, and report.
@@ -62,6 +65,8 @@ def build(
     prune : bool
         Whether stored sessions that are no longer in the source are taken out of the catalog;
         tags keep them, and their bytes lie there until ``lsdx gc``.
+    offline, refresh : bool
+        With an Alyx database: do without it; read its records again though they are kept.
     progress : bool
         Whether to show a bar (never where the output is no terminal).
 
@@ -85,11 +90,12 @@ def build(
     lsdx.errors.ConfigError: cache_dir: expected the root of a ONE cache, found none. ...
     """
     all_recipes = load_recipes(recipes)
-    source, settings = open_source(settings, progress=progress)
+    source, settings = open_source(settings, offline=offline, refresh=refresh, progress=progress)
     chosen_sessions = _choose_sessions(source, sessions)
     lab, cohort, notes = _lab(settings, source)
     folder = settings.stores
     _make_folder(folder)
+    source.download(_needed(source, chosen_sessions), progress=progress)
     with building(folder):
         before = current_catalog(folder)
         check_same_world(before, source.simulated, settings)
@@ -133,6 +139,26 @@ def build(
     )
     report.save(folder)
     return report
+
+
+def to_download(
+    settings: Settings, *, sessions: Iterable[str] = (), refresh: bool = False
+) -> list[tuple[str, int]]:
+    """List what a build would download: session and dataset, bytes (-1: not recorded)."""
+    source, _ = open_source(settings, refresh=refresh)
+    missing = source.missing(_needed(source, _choose_sessions(source, sessions)))
+    return [(d.where, -1 if d.size is None else d.size) for d in missing]
+
+
+def _needed(
+    source: Source, sessions: Sequence[SessionRecord]
+) -> dict[str, tuple[DatasetRecord, ...]]:
+    """Give the datasets that a build of these sessions reads."""
+    needed = {}
+    for session in sessions:
+        with suppress(SourceError):  # told when the session is built
+            needed[session.eid] = plan_session(source, session).files
+    return needed
 
 
 def _unknown_ids(folder: Path, catalog: Catalog, cohort: Cohort) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,12 @@ class SessionPlan:
     bombcell: Mapping[str, bool]
     problems: tuple[str, ...]
     unread: frozenset[str]
+
+    @property
+    def files(self) -> tuple[DatasetRecord, ...]:
+        """Every dataset that would be read."""
+        runs = ((r.settings, *r.extracted.values()) for r in self.runs)
+        return (*chain(*(p.sorting.files for p in self.probes)), *chain(*runs))
 
     def without(self, probes: set[str]) -> SessionPlan:
         """Leave out probes that could not be read."""

@@ -37,6 +37,8 @@ class DatasetRecord:
         Whether the cache says it has the file.
     version : str
         Version of the software that wrote it, ``""`` if not recorded.
+    url : str
+        Where it can be had, ``""`` if not recorded.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class DatasetRecord:
     present: bool = True
     on_disk: bool = True
     version: str = ""
+    url: str = ""
 
     @property
     def name(self) -> str:
@@ -113,6 +116,7 @@ class Snapshot:
     """The session and insertion records of a cohort, as Alyx gave them on one day."""
 
     created: str
+    simulated: bool
     sessions: Mapping[str, SessionRecord]
     datasets: Mapping[str, tuple[DatasetRecord, ...]]
     insertions: Mapping[str, tuple[InsertionRecord, ...]]
@@ -154,8 +158,11 @@ def read_snapshot(path: Path) -> Snapshot:
     SourceError
         For a record without id, subject, lab, start time or number, and for a duplicate.
     """
-    where = str(path)
-    raw = read_json(path, where)
+    return parse_snapshot(read_json(path, str(path)), str(path))
+
+
+def parse_snapshot(raw: Mapping[str, Any], where: str) -> Snapshot:
+    """Turn records in Alyx's JSON form into a snapshot; ``where`` names them in errors."""
     sessions: dict[str, SessionRecord] = {}
     datasets: dict[str, tuple[DatasetRecord, ...]] = {}
     for record in _records(raw, "sessions", where):
@@ -178,6 +185,7 @@ def read_snapshot(path: Path) -> Snapshot:
         insertions.setdefault(insertion.eid, []).append(insertion)
     return Snapshot(
         created=str(raw.get("created", "")),
+        simulated=raw.get("simulated") is True,
         sessions=sessions,
         datasets=datasets,
         insertions={eid: unique_probes(rows, where) for eid, rows in insertions.items()},
@@ -251,6 +259,7 @@ def _dataset(record: Mapping[str, Any], where: str) -> DatasetRecord:
         present=record.get("data_url") is not None,
         on_disk=False,
         version=str(record.get("version") or ""),
+        url=str(record.get("data_url") or ""),
     )
 
 

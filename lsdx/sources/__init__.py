@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lsdx.config import Settings, fill_from
 from lsdx.errors import ConfigError, SourceError, located
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
+
+if TYPE_CHECKING:
+    from lsdx.sources.download import Download
 
 
 class Source(Protocol):
@@ -34,6 +38,14 @@ class Source(Protocol):
     def datasets(self, eid: str) -> tuple[DatasetRecord, ...]:
         """List the datasets of a session, in order of path."""
 
+    def missing(self, wanted: Mapping[str, Sequence[DatasetRecord]]) -> list[Download]:
+        """List what of these datasets, by session, is not on this machine and can be had."""
+
+    def download(
+        self, wanted: Mapping[str, Sequence[DatasetRecord]], *, progress: bool = False
+    ) -> None:
+        """Bring datasets, by session, to this machine, as far as they can be had."""
+
     def fetch(self, eid: str, dataset: DatasetRecord) -> Path:
         """Give the local path of a dataset whose size and md5 have been checked."""
 
@@ -41,8 +53,20 @@ class Source(Protocol):
         """Give a file of the session's folder that no record lists, None if absent."""
 
 
-def open_source(settings: Settings, *, progress: bool = False) -> tuple[Source, Settings]:
+def open_source(
+    settings: Settings, *, offline: bool = False, refresh: bool = False, progress: bool = False
+) -> tuple[Source, Settings]:
     """Open the source that the settings name, simulating the demo cohort where it is asked for.
+
+    Parameters
+    ----------
+    settings : Settings
+    offline : bool
+        Whether Alyx is done without: records and files as they are in the cache.
+    refresh : bool
+        Whether Alyx's records are read again though there is a snapshot of them.
+    progress : bool
+        Whether to show bars.
 
     Returns
     -------
@@ -59,6 +83,12 @@ def open_source(settings: Settings, *, progress: bool = False) -> tuple[Source, 
     """
     from lsdx.sources.cache import CacheSource
 
+    if settings.source == "alyx":
+        from lsdx.sources.alyx import AlyxSource, default_root
+
+        root = settings.cache_dir or default_root(settings)
+        alyx = AlyxSource(root, settings, offline=offline, refresh=refresh, progress=progress)
+        return alyx, fill_from(replace(settings, cache_dir=root), root / "lsdx.toml")
     if settings.source == "demo":
         root = settings.cache_dir or settings.stores / "demo"
         if not (root / "sessions.pqt").is_file():

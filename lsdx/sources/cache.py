@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,12 +21,13 @@ from lsdx.readers.records import (
     unique_probes,
     uuid_of,
 )
+from lsdx.sources.local import LocalFiles, session_folder
 
 DEMO_ORIGIN = "lsdx demo"
 NO_SNAPSHOT = f"no snapshot of Alyx records ({SNAPSHOT}): presence is file existence, QC is unknown"
 
 
-class CacheSource:
+class CacheSource(LocalFiles):
     """Sessions, insertions and files of a ONE cache on this machine.
 
     Parameters
@@ -44,75 +44,40 @@ class CacheSource:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(root)
-        tables = _load_tables(self.root)
+        root = Path(root)
+        tables = _load_tables(root)
+        sessions = _session_records(tables["sessions"], root)
+        datasets = _dataset_records(tables["datasets"], root)
+        insertions = _insertion_records(tables.get("insertions"), root)
+        notes: tuple[str, ...] = (NO_SNAPSHOT,)
+        if (root / SNAPSHOT).is_file():
+            snapshot = read_snapshot(root / SNAPSHOT)
+            notes = (f"records of {snapshot.created or 'an unknown day'}",)
+            known = {eid: d for eid, d in snapshot.datasets.items() if eid in sessions}
+            sessions |= {eid: s for eid, s in snapshot.sessions.items() if eid in sessions}
+            insertions |= snapshot.insertions
+            datasets |= {eid: _merged(datasets.get(eid, ()), d) for eid, d in known.items()}
         origin = json.dumps(tables["_meta"].get("raw", {}), default=str)
-        self.simulated = DEMO_ORIGIN in origin
-        self._sessions, self._folders = _session_records(tables["sessions"], self.root)
-        self._datasets = _dataset_records(tables["datasets"], self.root)
-        self._insertions = _insertion_records(tables.get("insertions"), self.root)
-        snapshot = self.root / SNAPSHOT
-        if snapshot.is_file():
-            self._join(snapshot)
-        else:
-            self.notes: tuple[str, ...] = (NO_SNAPSHOT,)
+        super().__init__(
+            root,
+            sessions,
+            insertions,
+            datasets,
+            simulated=DEMO_ORIGIN in origin,
+            notes=notes,
+        )
 
-    def _join(self, path: Path) -> None:
-        snapshot = read_snapshot(path)
-        self.notes = (f"records of {snapshot.created or 'an unknown day'}",)
-        for eid, record in snapshot.sessions.items():
-            if eid in self._sessions:
-                self._sessions[eid] = record
-        for eid, rows in snapshot.insertions.items():
-            self._insertions[eid] = rows
-        for eid, datasets in snapshot.datasets.items():
-            if eid in self._sessions:
-                stated = {d.path: d for d in datasets}
-                local = {d.path: d for d in self._datasets.get(eid, ())}
-                self._datasets[eid] = tuple(
-                    _joined(local[p], stated[p]) if p in local and p in stated else d
-                    for p, d in sorted((stated | local).items())
-                )
 
-    def sessions(self) -> tuple[SessionRecord, ...]:
-        """List every session, in order of start, then eid."""
-        return tuple(sorted(self._sessions.values(), key=lambda s: s.order))
-
-    def insertions(self, eid: str) -> tuple[InsertionRecord, ...]:
-        """List the probe insertions of a session, in order of probe name."""
-        return self._insertions.get(eid, ())
-
-    def datasets(self, eid: str) -> tuple[DatasetRecord, ...]:
-        """List the datasets of a session, in order of path."""
-        return self._datasets.get(eid, ())
-
-    def fetch(self, eid: str, dataset: DatasetRecord) -> Path:
-        """Give the local path of a dataset whose size and md5 have been checked.
-
-        Raises
-        ------
-        SourceError
-            If the file is not there, or is not the one its record describes.
-        """
-        path = self.root / self._folders[eid] / dataset.path
-        where = f"session {eid}, {dataset.path}"
-        if not path.is_file():
-            raise SourceError(located(where, "a file", f"none at {path}", "Download it with ONE."))
-        size = path.stat().st_size
-        again = "Delete the file and download it again."
-        if dataset.size is not None and size != dataset.size:
-            raise SourceError(located(where, f"{dataset.size} bytes", f"{size}", again))
-        if dataset.md5 is not None:
-            with path.open("rb") as stream:
-                md5 = hashlib.file_digest(stream, "md5").hexdigest()
-            if md5 != dataset.md5.replace("-", "").lower():
-                raise SourceError(located(where, f"md5 {dataset.md5}", md5, again))
-        return path
-
-    def extra_file(self, eid: str, path: str) -> Path | None:
-        """Give a file of the session's folder that no record lists, None if absent."""
-        found = self.root / self._folders[eid] / check_dataset_path(path, f"session {eid}")
-        return found if found.is_file() else None
+def _merged(
+    local: tuple[DatasetRecord, ...], stated: tuple[DatasetRecord, ...]
+) -> tuple[DatasetRecord, ...]:
+    """Join what the cache's tables and the snapshot say of one session's datasets."""
+    here = {d.path: d for d in local}
+    there = {d.path: d for d in stated}
+    return tuple(
+        _joined(here[p], there[p]) if p in here and p in there else d
+        for p, d in sorted((there | here).items())
+    )
 
 
 def _load_tables(root: Path) -> Mapping[str, Any]:
@@ -153,29 +118,25 @@ def _load_tables(root: Path) -> Mapping[str, Any]:
     return tables  # type: ignore[no-any-return]
 
 
-def _session_records(
-    table: pd.DataFrame, root: Path
-) -> tuple[dict[str, SessionRecord], dict[str, str]]:
+def _session_records(table: pd.DataFrame, root: Path) -> dict[str, SessionRecord]:
     where = f"{root}/sessions.pqt"
-    records, folders = {}, {}
+    records = {}
     for row in table.reset_index().to_dict("records"):
         eid = uuid_of(row["id"], where)
         if eid in records:
             raise SourceError(located(where, "each session once", f"{eid} twice", "Correct it."))
         date = timestamp(row["date"], f"{where}, session {eid}").normalize()
-        parts = [str(row["lab"]), str(row["subject"])]
-        folder = f"{parts[0]}/Subjects/{parts[1]}/{date:%Y-%m-%d}/{int(row['number']):03d}"
-        folders[eid] = check_dataset_path(folder, f"{where}, session {eid}")
         records[eid] = SessionRecord(
             eid=eid,
-            lab=parts[0],
-            subject=parts[1],
+            lab=str(row["lab"]),
+            subject=str(row["subject"]),
             date=date,
             number=int(row["number"]),
             task_protocol=_text(row.get("task_protocol")),
             projects=_text(row.get("projects")),
         )
-    return records, folders
+        session_folder(records[eid], where)  # refuses what would leave the cache
+    return records
 
 
 def _dataset_records(table: pd.DataFrame, root: Path) -> dict[str, tuple[DatasetRecord, ...]]:

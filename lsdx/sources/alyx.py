@@ -1,0 +1,335 @@
+"""An Alyx database as a source: its records by REST, kept as a dated snapshot; files on demand.
+
+Nothing is asked of the network where the snapshot and the files are there. User, password or token
+come from the environment or from ONE's own parameters; they go to the servers they are for and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+from one.webclient import AlyxClient
+
+from lsdx.config import CREDENTIALS, Settings
+from lsdx.errors import ConfigError, SourceError, located
+from lsdx.readers.records import (
+    SNAPSHOT,
+    DatasetRecord,
+    Snapshot,
+    parse_snapshot,
+    read_snapshot,
+)
+from lsdx.sources.download import N_THREADS, TIMEOUT, Download, download_all, session
+from lsdx.sources.local import LocalFiles
+
+FORMAT = 1
+_REFUSED = {
+    400: "Correct LSDX_ALYX_USER and LSDX_ALYX_PASSWORD.",
+    401: "The token has expired or is wrong: set LSDX_ALYX_TOKEN anew.",
+    403: "The token has expired, or your user may not see this: ask the database's keepers.",
+    404: "Correct base_url, or ask the database's keepers: it does not have this.",
+}
+
+
+class AlyxSource(LocalFiles):
+    """Sessions of an Alyx database, whose files come to a ONE cache when they are needed.
+
+    Parameters
+    ----------
+    root : Path
+        Root of the ONE cache.
+    settings : Settings
+        ``base_url``, ``project`` and ``task_protocol``.
+    offline : bool
+        Whether to do without the network: what is not on disk is not there.
+    refresh : bool
+        Whether to read the records again though there is a snapshot of them.
+    progress : bool
+        Whether to show a bar.
+
+    Raises
+    ------
+    ConfigError
+        If there are no credentials, or the snapshot is of other settings.
+    SourceError
+        If the database cannot be reached or refuses, or has no such session.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        settings: Settings,
+        *,
+        offline: bool = False,
+        refresh: bool = False,
+        progress: bool = False,
+    ) -> None:
+        self.base_url = settings.base_url
+        self.offline = offline
+        self.failed: dict[Path, str] = {}
+        path = root / SNAPSHOT
+        wanted = {"project": settings.project, "task_protocol": settings.task_protocol}
+        if refresh or not path.is_file():
+            if offline:
+                raise SourceError(
+                    located(str(path), "a snapshot of records", "none", "Run without --offline.")
+                )
+            write_snapshot(path, take_snapshot(connect(root, settings), wanted, progress=progress))
+        snapshot, problems = _read(path, wanted)
+        here = _listing(root)
+        super().__init__(
+            root,
+            snapshot.sessions,
+            snapshot.insertions,
+            snapshot.datasets,
+            simulated=snapshot.simulated,
+            notes=(f"records of {snapshot.created}", *problems),
+        )
+        self._datasets = {
+            eid: tuple(replace(d, on_disk=self._obtainable(here, eid, d)) for d in datasets)
+            for eid, datasets in snapshot.datasets.items()
+        }
+
+    def _obtainable(self, here: Mapping[str, set[str]], eid: str, dataset: DatasetRecord) -> bool:
+        there = dataset.present and not self.offline
+        return there or dataset.path in here.get(self._folders[eid], ())
+
+    def missing(self, wanted: Mapping[str, Sequence[DatasetRecord]]) -> list[Download]:
+        """List what of these datasets is not on disk, or not whole."""
+        return [
+            Download(f"session {eid}, {d.path}", d.url, self.path(eid, d), d.size, d.md5)
+            for eid, datasets in wanted.items()
+            for d in datasets
+            if d.url and not _whole(self.path(eid, d), d.size)
+        ]
+
+    def download(
+        self, wanted: Mapping[str, Sequence[DatasetRecord]], *, progress: bool = False
+    ) -> None:
+        """Fetch what is not on disk; what cannot be had is told where it is read."""
+        missing = [] if self.offline else self.missing(wanted)
+        if missing:
+            self.failed = download_all(missing, auth=_data_login(self.base_url), progress=progress)
+
+    def _absent(self, where: str, path: Path) -> SourceError:
+        if path in self.failed:
+            return SourceError(self.failed[path])
+        do = "Run without --offline." if self.offline else "Download it with ONE."
+        return SourceError(located(where, "a file", f"none at {path}", do))
+
+
+class _Client(AlyxClient):  # type: ignore[misc]
+    """ONE's client, with time-outs, and patience with servers that falter."""
+
+    def _generic_request(self, reqfunction: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        @functools.wraps(reqfunction)
+        def patiently(url: str, **options: Any) -> requests.Response:
+            with session() as http:
+                return http.request(reqfunction.__name__, url, timeout=TIMEOUT, **options)
+
+        return super()._generic_request(patiently, *args, **kwargs)
+
+
+def connect(root: Path, settings: Settings, environ: Mapping[str, str] = os.environ) -> AlyxClient:
+    """Connect to the Alyx database.
+
+    Raises
+    ------
+    ConfigError
+        If there is no address, or nothing to log in with.
+    SourceError
+        If it cannot be reached, or refuses.
+    """
+    import one.params
+
+    user, password, token = (environ.get(name) or None for name in CREDENTIALS)
+    known = one.params.get(client=settings.base_url, silent=True)
+    url = settings.base_url or getattr(known, "ALYX_URL", None)
+    if not url:
+        raise ConfigError(
+            located("base_url", "the address of an Alyx database", "none", "Pass --base-url URL.")
+        )
+    login = user or getattr(known, "ALYX_LOGIN", None)
+    kept = getattr(known, "TOKEN", None) or {}
+    if not (token or (login and (password or login in kept or getattr(known, "ALYX_PWD", None)))):
+        raise ConfigError(
+            located(
+                url,
+                "a user and password, or a token",
+                "none",
+                f"Set {CREDENTIALS[0]} and {CREDENTIALS[1]}, or {CREDENTIALS[2]}, or run "
+                "ONE.setup() once.",
+            )
+        )
+    with _explained(url):
+        return _Client(
+            base_url=url,
+            username=login,
+            password=password,
+            token=token,
+            cache_dir=root,
+            silent=True,
+            cache_rest=None,
+        )
+
+
+class _explained:
+    """Turn what the connection raises into an error that says what to do."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, requests.HTTPError):
+            code = error.response.status_code if error.response is not None else error.errno
+            do = _REFUSED.get(int(code or 0), "Try again later.")
+            raise SourceError(located(self.where, "an answer", f"HTTP {code}", do)) from None
+        if isinstance(error, requests.RequestException | ConnectionError):
+            raise SourceError(
+                located(
+                    self.where,
+                    "a connection",
+                    type(error).__name__,
+                    "Check the network and base_url; with --offline what has been kept is used.",
+                )
+            ) from None
+
+
+def take_snapshot(
+    client: AlyxClient, wanted: Mapping[str, str], *, progress: bool = False
+) -> dict[str, Any]:
+    """Read the records of the wanted sessions: each in full, with its insertions.
+
+    Parameters
+    ----------
+    client : AlyxClient
+    wanted : mapping
+        ``project`` and ``task_protocol``.
+    progress : bool
+
+    Returns
+    -------
+    dict
+        The snapshot as it is written. A session whose records cannot be read, or make no
+        sense, stands under ``problems`` instead.
+
+    Raises
+    ------
+    SourceError
+        If the database refuses or falls silent, or has no such session.
+    """
+    from tqdm import tqdm
+
+    with _explained(client.base_url):
+        listed = list(client.rest("sessions", "list", no_cache=True, **wanted))
+    if not listed or any(record is None for record in listed):
+        found = "none" if not listed else "pages that were missing"
+        raise SourceError(
+            located(
+                client.base_url,
+                f"sessions of project {wanted['project']!r} with {wanted['task_protocol']!r}",
+                found,
+                "Correct project and task_protocol, or try again.",
+            )
+        )
+
+    def read(eid: str) -> tuple[str, Mapping[str, Any], list[Mapping[str, Any]], str]:
+        where = f"{client.base_url}, session {eid}"
+        try:
+            with _explained(where):
+                record = client.rest("sessions", "read", id=eid, no_cache=True)
+                probes = list(client.rest("insertions", "list", session=eid, no_cache=True))
+            parse_snapshot({"sessions": [record], "insertions": probes}, where)
+        except SourceError as error:
+            return eid, {}, [], str(error)
+        return eid, record, probes, ""
+
+    sessions, insertions, problems = [], [], []
+    bar = tqdm(total=len(listed), desc="records", disable=None if progress else True)
+    with bar, ThreadPoolExecutor(N_THREADS) as pool:
+        for eid, record, probes, problem in pool.map(read, (str(r["id"]) for r in listed)):
+            bar.update()
+            if problem:
+                problems.append({"session": eid, "problem": problem})
+                continue
+            sessions.append(record)
+            insertions += probes
+    return {
+        "format": FORMAT,
+        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}",
+        "source": client.base_url,
+        "simulated": any((s.get("json") or {}).get("simulated") is True for s in sessions),
+        **wanted,
+        "sessions": sessions,
+        "insertions": insertions,
+        "problems": problems,
+    }
+
+
+def write_snapshot(path: Path, snapshot: Mapping[str, Any]) -> None:
+    """Replace the snapshot in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(snapshot, indent=1), encoding="utf-8")
+    os.replace(beside, path)
+
+
+def default_root(settings: Settings) -> Path:
+    """Give where ONE keeps the files of this database."""
+    import one.params
+
+    return Path(one.params.get(client=settings.base_url, silent=True).CACHE_DIR)
+
+
+def _read(path: Path, wanted: Mapping[str, str]) -> tuple[Snapshot, Iterable[str]]:
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    other = {k: raw[k] for k in wanted if k in raw and raw[k] != wanted[k]}
+    if other:
+        raise ConfigError(
+            located(
+                str(path),
+                f"records of {dict(wanted)}",
+                f"of {other}",
+                "Pass --refresh to read those of your settings, or name another cache_dir.",
+            )
+        )
+    told = [f"session {p['session']} left out: {p['problem']}" for p in raw.get("problems") or ()]
+    return read_snapshot(path), told
+
+
+def _listing(root: Path) -> dict[str, set[str]]:
+    """List the files of each session's folder that is there."""
+    found: dict[str, set[str]] = {}
+    for folder in root.glob("*/Subjects/*/*/*"):
+        if folder.is_dir():
+            files = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+            found[folder.relative_to(root).as_posix()] = set(files)
+    return found
+
+
+def _whole(path: Path, size: int | None) -> bool:
+    return path.is_file() and (size is None or path.stat().st_size == size)
+
+
+def _data_login(base_url: str | None) -> dict[str, tuple[str, str]]:
+    """Give the login of the data server, from ONE's parameters, for its addresses alone."""
+    import one.params
+
+    known = one.params.get(client=base_url, silent=True)
+    server = getattr(known, "HTTP_DATA_SERVER", None)
+    user = getattr(known, "HTTP_DATA_SERVER_LOGIN", None)
+    password = getattr(known, "HTTP_DATA_SERVER_PWD", None)
+    return {server: (user, password)} if server and user and password else {}

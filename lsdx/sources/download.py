@@ -1,0 +1,204 @@
+"""Fetch files over HTTP: several at once, resumed where they broke off, checked, never half."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from lsdx.errors import SourceError, located
+
+TIMEOUT = (10, 60)  # s, to connect and between bytes
+RETRIES = 4
+BACKOFF = 0.5  # s, doubled from one attempt to the next
+N_THREADS = 4
+_BLOCK = 1 << 20
+_WHY = {
+    401: "the data server wants another user or password: set them with ONE.setup()",
+    403: "the data server refuses you this file: ask for access to the project",
+    404: "the data server does not have it: ask whoever uploads, or renew the records (--refresh)",
+}
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file to fetch: from where, to where, and what it must be."""
+
+    where: str
+    url: str
+    path: Path
+    size: int | None
+    md5: str | None
+
+
+def session() -> requests.Session:
+    """Open an HTTP session that tries again, with growing pauses, after 5xx and time-outs."""
+    retry = Retry(
+        total=RETRIES,
+        backoff_factor=BACKOFF,
+        status_forcelist=(500, 502, 504),
+        allowed_methods=("GET", "HEAD"),
+        raise_on_status=False,
+    )
+    made = requests.Session()
+    for scheme in ("http://", "https://"):
+        made.mount(scheme, HTTPAdapter(max_retries=retry))
+    return made
+
+
+def download_all(
+    downloads: Iterable[Download], *, auth: Mapping[str, tuple[str, str]], progress: bool
+) -> dict[Path, str]:
+    """Fetch files in parallel; give why for each that could not be had.
+
+    Parameters
+    ----------
+    downloads : iterable of Download
+    auth : mapping
+        User and password by the start of the addresses they are for; sent nowhere else.
+    progress : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    dict
+        Path -> the reason, for those that failed.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses.
+    """
+    from tqdm import tqdm
+
+    wanted = list(downloads)
+    failed: dict[Path, str] = {}
+    bar = tqdm(
+        total=sum(d.size or 0 for d in wanted),
+        desc="download",
+        unit="B",
+        unit_scale=True,
+        disable=None if progress else True,
+    )
+    with bar, session() as http, ThreadPoolExecutor(N_THREADS) as pool:
+        futures = {pool.submit(download, d, http, auth, bar.update): d for d in wanted}
+        try:
+            for future in as_completed(futures):
+                try:
+                    future.result()
+                except SourceError as error:
+                    failed[futures[future].path] = str(error)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return failed
+
+
+def download(
+    wanted: Download,
+    http: requests.Session,
+    auth: Mapping[str, tuple[str, str]],
+    arrived: Callable[[int], Any],
+) -> None:
+    """Fetch one file into its place; a broken-off one goes on, a wrong one is fetched once more.
+
+    Raises
+    ------
+    SourceError
+        If the server refuses, keeps breaking off, or sends other bytes than were recorded.
+    """
+    wanted.path.parent.mkdir(parents=True, exist_ok=True)
+    part = wanted.path.with_name(wanted.path.name + ".part")
+    login = next((v for start, v in auth.items() if wanted.url.startswith(start)), None)
+    problem = ""
+    for _ in range(2):
+        _fetch(wanted, part, http, login, arrived)
+        problem = _wrong(wanted, part)
+        if not problem:
+            part.replace(wanted.path)
+            return
+        part.unlink()
+    raise SourceError(
+        located(
+            f"{wanted.where}, downloaded twice",
+            f"the file of its record ({wanted.size} bytes, md5 {wanted.md5})",
+            problem,
+            "Tell whoever keeps the data server; the file or its record is wrong.",
+        )
+    )
+
+
+def _fetch(
+    wanted: Download,
+    part: Path,
+    http: requests.Session,
+    login: tuple[str, str] | None,
+    arrived: Callable[[int], Any],
+) -> None:
+    """Bring ``part`` to its full length, going on from what is there."""
+    problem = ""
+    for _ in range(RETRIES):
+        have = part.stat().st_size if part.exists() else 0
+        if wanted.size is not None and have >= wanted.size:
+            return
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+        try:
+            with http.get(
+                _encoded(wanted.url), headers=headers, auth=login, stream=True, timeout=TIMEOUT
+            ) as reply:
+                if reply.status_code == 416:  # there is no more, or it is another file
+                    part.unlink()
+                    continue
+                if reply.status_code not in (200, 206):
+                    raise _refused(wanted, reply)
+                with part.open("ab" if reply.status_code == 206 else "wb") as stream:
+                    for block in reply.iter_content(_BLOCK):
+                        stream.write(block)
+                        arrived(len(block))
+            return
+        except requests.RequestException as error:
+            problem = f"{type(error).__name__}: {error}"
+    raise SourceError(
+        located(
+            wanted.where,
+            "the whole file",
+            f"a connection that broke off {RETRIES} times ({problem})",
+            "Run the command again: it goes on from there.",
+        )
+    )
+
+
+def _encoded(url: str) -> str:
+    """Encode what an address may not hold, such as the ``#`` around a revision."""
+    parts = urlsplit(url, allow_fragments=False)
+    return urlunsplit(parts._replace(path=quote(parts.path, safe="/%")))
+
+
+def _refused(wanted: Download, reply: requests.Response) -> SourceError:
+    why = _WHY.get(reply.status_code, "try again later")
+    return SourceError(
+        located(wanted.where, "a file at its data_url", f"HTTP {reply.status_code}", f"{why}.")
+    )
+
+
+def _wrong(wanted: Download, path: Path) -> str:
+    """Say how a file differs from its record; blank if it does not."""
+    size = path.stat().st_size
+    if wanted.size is not None and size != wanted.size:
+        return f"{size} bytes"
+    if wanted.md5:
+        with path.open("rb") as stream:
+            md5 = hashlib.file_digest(stream, "md5").hexdigest()
+        if md5 != wanted.md5.replace("-", "").lower():
+            return f"md5 {md5}"
+    return ""

@@ -1,0 +1,119 @@
+"""Files of a ONE cache on this machine, and the records that say what they must be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lsdx.errors import SourceError, located
+from lsdx.readers.records import (
+    DatasetRecord,
+    InsertionRecord,
+    SessionRecord,
+    check_dataset_path,
+)
+
+if TYPE_CHECKING:
+    from lsdx.sources.download import Download
+
+
+def session_folder(session: SessionRecord, where: str) -> str:
+    """Give a session's folder in a ONE cache, relative to its root."""
+    folder = (
+        f"{session.lab}/Subjects/{session.subject}/{session.date:%Y-%m-%d}/{session.number:03d}"
+    )
+    return check_dataset_path(folder, f"{where}, session {session.eid}")
+
+
+class LocalFiles:
+    """Sessions, insertions and datasets by record, files below one root.
+
+    Parameters
+    ----------
+    root : Path
+    sessions, insertions, datasets : mapping
+        Records by session id (eid).
+    simulated : bool
+        Whether the recordings are.
+    notes : tuple of str
+        What the build report should say of the source.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        sessions: Mapping[str, SessionRecord],
+        insertions: Mapping[str, tuple[InsertionRecord, ...]],
+        datasets: Mapping[str, tuple[DatasetRecord, ...]],
+        *,
+        simulated: bool,
+        notes: tuple[str, ...],
+    ) -> None:
+        self.root = root
+        self.simulated = simulated
+        self.notes = notes
+        self._sessions = sessions
+        self._insertions = insertions
+        self._datasets = datasets
+        self._folders = {eid: session_folder(s, str(root)) for eid, s in sessions.items()}
+
+    def sessions(self) -> tuple[SessionRecord, ...]:
+        """List every session, in order of start, then eid."""
+        return tuple(sorted(self._sessions.values(), key=lambda s: s.order))
+
+    def insertions(self, eid: str) -> tuple[InsertionRecord, ...]:
+        """List the probe insertions of a session, in order of probe name."""
+        return self._insertions.get(eid, ())
+
+    def datasets(self, eid: str) -> tuple[DatasetRecord, ...]:
+        """List the datasets of a session, in order of path."""
+        return self._datasets.get(eid, ())
+
+    def missing(
+        self,
+        wanted: Mapping[str, Sequence[DatasetRecord]],  # noqa: ARG002  of the protocol
+    ) -> list[Download]:
+        """List what can be downloaded: nothing."""
+        return []
+
+    def download(
+        self, wanted: Mapping[str, Sequence[DatasetRecord]], *, progress: bool = False
+    ) -> None:
+        """Have these datasets on disk: here, they are or they are not."""
+
+    def path(self, eid: str, dataset: DatasetRecord) -> Path:
+        """Give where a dataset lies, or would."""
+        return self.root / self._folders[eid] / dataset.path
+
+    def fetch(self, eid: str, dataset: DatasetRecord) -> Path:
+        """Give the local path of a dataset whose size and md5 have been checked.
+
+        Raises
+        ------
+        SourceError
+            If the file is not there, or is not the one its record describes.
+        """
+        path = self.path(eid, dataset)
+        where = f"session {eid}, {dataset.path}"
+        if not path.is_file():
+            raise self._absent(where, path)
+        size = path.stat().st_size
+        again = "Delete the file and download it again."
+        if dataset.size is not None and size != dataset.size:
+            raise SourceError(located(where, f"{dataset.size} bytes", f"{size}", again))
+        if dataset.md5 is not None:
+            with path.open("rb") as stream:
+                md5 = hashlib.file_digest(stream, "md5").hexdigest()
+            if md5 != dataset.md5.replace("-", "").lower():
+                raise SourceError(located(where, f"md5 {dataset.md5}", md5, again))
+        return path
+
+    def extra_file(self, eid: str, path: str) -> Path | None:
+        """Give a file of the session's folder that no record lists, None if absent."""
+        found = self.root / self._folders[eid] / check_dataset_path(path, f"session {eid}")
+        return found if found.is_file() else None
+
+    def _absent(self, where: str, path: Path) -> SourceError:
+        return SourceError(located(where, "a file", f"none at {path}", "Download it with ONE."))

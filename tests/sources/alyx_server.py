@@ -1,0 +1,204 @@
+"""A stand-in for Alyx and its data server, on loopback: serves a cohort's records and files.
+
+It can be told to fail: ``server.fail(pattern, how, times)`` makes the next requests whose path
+matches answer with a status, break off, stall, or send other bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+USER, PASSWORD, TOKEN = "someone", "let me in", "0123456789abcdef"
+PAGE = 3  # records a page, so that small cohorts have several
+LISTED = ("id", "subject", "lab", "start_time", "number", "task_protocol", "projects", "url")
+_UUID = re.compile(r"\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=\.)")
+
+
+@dataclass
+class Failure:
+    """What happens to the next ``times`` requests that match."""
+
+    pattern: str
+    how: str | int
+    times: int
+
+
+@dataclass
+class AlyxServer:
+    """The records it serves, the requests it has seen, the failures to come."""
+
+    root: Path
+    sessions: list[dict[str, Any]]
+    insertions: list[dict[str, Any]]
+    url: str = ""
+    requests: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    stall: float = 5.0
+
+    def fail(self, pattern: str, how: str | int, times: int = 1) -> None:
+        """Fail so: a status, ``"half"``, ``"slow"``, ``"wrong"`` or ``"drop"``."""
+        self.failures.append(Failure(pattern, how, times))
+
+    def mended(self) -> None:
+        """Forget failures and requests."""
+        self.failures.clear()
+        self.requests.clear()
+
+    def failing(self, path: str) -> str | int | None:
+        for failure in self.failures:
+            if failure.times and re.search(failure.pattern, path):
+                failure.times -= 1
+                return failure.how
+        return None
+
+    def answer(self, path: str, query: dict[str, list[str]]) -> Any:
+        """Give the JSON of one of Alyx's addresses; None if there is none."""
+        parts = path.strip("/").split("/")
+        if path == "/api/schema":
+            return _schema()
+        if parts[0] == "sessions" and len(parts) == 2:
+            return next((s for s in self.sessions if s["id"] == parts[1]), None)
+        if parts[0] == "sessions":
+            project = query.get("project", [""])[0]
+            protocol = query.get("task_protocol", [""])[0]
+            found = [
+                {k: s.get(k) for k in LISTED}
+                for s in self.sessions
+                if project in s["projects"] and protocol in s["task_protocol"]
+            ]
+            return self._page(path, query, found)
+        if parts[0] == "insertions":
+            eid = query.get("session", [""])[0]
+            return self._page(path, query, [i for i in self.insertions if i["session"] == eid])
+        return None
+
+    def _page(self, path: str, query: dict[str, list[str]], found: list[Any]) -> dict[str, Any]:
+        offset = int(query.get("offset", ["0"])[0])
+        limit = int(query.get("limit", [str(PAGE)])[0])
+        terms = "".join(f"&{k}={v[0]}" for k, v in query.items() if k not in ("offset", "limit"))
+        after = offset + limit
+        following = f"{self.url}{path}?limit={limit}&offset={after}{terms}"
+        return {
+            "count": len(found),
+            "next": following if after < len(found) else None,
+            "previous": None,
+            "results": found[offset:after],
+        }
+
+    def file(self, path: str) -> Path | None:
+        """Give the file behind an address of the data server."""
+        found = self.root / _UUID.sub("", unquote(path).removeprefix("/data/"))
+        return found if found.is_file() else None
+
+
+def _schema() -> dict[str, Any]:
+    names = {
+        "/sessions": ["project", "task_protocol", "limit", "offset"],
+        "/insertions": ["session", "limit", "offset"],
+        "/datasets": [],
+        "/data-repository": [],
+    }
+    paths: dict[str, Any] = {
+        path: {"get": {"parameters": [{"name": n} for n in fields]}}
+        for path, fields in names.items()
+    }
+    for path in names:
+        paths[f"{path}/{{id}}"] = {"get": {"parameters": []}}
+    return {"paths": paths}
+
+
+def _handler(server: AlyxServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            form = parse_qs(self.rfile.read(length).decode())
+            server.requests.append(f"POST {self.path}")
+            if self.path == "/auth-token" and form == {
+                "username": [USER],
+                "password": [PASSWORD],
+            }:
+                self._json(200, {"token": TOKEN})
+            else:
+                self._json(400, {"non_field_errors": ["Unable to log in."]})
+
+        def do_GET(self) -> None:
+            server.requests.append(f"GET {self.path}")
+            url = urlsplit(self.path)
+            how = server.failing(self.path)
+            if isinstance(how, int):
+                self._json(how, {"detail": f"told to answer {how}"})
+            elif how == "slow":
+                time.sleep(server.stall)
+                self.close_connection = True
+            elif url.path.startswith("/data/"):
+                self._file(server.file(url.path), how)
+            elif self.headers.get("Authorization") != f"Token {TOKEN}":
+                self._json(403, {"detail": "Invalid token."})
+            elif url.path == "/me":
+                self._json(200, {"username": USER})
+            else:
+                found = server.answer(url.path, parse_qs(url.query))
+                text = json.dumps(found).replace("https://data.demo.invalid", f"{server.url}/data")
+                self._send(404 if found is None else 200, text.encode(), "application/json")
+
+        def _file(self, path: Path | None, how: str | None) -> None:
+            if path is None:
+                self._json(404, {"detail": "Not found."})
+                return
+            body = path.read_bytes()
+            if how == "wrong":
+                body = bytes([body[0] ^ 1]) + body[1:]
+            asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+            first = int(asked[1]) if asked else 0
+            if asked and first >= len(body):
+                self._send(416, b"", "text/plain")
+                return
+            self._send(206 if asked else 200, body[first:], "application/octet-stream", how)
+
+        def _json(self, status: int, content: Any) -> None:
+            self._send(status, json.dumps(content).encode(), "application/json")
+
+        def _send(self, status: int, body: bytes, kind: str, how: str | None = None) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if how == "half":
+                body = body[: len(body) // 2]
+                self.close_connection = True
+            self.wfile.write(body)
+
+    return Handler
+
+
+@contextmanager
+def serving(cohort: Path) -> Iterator[AlyxServer]:
+    """Serve a cohort's records and files."""
+    records = json.loads((cohort / "alyx_records.json").read_text())
+    state = AlyxServer(cohort, records["sessions"], records["insertions"])
+    http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
+    http.daemon_threads = True
+    state.url = f"http://127.0.0.1:{http.server_address[1]}"
+    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
