@@ -129,8 +129,11 @@ def build(
         f"session {eid} is stored but no longer in the source: lsdx build --prune takes it out"
         for eid in gone
     ]
+    left_out = [
+        Line(eid, "records", "failed", 0.0, 0, reason) for eid, reason in source.problems.items()
+    ]
     report = Report(
-        lines=(*(line for r in results for line in r.lines), *lines),
+        lines=(*left_out, *(line for r in results for line in r.lines), *lines),
         names={s.eid: f"{s.subject} {s.date:%Y-%m-%d}/{s.number:03d}" for s in chosen_sessions},
         notes=(*source.notes, *notes),
         simulated=source.simulated,

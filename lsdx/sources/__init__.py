@@ -29,6 +29,10 @@ class Source(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What the build report should say of this source as a whole."""
 
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Why each session is left out whose records cannot be used."""
+
     def sessions(self) -> tuple[SessionRecord, ...]:
         """List every session, in order of start, then eid."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -93,7 +93,8 @@ class AlyxSource(LocalFiles):
             snapshot.insertions,
             snapshot.datasets,
             simulated=snapshot.simulated,
-            notes=(f"records of {snapshot.created}", *problems),
+            notes=(f"records of {snapshot.created}",),
+            problems=problems,
         )
         self._datasets = {
             eid: tuple(replace(d, on_disk=self._obtainable(here, eid, d)) for d in datasets)
@@ -131,6 +132,8 @@ class AlyxSource(LocalFiles):
 class _Client(AlyxClient):  # type: ignore[misc]
     """ONE's client, with time-outs, and patience with servers that falter."""
 
+    # ONE unwraps this method to call itself again
+    @functools.wraps(AlyxClient._generic_request)
     def _generic_request(self, reqfunction: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         @functools.wraps(reqfunction)
         def patiently(url: str, **options: Any) -> requests.Response:
@@ -294,7 +297,7 @@ def default_root(settings: Settings) -> Path:
     return Path(one.params.get(client=settings.base_url, silent=True).CACHE_DIR)
 
 
-def _read(path: Path, wanted: Mapping[str, str]) -> tuple[Snapshot, Iterable[str]]:
+def _read(path: Path, wanted: Mapping[str, str]) -> tuple[Snapshot, dict[str, str]]:
     raw = json.loads(path.read_text(encoding="utf-8"))
     other = {k: raw[k] for k in wanted if k in raw and raw[k] != wanted[k]}
     if other:
@@ -306,8 +309,7 @@ def _read(path: Path, wanted: Mapping[str, str]) -> tuple[Snapshot, Iterable[str
                 "Pass --refresh to read those of your settings, or name another cache_dir.",
             )
         )
-    told = [f"session {p['session']} left out: {p['problem']}" for p in raw.get("problems") or ()]
-    return read_snapshot(path), told
+    return read_snapshot(path), {p["session"]: p["problem"] for p in raw.get("problems") or ()}
 
 
 def _listing(root: Path) -> dict[str, set[str]]:

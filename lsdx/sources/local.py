@@ -39,6 +39,8 @@ class LocalFiles:
         Whether the recordings are.
     notes : tuple of str
         What the build report should say of the source.
+    problems : mapping, optional
+        Why each session is left out whose records cannot be used.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class LocalFiles:
         *,
         simulated: bool,
         notes: tuple[str, ...],
+        problems: Mapping[str, str] | None = None,
     ) -> None:
         self.root = root
         self.simulated = simulated
         self.notes = notes
+        self.problems = problems or {}
         self._sessions = sessions
         self._insertions = insertions
         self._datasets = datasets

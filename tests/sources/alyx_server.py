@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 USER, PASSWORD, TOKEN = "someone", "let me in", "0123456789abcdef"
-PAGE = 3  # records a page, so that small cohorts have several
+PAGE = 1  # records a page, so that small cohorts have several
 LISTED = ("id", "subject", "lab", "start_time", "number", "task_protocol", "projects", "url")
 _UUID = re.compile(r"\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=\.)")
 
@@ -44,6 +44,7 @@ class AlyxServer:
     requests: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     stall: float = 5.0
+    sent: int = 0  # bytes of files
 
     def fail(self, pattern: str, how: str | int, times: int = 1) -> None:
         """Fail so: a status, ``"half"``, ``"slow"``, ``"wrong"`` or ``"drop"``."""
@@ -182,6 +183,7 @@ def _handler(server: AlyxServer) -> type[BaseHTTPRequestHandler]:
                 body = body[: len(body) // 2]
                 self.close_connection = True
             self.wfile.write(body)
+            server.sent += len(body) if kind == "application/octet-stream" else 0
 
     return Handler
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 import lsdx
 from lsdx.build import build
+from lsdx.cli import main
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
+from lsdx.errors import ConfigError, SourceError
 from tests.build.same import hashes
 from tests.sources.alyx_server import PASSWORD, TOKEN, USER, AlyxServer, serving
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four sessions, so that their list has two pages."""
-    return write_cohort(tmp_path_factory.mktemp("alyx") / "cohort", n_sessions=4, n_units=8)
+    """Two sessions, whose list has two pages."""
+    return write_cohort(tmp_path_factory.mktemp("alyx") / "cohort", n_sessions=2, n_units=8)
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +82,213 @@ def test_a_build_over_http_gives_the_same_bytes(
     assert hashes(elsewhere.stores) == hashes(expected)
     build(settings, refresh=True, progress=False)
     assert not [r for r in server.requests if "/data/" in r]
-    assert len([r for r in server.requests if "/sessions/" in r]) == 4
+    assert len([r for r in server.requests if "/sessions/" in r]) == 2
     # nothing of the login lies in what was kept
     for secret in (PASSWORD, TOKEN):
         for path in [*settings.stores.rglob("*.json"), *(settings.cache_dir or Path()).glob("*")]:
             assert path.is_dir() or secret.encode() not in path.read_bytes()
+
+
+def test_a_dry_run_lists_and_fetches_nothing(
+    settings: Settings, server: AlyxServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--source=alyx", f"--base-url={server.url}", f"--cache-dir={settings.cache_dir}"]
+    assert main(["build", *options, f"--stores={settings.stores}", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "spikes.times.npy" in out
+    assert "files to download" in out
+    assert "raw_ephys_data" not in out  # nothing that no recipe reads
+    assert not [r for r in server.requests if "/data/" in r]
+    assert not settings.stores.exists()
+
+
+def test_without_a_login_the_ways_to_give_one_are_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LSDX_ALYX_PASSWORD")
+    with pytest.raises(ConfigError, match=r"LSDX_ALYX_PASSWORD, or LSDX_ALYX_TOKEN"):
+        build(settings, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("LSDX_ALYX_PASSWORD", "guess", "HTTP 400. Correct LSDX_ALYX_USER"),
+        ("LSDX_ALYX_TOKEN", "f00d", "HTTP 403. The token has expired"),
+    ],
+)
+def test_a_wrong_login_is_told_and_not_shown(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SourceError, match=words) as caught:
+        build(settings, progress=False)
+    assert value not in str(caught.value)
+
+
+def test_a_token_does_as_well(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, expected: Path
+) -> None:
+    monkeypatch.delenv("LSDX_ALYX_USER")
+    monkeypatch.delenv("LSDX_ALYX_PASSWORD")
+    monkeypatch.setenv("LSDX_ALYX_TOKEN", TOKEN)
+    assert not build(settings, progress=False).failed
+    assert hashes(settings.stores) == hashes(expected)
+
+
+def test_no_network_is_told(settings: Settings) -> None:
+    nowhere = replace(settings, base_url="http://127.0.0.1:9")
+    with pytest.raises(SourceError, match=r"127.0.0.1:9: expected a connection.*--offline"):
+        build(nowhere, progress=False)
+
+
+def test_an_unknown_project_is_told(settings: Settings) -> None:
+    with pytest.raises(SourceError, match=r"sessions of project 'psychics'.*found none"):
+        build(replace(settings, project="psychics"), progress=False)
+
+
+def test_offline_without_records_or_files_is_told(settings: Settings) -> None:
+    with pytest.raises(SourceError, match=r"a snapshot of records, found none. Run without"):
+        build(settings, offline=True, progress=False)
+    build(settings, ["sessions"], progress=False)
+    shutil.rmtree(next((settings.cache_dir or Path()).glob("*/Subjects/*/*/*/alf")))
+    report = build(settings, offline=True, progress=False)
+    assert {x.status for x in report.lines if x.kind == "sessions"} <= {"built", "reused"}
+
+
+def test_a_snapshot_of_another_project_is_not_taken_for_this_one(settings: Settings) -> None:
+    build(settings, ["sessions"], progress=False)
+    with pytest.raises(ConfigError, match="--refresh"):
+        build(replace(settings, task_protocol="biased"), progress=False)
+
+
+# ---- a server that falters ------------------------------------------------------------------
+
+SPIKES = r"/data/.*alf/probe00/.*spikes\.times"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "how"),
+    [
+        ("/sessions/", 500),
+        ("/sessions/", "slow"),
+        ("/sessions/", 503),
+        ("offset=1", 502),
+        ("/insertions", 500),
+        (SPIKES, 500),
+        (SPIKES, "half"),
+        (SPIKES, "slow"),
+        (SPIKES, "wrong"),
+    ],
+)
+def test_what_falters_once_is_tried_again(
+    settings: Settings, server: AlyxServer, expected: Path, pattern: str, how: str | int
+) -> None:
+    server.stall = 1.0
+    server.fail(pattern, how)
+    report = build(settings, progress=False)
+    assert not report.failed, report.to_text()
+    assert server.failures[0].times == 0
+    assert hashes(settings.stores) == hashes(expected)
+    assert not list((settings.cache_dir or Path()).rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (404, "HTTP 404. the data server does not have it"),
+        (403, "HTTP 403. the data server refuses you"),
+        (500, "HTTP 500"),
+        ("wrong", "downloaded twice"),
+        ("half", "Run the command again"),
+    ],
+)
+def test_a_file_that_cannot_be_had_is_named_and_the_rest_goes_on(
+    settings: Settings, server: AlyxServer, how: str | int, words: str
+) -> None:
+    server.fail(f"LSDX-A/2023-01-19{SPIKES.removeprefix('/data/')}", how, times=99)
+    report = build(settings, progress=False)
+    (told,) = [x for x in report.lines if x.status == "failed" and "HTTP" not in x.kind]
+    assert words in told.reason
+    assert "alf/probe00" in told.reason
+    assert lsdx.open_sessions(settings.stores).sizes["session"] == 2
+
+    server.mended()
+    assert not build(settings, progress=False).failed
+    fetched = [r for r in server.requests if "/data/" in r]
+    assert len(fetched) == 1  # what had come was kept
+
+
+def test_a_download_goes_on_where_it_was_killed(
+    settings: Settings, server: AlyxServer, cohort: Path, expected: Path
+) -> None:
+    source = next(cohort.rglob("alf/probe00/*/spikes.times.npy"))
+    there = (settings.cache_dir or Path()) / source.relative_to(cohort)
+    there.parent.mkdir(parents=True)
+    part = there.with_name(there.name + ".part")
+    part.write_bytes(source.read_bytes()[:1000])
+    sent = server.sent
+    build(settings, progress=False)
+    assert server.sent - sent == sum(
+        p.stat().st_size
+        for p in (settings.cache_dir or Path()).rglob("*")
+        if p.is_file() and (p.relative_to(settings.cache_dir or Path()).parts[1:2] == ("Subjects",))
+        and "spike_sorters" not in p.parts
+    ) - 1000  # fmt: skip
+    assert hashes(settings.stores) == hashes(expected)
+
+
+@pytest.mark.parametrize("how", [404, 500])
+def test_a_list_whose_second_page_is_missing_is_no_list(
+    settings: Settings, server: AlyxServer, how: int
+) -> None:
+    server.fail("offset=1", how, times=99)
+    with pytest.raises(SourceError, match=f"HTTP {how}"):
+        build(settings, progress=False)
+    assert not (settings.cache_dir or Path()).joinpath("alyx_records.json").exists()
+
+
+# ---- records that are odd -------------------------------------------------------------------
+
+
+def test_records_that_make_no_sense_cost_their_session_alone(
+    settings: Settings, server: AlyxServer, tmp_path: Path
+) -> None:
+    more = write_cohort(tmp_path / "more", n_sessions=4, n_units=8)
+    records = json.loads((more / "alyx_records.json").read_text())
+    server.root, server.sessions = more, records["sessions"]
+    server.insertions = records["insertions"]
+    bad, probes, odd, empty = (s["id"] for s in server.sessions)
+    server.sessions[0]["data_dataset_session_related"][0]["collection"] = "../../elsewhere"
+    twin = copy.deepcopy(next(i for i in server.insertions if i["session"] == probes))
+    server.insertions.append(twin | {"id": str(uuid4())})
+    server.sessions[2]["extended_qc"] = None
+    for insertion in server.insertions:
+        if insertion["session"] == odd:
+            insertion["json"] = None
+    for dataset in server.sessions[2]["data_dataset_session_related"]:
+        if dataset["collection"].startswith("raw_ephys_data"):
+            dataset["data_url"] = None
+    server.sessions[3]["data_dataset_session_related"] = []
+    report = build(settings, progress=False)
+    failed = {x.session: x.reason for x in report.lines if x.status == "failed"}
+    assert set(failed) == {bad, probes}
+    assert "../../elsewhere" in failed[bad]
+    assert "insertions of distinct probe" in failed[probes]
+    sessions = lsdx.open_sessions(settings.stores)
+    assert set(sessions.session.values) == {odd, empty}
+    status = sessions.status.sel(session=odd)
+    assert status.sel(dataset="ephys/probe00/raw_ap").item() == "raw data missing"
+    assert (sessions.status.sel(session=empty) == "raw data missing").all()
+
+
+def test_a_session_that_cannot_be_read_is_left_out_and_named(
+    settings: Settings, server: AlyxServer
+) -> None:
+    eid = server.sessions[1]["id"]
+    server.fail(f"/sessions/{eid}", 500, times=99)
+    report = build(settings, progress=False)
+    (line,) = [x for x in report.lines if x.status == "failed"]
+    assert (line.session, line.kind) == (eid, "records")
+    assert "HTTP 500" in line.reason
+    assert lsdx.open_sessions(settings.stores).sizes["session"] == 1
