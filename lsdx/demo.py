@@ -200,6 +200,7 @@ def _write(root: Path, generator: Record, *, progress: bool) -> None:
         "simulated": True,
         "sessions": [session.detail() for session in sessions],
         "insertions": [record for session in sessions for record in session.insertions],
+        "stacks": {session.plan.subject: _stacks(session.plan.subject) for session in sessions},
     }
     _write_json(root / "alyx_records.json", records, indent=1)
     truth = {"generator": generator, "sessions": [session.truth for session in sessions]}
@@ -902,6 +903,13 @@ class _Session:
             "probe_insertion": [{key: each[key] for key in inner} for each in self.insertions],
             "data_dataset_session_related": self.datasets,
         }
+
+
+def _stacks(subject: str) -> list[str] | None:
+    """Give the files of a subject's image stacks: of one mouse none, of another not known."""
+    if subject == "LSDX-C":
+        return []
+    return None if subject == "LSDX-D" else [f"{subject}_{channel}.tif" for channel in ("GR", "RD")]
 
 
 def _relative(record: Record) -> str:

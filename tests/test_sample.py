@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 import lsdx
+from lsdx.assemble.epochs import assemble_epochs
+from lsdx.assemble.insertions import assemble_insertions
+from lsdx.assemble.recording import Recording
 from lsdx.build import Report, build
 from lsdx.build.recipe import recipes_folder
 from lsdx.config import Settings
 from lsdx.errors import RecipeError
+from lsdx.readers.records import SessionRecord, insertion_record
+from lsdx.schema import SCHEMAS
+from lsdx.schema.spec import validate
 
 SPIKES = 290_360
 REGIONS = {
@@ -128,3 +136,35 @@ def test_the_labs_tables_parse_whole(sample: Path) -> None:
     assert sum("not 200" in n for n in odd) == 1
     assert sum("g before" in n for n in odd) == 2
     assert len(read_trajectories(lab / "trajectories.csv")) == 43
+    assert len({subject for subject, _ in rows}) <= 16
+
+
+def test_the_real_insertion_records_are_read_whole(sample: Path) -> None:
+    path = sample.parent / "alyx" / "insertions.json"
+    records = json.loads(path.read_text(encoding="utf-8"))
+    assert len(records) == 123
+    rows = []
+    for record in records:
+        insertion = insertion_record(record, str(path))
+        session = SessionRecord(insertion.eid, "lab", "mouse", pd.Timestamp("2020-01-01"), 1)
+        recording = Recording(session=session, insertions=(insertion,))
+        ds = assemble_insertions(recording, epochs=assemble_epochs(recording))
+        assert ds is not None
+        validate(ds, SCHEMAS["insertions"], cohort=False)
+        rows.append(ds)
+    table = xr.concat(rows, "insertion")
+    assert set(table.histology_stage.values) == {"resolved"}
+    assert set(table.insertion.values) == {r["id"] for r in records}
+    assert set(table.hemisphere.values) <= {"left", "right"}
+    # what the records hold, and no more or less of it
+    held = {
+        "drift_rms_um": "drift_rms",
+        "n_units": "recorded_units",
+        "whitening_matrix_conditioning": "whitening_matrix_conditioning",
+    }
+    for key, name in held.items():
+        values = [r["json"].get(key, np.nan) for r in records]
+        np.testing.assert_array_equal(table[name].values, np.array(values, dtype=float))
+    for key, name in (("apRms_p90_raw", "ap_rms_p90_raw"), ("alignment_qc", "alignment_qc")):
+        values = [r["json"]["extended_qc"].get(key, "nan") for r in records]
+        np.testing.assert_array_equal(table[name].values, np.array(values).astype(float))

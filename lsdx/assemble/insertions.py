@@ -14,6 +14,7 @@ from lsdx.assemble.recording import Recording
 from lsdx.clock import TICKS_PER_SECOND
 from lsdx.readers.records import InsertionRecord
 from lsdx.schema import SCHEMAS
+from lsdx.schema.insertions import RECORD_CHECKS, RECORD_NUMBERS
 
 
 def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Dataset | None:
@@ -49,7 +50,7 @@ def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Datas
                 "sorter": probe.sorting.sorter if probe else "",
                 "sorter_revision": probe.sorting.revision if probe else "",
                 "sorter_version": probe.sorting.version if probe else "",
-                "histology_stage": histology_stage(insertion),
+                **_stated(insertion, recording.stacks),
                 "n_units": probe.clusters.channels.size if probe else none,
                 "n_spikes": ticks.size if probe else none,
                 "first_spike": ticks[0] / TICKS_PER_SECOND if ticks.size else np.nan,
@@ -63,19 +64,79 @@ def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Datas
     return dataset(SCHEMAS["insertions"], columns | labels)
 
 
-def histology_stage(insertion: InsertionRecord) -> str:
-    """Give the highest histology stage that the record itself states.
+def histology_stage(insertion: InsertionRecord, stacks: bool | None = None) -> str:
+    """Give the highest histology stage reached.
+
+    Parameters
+    ----------
+    insertion : InsertionRecord
+    stacks : bool, optional
+        Whether the subject's image stacks are published; None if that is not known.
 
     Examples
     --------
     >>> record = {"xyz_picks": [[0, 0, 0]], "extended_qc": {"alignment_count": 2}}
     >>> histology_stage(InsertionRecord("pid", "eid", "probe00", json=record))
     'aligned'
+    >>> histology_stage(InsertionRecord("pid", "eid", "probe00"), stacks=True)
+    'no-tracing'
     """
-    qc = insertion.json.get("extended_qc")
-    qc = qc if isinstance(qc, Mapping) else {}
-    if qc.get("alignment_resolved") is True:
+    checks = _checks(insertion)
+    if checks.get("alignment_resolved") is True:
         return "resolved"
-    if (qc.get("alignment_count") or 0) > 0:
+    if as_number(checks.get("alignment_count")) > 0:
         return "aligned"
-    return "traced" if insertion.json.get("xyz_picks") else ""
+    if _picks(insertion).size:
+        return "traced"
+    return {True: "no-tracing", False: "no-stacks", None: "unknown"}[stacks]
+
+
+def as_number(value: object) -> float:
+    """Read a number of a record, which may be text; NaN for what is none.
+
+    Examples
+    --------
+    >>> as_number("1.76e-04"), as_number(2), as_number(None), as_number(True)
+    (0.000176, 2.0, nan, nan)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return np.nan
+    try:
+        return float(value)
+    except ValueError:
+        return np.nan
+
+
+def _stated(insertion: InsertionRecord, stacks: bool | None) -> dict[str, Any]:
+    """Give what the insertion's record says of its quality and place."""
+    checks = _checks(insertion)
+    picks = _picks(insertion)
+    side = "" if not picks.size else "left" if picks[:, 0].mean() < 0 else "right"
+    stated = {name: insertion.json.get(key) for key, (name, *_) in RECORD_NUMBERS.items()}
+    stated |= {name: checks.get(key) for key, (name, *_) in RECORD_CHECKS.items()}
+    return {
+        "histology_stage": histology_stage(insertion, stacks),
+        "hemisphere": side,
+        "qc": _outcome(insertion.json.get("qc")),
+        "tracing_qc": _outcome(checks.get("tracing_qc")),
+        "histology_qc": _outcome(checks.get("histology_qc")),
+        **{name: as_number(value) for name, value in stated.items()},
+    }
+
+
+def _checks(insertion: InsertionRecord) -> Mapping[str, Any]:
+    found = insertion.json.get("extended_qc")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _outcome(value: object) -> str:
+    return "_".join(value.split()) if isinstance(value, str) else ""
+
+
+def _picks(insertion: InsertionRecord) -> np.ndarray:
+    """Give the picks of the track, (n, 3) in um from bregma, ML (right of it) first."""
+    try:
+        picks = np.asarray(insertion.json.get("xyz_picks") or (), dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.empty((0, 3))
+    return picks if picks.ndim == 2 and picks.shape[1] == 3 else np.empty((0, 3))

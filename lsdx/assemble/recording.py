@@ -57,7 +57,7 @@ class Recording:
 
     ``overrides`` are the session's rows of the table of epochs: (phase, epoch) to (start,
     stop) in s. ``unread`` are probes whose sorting could not be read. ``notes`` go to the build
-    report.
+    report. ``stacks`` is whether the subject's image stacks are published, None if not known.
     """
 
     session: SessionRecord
@@ -71,6 +71,7 @@ class Recording:
     administration: Administration | None = None
     has_bombcell: Mapping[str, bool] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
+    stacks: bool | None = None
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -80,6 +80,7 @@ class SessionPlan:
     bombcell: Mapping[str, bool]
     problems: tuple[str, ...]
     unread: frozenset[str]
+    stacks: bool | None
 
     @property
     def files(self) -> tuple[DatasetRecord, ...]:
@@ -136,6 +137,7 @@ def plan_session(source: Source, session: SessionRecord) -> SessionPlan:
         bombcell,
         tuple(problems),
         frozenset(unread),
+        source.stacks(session.subject),
     )
 
 
@@ -163,6 +165,7 @@ def session_inputs(
             "session": {k: str(v) for k, v in asdict(plan.session).items()},
             "present": sorted(f"{d.collection}/{d.name}" for d in plan.datasets if d.present),
             "bombcell": dict(plan.bombcell),
+            "stacks": plan.stacks,
             "probes": [*(i.pid for i in plan.insertions), *find_probes(plan.datasets)],
         },
         "ephys": {
@@ -239,6 +242,7 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
         administration=lab.administrations.get((plan.session.subject, plan.session.date)),
         has_bombcell=plan.bombcell,
         unread=plan.unread | failed,
+        stacks=plan.stacks,
     )
     unreadable += [f"{r.number} {n}" for r in runs for n in r.unreadable]
     return Reading(recording, plan.without(failed), tuple(problems), tuple(unreadable))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -120,6 +120,7 @@ class Snapshot:
     sessions: Mapping[str, SessionRecord]
     datasets: Mapping[str, tuple[DatasetRecord, ...]]
     insertions: Mapping[str, tuple[InsertionRecord, ...]]
+    stacks: Mapping[str, bool | None] = field(default_factory=dict)
 
 
 def uuid_of(value: object, where: str) -> str:
@@ -189,7 +190,23 @@ def parse_snapshot(raw: Mapping[str, Any], where: str) -> Snapshot:
         sessions=sessions,
         datasets=datasets,
         insertions={eid: unique_probes(rows, where) for eid, rows in insertions.items()},
+        stacks={
+            str(subject): None if names is None else stacks_published(names)
+            for subject, names in (raw.get("stacks") or {}).items()
+        },
     )
+
+
+def stacks_published(names: Iterable[str]) -> bool:
+    """Tell from the files of a subject's folder of stacks whether both channels are there.
+
+    Examples
+    --------
+    >>> stacks_published(["m1_RD.tif", "m1_GR.tif"]), stacks_published(["m1_RD.tif"])
+    (True, False)
+    """
+    listed = [str(n) for n in names]
+    return all(any(n.endswith(f"_{c}.tif") for n in listed) for c in ("RD", "GR"))
 
 
 def insertion_record(record: Mapping[str, Any], where: str) -> InsertionRecord:

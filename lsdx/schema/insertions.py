@@ -4,9 +4,35 @@ from __future__ import annotations
 
 from lsdx.schema.spec import Schema, Variable, label, number
 
+# numbers of the insertion record's json: name there -> name, units and meaning here
+RECORD_NUMBERS = {
+    "n_units": ("recorded_units", "1", "Units, as the record states them."),
+    "n_units_qc_pass": ("recorded_units_qc_pass", "1", "Units that pass IBL's tests, as stated."),
+    "drift_rms_um": ("drift_rms", "um", "RMS of the probe's drift."),
+    "firing_rate_max": ("firing_rate_max", "Hz", "Highest rate of a unit."),
+    "firing_rate_median": ("firing_rate_median", "Hz", "Median rate of the units."),
+    "amplitude_max_uV": ("amplitude_max", "uV", "Highest amplitude of a unit."),
+    "amplitude_median_uV": ("amplitude_median", "uV", "Median amplitude of the units."),
+    "whitening_matrix_conditioning": (
+        "whitening_matrix_conditioning",
+        "1",
+        "Condition number of the sorter's whitening matrix.",
+    ),
+}
+# the same of its json.extended_qc
+RECORD_CHECKS = {
+    "alignment_qc": ("alignment_qc", "1", "Similarity of the alignments."),
+    "alignment_count": ("alignment_count", "1", "Alignments made."),
+    "apRms_p10_raw": ("ap_rms_p10_raw", "V", "10th percentile of the raw AP band's RMS."),
+    "apRms_p90_raw": ("ap_rms_p90_raw", "V", "90th percentile of the raw AP band's RMS."),
+    "apRms_p10_proc": ("ap_rms_p10_proc", "V", "10th percentile of the destriped AP band's RMS."),
+    "apRms_p90_proc": ("ap_rms_p90_proc", "V", "90th percentile of the destriped AP band's RMS."),
+}
+STAGES = ("unknown", "no-stacks", "no-tracing", "traced", "aligned", "resolved")
+
 INSERTIONS = Schema(
     name="insertions",
-    version=1,
+    version=2,
     doc="One row a probe insertion: hardware, sorting, unit numbers, histology.",
     concat="insertion",
     variables=(
@@ -22,8 +48,22 @@ INSERTIONS = Schema(
         label(
             "histology_stage",
             "insertion",
-            "Highest histology stage that the insertion record states.",
-            values=("", "traced", "aligned", "resolved"),
+            "Highest histology stage reached; unknown: no picks, and whether there are image "
+            "stacks is not known.",
+            values=STAGES,
+        ),
+        label(
+            "hemisphere",
+            "insertion",
+            "Side of the traced track; blank: not traced.",
+            values=("", "left", "right"),
+        ),
+        label("qc", "insertion", "Quality control of the insertion record; blank: none."),
+        label("tracing_qc", "insertion", "Outcome for the tracing; blank: none."),
+        label("histology_qc", "insertion", "Outcome for the histology; blank: none."),
+        *(
+            number(name, "insertion", units, doc)
+            for name, units, doc in (*RECORD_NUMBERS.values(), *RECORD_CHECKS.values())
         ),
         Variable("n_units", ("insertion",), "int64", "Units; -1: could not be read.", units="1"),
         Variable("n_spikes", ("insertion",), "int64", "Spikes; -1: could not be read.", units="1"),

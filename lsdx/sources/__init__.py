@@ -50,6 +50,9 @@ class Source(Protocol):
     ) -> None:
         """Bring datasets, by session, to this machine, as far as they can be had."""
 
+    def stacks(self, subject: str) -> bool | None:
+        """Whether a subject's image stacks are published; None if that is not known."""
+
     def fetch(self, eid: str, dataset: DatasetRecord) -> Path:
         """Give the local path of a dataset whose size and md5 have been checked."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -94,6 +95,7 @@ class AlyxSource(LocalFiles):
             snapshot.datasets,
             simulated=snapshot.simulated,
             notes=(f"records of {snapshot.created}",),
+            stacks=snapshot.stacks,
             problems=problems,
         )
         self._datasets = {
@@ -270,6 +272,7 @@ def take_snapshot(
                 continue
             sessions.append(record)
             insertions += probes
+    subjects = {str(s["subject"]): str(s["lab"]) for s in sessions}
     return {
         "format": FORMAT,
         "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}",
@@ -278,8 +281,31 @@ def take_snapshot(
         **wanted,
         "sessions": sessions,
         "insertions": insertions,
+        "stacks": _list_stacks(client.base_url, subjects),
         "problems": problems,
     }
+
+
+def _list_stacks(base_url: str, subjects: Mapping[str, str]) -> dict[str, list[str] | None]:
+    """List each subject's image stacks on the data server; None where it does not tell."""
+    server = _data_server(base_url)
+    login = _data_login(base_url).get(server)
+
+    def listed(subject: str) -> list[str] | None:
+        folder = f"histology/{subjects[subject]}/{subject}/downsampledStacks_25/sample2ARA/"
+        try:
+            with session() as http:
+                reply = http.get(f"{server}/{folder}", auth=login, timeout=TIMEOUT)
+        except requests.RequestException:
+            return None
+        if reply.status_code == 404:
+            return []
+        if not reply.ok:
+            return None
+        return sorted(set(re.findall(r'href="([^"/]+\.tif)"', reply.text)))
+
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        return dict(zip(subjects, pool.map(listed, subjects), strict=True))
 
 
 def write_snapshot(path: Path, snapshot: Mapping[str, Any]) -> None:
@@ -326,12 +352,19 @@ def _whole(path: Path, size: int | None) -> bool:
     return path.is_file() and (size is None or path.stat().st_size == size)
 
 
+def _data_server(base_url: str | None) -> str:
+    import one.params
+
+    known = one.params.get(client=base_url, silent=True)
+    return str(getattr(known, "HTTP_DATA_SERVER", "") or "").rstrip("/")
+
+
 def _data_login(base_url: str | None) -> dict[str, tuple[str, str]]:
     """Give the login of the data server, from ONE's parameters, for its addresses alone."""
     import one.params
 
     known = one.params.get(client=base_url, silent=True)
-    server = getattr(known, "HTTP_DATA_SERVER", None)
+    server = _data_server(base_url)
     user = getattr(known, "HTTP_DATA_SERVER_LOGIN", None)
     password = getattr(known, "HTTP_DATA_SERVER_PWD", None)
     return {server: (user, password)} if server and user and password else {}

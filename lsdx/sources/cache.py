@@ -50,12 +50,14 @@ class CacheSource(LocalFiles):
         datasets = _dataset_records(tables["datasets"], root)
         insertions = _insertion_records(tables.get("insertions"), root)
         notes: tuple[str, ...] = (NO_SNAPSHOT,)
+        stacks: Mapping[str, bool | None] = {}
         if (root / SNAPSHOT).is_file():
             snapshot = read_snapshot(root / SNAPSHOT)
             notes = (f"records of {snapshot.created or 'an unknown day'}",)
             known = {eid: d for eid, d in snapshot.datasets.items() if eid in sessions}
             sessions |= {eid: s for eid, s in snapshot.sessions.items() if eid in sessions}
             insertions |= snapshot.insertions
+            stacks = snapshot.stacks
             datasets |= {eid: _merged(datasets.get(eid, ()), d) for eid, d in known.items()}
         origin = json.dumps(tables["_meta"].get("raw", {}), default=str)
         super().__init__(
@@ -65,6 +67,7 @@ class CacheSource(LocalFiles):
             datasets,
             simulated=DEMO_ORIGIN in origin,
             notes=notes,
+            stacks=stacks,
         )
 
 

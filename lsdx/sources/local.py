@@ -39,6 +39,8 @@ class LocalFiles:
         Whether the recordings are.
     notes : tuple of str
         What the build report should say of the source.
+    stacks : mapping, optional
+        Whether each subject's image stacks are published, None where that is not known.
     problems : mapping, optional
         Why each session is left out whose records cannot be used.
     """
@@ -52,12 +54,14 @@ class LocalFiles:
         *,
         simulated: bool,
         notes: tuple[str, ...],
+        stacks: Mapping[str, bool | None] | None = None,
         problems: Mapping[str, str] | None = None,
     ) -> None:
         self.root = root
         self.simulated = simulated
         self.notes = notes
         self.problems = problems or {}
+        self._stacks = stacks or {}
         self._sessions = sessions
         self._insertions = insertions
         self._datasets = datasets
@@ -74,6 +78,10 @@ class LocalFiles:
     def datasets(self, eid: str) -> tuple[DatasetRecord, ...]:
         """List the datasets of a session, in order of path."""
         return self._datasets.get(eid, ())
+
+    def stacks(self, subject: str) -> bool | None:
+        """Whether a subject's image stacks are published; None if that is not known."""
+        return self._stacks.get(subject)
 
     def missing(
         self,

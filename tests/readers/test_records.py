@@ -172,6 +172,7 @@ def test_a_snapshot_is_read_as_written(file: Path) -> None:
                 present=True,
                 on_disk=False,
                 version="1.2.3",
+                url="https://x/spikes.times.npy",
             ),
         )
     }

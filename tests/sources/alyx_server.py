@@ -40,6 +40,7 @@ class AlyxServer:
     root: Path
     sessions: list[dict[str, Any]]
     insertions: list[dict[str, Any]]
+    stacks: dict[str, list[str] | None]
     url: str = ""
     requests: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -96,6 +97,10 @@ class AlyxServer:
             "results": found[offset:after],
         }
 
+    def listing(self, path: str) -> list[str] | None:
+        """Give the names in a folder of image stacks; None for a server that does not tell."""
+        return self.stacks.get(path.split("/")[4], [])
+
     def file(self, path: str) -> Path | None:
         """Give the file behind an address of the data server."""
         found = self.root / _UUID.sub("", unquote(path).removeprefix("/data/"))
@@ -146,6 +151,11 @@ def _handler(server: AlyxServer) -> type[BaseHTTPRequestHandler]:
             elif how == "slow":
                 time.sleep(server.stall)
                 self.close_connection = True
+            elif url.path.startswith("/data/histology/"):
+                names = server.listing(url.path)
+                links = "".join(f'<a href="{name}">{name}</a>' for name in names or ())
+                status = 500 if names is None else 200 if names else 404
+                self._send(status, f"<html>{links}</html>".encode(), "text/html")
             elif url.path.startswith("/data/"):
                 self._file(server.file(url.path), how)
             elif self.headers.get("Authorization") != f"Token {TOKEN}":
@@ -192,7 +202,7 @@ def _handler(server: AlyxServer) -> type[BaseHTTPRequestHandler]:
 def serving(cohort: Path) -> Iterator[AlyxServer]:
     """Serve a cohort's records and files."""
     records = json.loads((cohort / "alyx_records.json").read_text())
-    state = AlyxServer(cohort, records["sessions"], records["insertions"])
+    state = AlyxServer(cohort, records["sessions"], records["insertions"], records["stacks"])
     http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
     http.daemon_threads = True
     state.url = f"http://127.0.0.1:{http.server_address[1]}"

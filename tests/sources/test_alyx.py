@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+import one.params
 import pytest
 
 import lsdx
@@ -54,6 +55,8 @@ def settings(
     monkeypatch.setattr("lsdx.sources.download.BACKOFF", 0.01)
     monkeypatch.setattr("lsdx.sources.download.TIMEOUT", (5, 0.5))
     monkeypatch.setattr("lsdx.sources.alyx.TIMEOUT", (5, 0.5))
+    known = one.params.get(client=server.url, silent=True)
+    one.params.save(known.set("HTTP_DATA_SERVER", f"{server.url}/data"), server.url)
     cache = tmp_path / "cache"
     cache.mkdir()
     for path in cohort.iterdir():
@@ -81,7 +84,7 @@ def test_a_build_over_http_gives_the_same_bytes(
     assert server.requests == []
     assert hashes(elsewhere.stores) == hashes(expected)
     build(settings, refresh=True, progress=False)
-    assert not [r for r in server.requests if "/data/" in r]
+    assert not [r for r in server.requests if "/alf/" in r]
     assert len([r for r in server.requests if "/sessions/" in r]) == 2
     # nothing of the login lies in what was kept
     for secret in (PASSWORD, TOKEN):
@@ -98,7 +101,7 @@ def test_a_dry_run_lists_and_fetches_nothing(
     assert "spikes.times.npy" in out
     assert "files to download" in out
     assert "raw_ephys_data" not in out  # nothing that no recipe reads
-    assert not [r for r in server.requests if "/data/" in r]
+    assert not [r for r in server.requests if "/alf/" in r]
     assert not settings.stores.exists()
 
 
@@ -256,7 +259,7 @@ def test_records_that_make_no_sense_cost_their_session_alone(
 ) -> None:
     more = write_cohort(tmp_path / "more", n_sessions=4, n_units=8)
     records = json.loads((more / "alyx_records.json").read_text())
-    server.root, server.sessions = more, records["sessions"]
+    server.root, server.sessions, server.stacks = more, records["sessions"], records["stacks"]
     server.insertions = records["insertions"]
     bad, probes, odd, empty = (s["id"] for s in server.sessions)
     server.sessions[0]["data_dataset_session_related"][0]["collection"] = "../../elsewhere"
@@ -292,3 +295,26 @@ def test_a_session_that_cannot_be_read_is_left_out_and_named(
     assert (line.session, line.kind) == (eid, "records")
     assert "HTTP 500" in line.reason
     assert lsdx.open_sessions(settings.stores).sizes["session"] == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "stage"),
+    [
+        (None, "unknown"),  # the server falls silent
+        ([], "no-stacks"),
+        (["m_RD.tif", "m_RD2.tif"], "no-stacks"),
+        (["m_RD.tif", "m_GR.tif", "readme.txt"], "no-tracing"),
+    ],
+)
+def test_image_stacks_are_there_or_not_or_not_known(
+    settings: Settings, server: AlyxServer, names: list[str] | None, stage: str
+) -> None:
+    (subject,) = {s["subject"] for s in server.sessions}
+    server.stacks = {subject: names}
+    for insertion in server.insertions:
+        insertion["json"] = None
+    build(settings, ["insertions"], progress=False)
+    insertions = lsdx.open_insertions(settings.stores)
+    assert set(insertions.histology_stage.values) == {stage}
+    asked = {r for r in server.requests if "/histology/" in r}
+    assert len(asked) == 1  # a folder a subject, not a session
