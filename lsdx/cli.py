@@ -20,6 +20,7 @@ _SETTINGS = (
     ("project", "project of its sessions"),
     ("task-protocol", "what their task protocol contains"),
     ("stores", "folder of the stores"),
+    ("stock-concentration", "of the drug's stock, such as '0.1 mg/mL': gives doses in ug/kg"),
     ("epochs", "the lab's table of epochs (eid, phase, epoch, start, stop)"),
     ("administrations", "the lab's table of administrations"),
     ("trajectories", "the lab's table of trajectories"),
@@ -71,7 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     info = _command(commands, "info", _info, "tell what is built")
     tag = _command(commands, "tag", _tag, "keep the current catalog under a name")
     tag.add_argument("name")
-    for command in (verify, gc, info, tag):
+    sessions = _command(commands, "sessions", _sessions, "tell which datasets each session has")
+    histology = _command(commands, "histology", _histology, "list what the histology waits for")
+    histology.add_argument("--refresh", action="store_true", help="read Alyx's records again")
+    for command in (sessions, histology):
+        command.add_argument("--csv", type=Path, metavar="FILE", help="write it as CSV")
+    sessions.add_argument("--json", type=Path, metavar="FILE", help="write it as JSON")
+    export = _command(commands, "export", _export, "write tables for pandas (Parquet)")
+    export.add_argument("what", choices=("tables",))
+    export.add_argument("directory", type=Path)
+    for command in (verify, gc, info, tag, sessions, histology, export):
         command.add_argument("--stores", help="folder of the stores")
         command.add_argument("--config", help="settings file", metavar="FILE")
 
@@ -179,6 +189,61 @@ def _tag(arguments: argparse.Namespace) -> int:
 
     catalog = keep_tag(_settings(arguments).stores, arguments.name)
     _say(f"{arguments.name}: catalog {catalog.digest[:16]}")
+    return 0
+
+
+def _sessions(arguments: argparse.Namespace) -> int:
+    from lsdx import open_epochs, open_insertions, open_sessions
+    from lsdx.export.listing import session_grid
+    from lsdx.export.tables import session_table
+
+    stores = _settings(arguments).stores
+    sessions = open_sessions(stores)
+    table = session_table(sessions, open_epochs(stores), open_insertions(stores))
+    if arguments.csv:
+        table.to_csv(arguments.csv)
+    if arguments.json:
+        table.reset_index().to_json(arguments.json, orient="records", date_format="iso", indent=1)
+    _say(session_grid(sessions, colour=sys.stdout.isatty()))
+    return 0
+
+
+def _histology(arguments: argparse.Namespace) -> int:
+    from lsdx import open_insertions, open_sessions
+    from lsdx.build import build
+    from lsdx.export.listing import histology_list
+    from lsdx.export.tables import histology_table
+
+    settings = _settings(arguments)
+    if arguments.refresh:
+        build(settings, ["insertions"], refresh=True)
+    stores = settings.stores
+    table = histology_table(open_insertions(stores), open_sessions(stores))
+    if arguments.csv:
+        table.to_csv(arguments.csv, index=False)
+    _say(histology_list(table))
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from lsdx import open_epochs, open_insertions, open_sessions, open_units
+    from lsdx.export.tables import histology_table, insertion_table, session_table, unit_table
+
+    stores = _settings(arguments).stores
+    sessions, insertions = open_sessions(stores), open_insertions(stores)
+    tables = {
+        "sessions": session_table(sessions, open_epochs(stores), insertions),
+        "insertions": insertion_table(insertions),
+        "units": unit_table(open_units(stores)),
+        "histology_status": histology_table(insertions, sessions),
+    }
+    arguments.directory.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        if sessions.attrs["simulated"]:
+            table = table.assign(simulated=True)
+        path: Path = arguments.directory / f"{name}.pqt"
+        table.to_parquet(path)
+        _say(f"{path}: {len(table)} rows, {table.shape[1]} columns")
     return 0
 
 

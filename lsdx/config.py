@@ -68,6 +68,8 @@ class Settings:
         Names of phases, epochs and conditions.
     conditions : mapping of str to tuple of str
         Session ids (eids) of each condition that no table tells, such as the controls.
+    stock_concentration : str, optional
+        Of the drug's stock, such as ``"0.1 mg/mL"``: with it, doses are known in ug/kg.
 
     Examples
     --------
@@ -87,6 +89,7 @@ class Settings:
     exclusions: Path | None = None
     protocol: Protocol = field(default_factory=Protocol)
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stock_concentration: str | None = None
 
     def __post_init__(self) -> None:
         """Take paths as text too, and refuse what is none."""
@@ -105,7 +108,7 @@ class Settings:
 
 
 _PATHS = ("cache_dir", "stores", "epochs", "administrations", "trajectories", "exclusions")
-_NAMES = ("base_url", "project", "task_protocol")
+_NAMES = ("base_url", "project", "task_protocol", "stock_concentration")
 _SCALARS = ("source", *_NAMES, *_PATHS)
 _SECTIONS = ("protocol", "conditions")
 
@@ -286,6 +289,14 @@ def fill_from(settings: Settings, path: Path) -> Settings:
     if not path.is_file():
         return settings
     own, default = merge_file(Settings(), path), Settings()
-    names = ("epochs", "administrations", "trajectories", "exclusions", "protocol", "conditions")
+    names = (
+        "epochs",
+        "administrations",
+        "trajectories",
+        "exclusions",
+        "protocol",
+        "conditions",
+        "stock_concentration",
+    )
     filled = {n: getattr(own, n) for n in names if getattr(settings, n) == getattr(default, n)}
     return _checked(replace(settings, **filled), str(path))

@@ -65,7 +65,7 @@ def test_damage_is_an_exit_code(
     ("argv", "message"),
     [
         (["build", "--source", "cache"], "--cache-dir"),
-        (["build", "--source", "alyx"], "demo, cache"),
+        (["build", "--source", "aws"], "demo, cache"),
         (["build", "--source", "cache", "--cache-dir", "nowhere"], "sessions.pqt"),
         (["build", "--config", "nowhere.toml"], "nowhere.toml"),
         (["verify", "--stores", "nowhere"], "lsdx build"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lsdx.errors import SourceError, located
 from lsdx.readers.records import DatasetRecord
+from lsdx.schema.sessions import CAMERAS
 
 SORTERS = ("iblsorter", "pykilosort", "ks2")
 SORTING_FILES = (
@@ -253,4 +254,9 @@ def dataset_status(
         tell(f"ephys/{probe}/spikes", {"spikes.times.npy", "spikes.clusters.npy"} <= files, raw)
         tell(f"ephys/{probe}/uuids", "clusters.uuids.csv" in files, raw)
         tell(f"ephys/{probe}/bombcell", has_file.get(probe, False), raw)
+    for camera in CAMERAS:
+        raw = ("raw_video_data", f"_iblrig_{camera}Camera.raw.mp4") in places
+        tell(f"video/{camera}/raw", raw, False)
+        for key, name in (("pose", "lightningPose"), ("dlc", "dlc")):
+            tell(f"video/{camera}/{key}", ("alf", f"_ibl_{camera}Camera.{name}.pqt") in places, raw)
     return status

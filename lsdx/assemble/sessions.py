@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lsdx.assemble.insertions import as_number
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.layout import dataset_status, find_probes
 from lsdx.assemble.recording import Recording
-from lsdx.readers.lab import Administration
+from lsdx.readers.lab import Administration, flag_administrations
 from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS
+from lsdx.schema.sessions import CAMERAS, VIDEO_CHECKS
 
 
 def assemble_sessions(recording: Recording) -> xr.Dataset:
@@ -35,6 +37,10 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
         recording.phases,
         dict(recording.has_bombcell),
     )
+    video = [
+        [video_check(session.extended_qc.get(f"_video{camera.title()}_{c}")) for c in VIDEO_CHECKS]
+        for camera in CAMERAS
+    ]
     return dataset(
         SCHEMAS["sessions"],
         {
@@ -53,8 +59,25 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
             "n_probes": [len(recording.insertions) or len(find_probes(recording.datasets))],
             "n_tasks": [len(recording.runs)],
             "status": [list(status.values())],
+            "camera": CAMERAS,
+            "check": VIDEO_CHECKS,
+            "video_qc": [[[c[0] for c in row] for row in video]],
+            "video_qc_value": [[[c[1] for c in row] for row in video]],
         },
     )
+
+
+def video_check(value: object) -> tuple[str, float]:
+    """Read one test of a video: an outcome, or a list of it and a number.
+
+    Examples
+    --------
+    >>> video_check(["NOT SET", 12]), video_check("PASS"), video_check(None)
+    (('NOT_SET', 12.0), ('PASS', nan), ('', nan))
+    """
+    outcome, *rest = value if isinstance(value, list | tuple) and value else [value]
+    text = "_".join(outcome.split()) if isinstance(outcome, str) else ""
+    return text, as_number(rest[0]) if rest else np.nan
 
 
 @dataclass(frozen=True)
@@ -62,7 +85,8 @@ class Cohort:
     """What joins the sessions of a cohort: the full listing, the lab's tables and lists.
 
     ``sessions`` is every session of the source, stored or not; ``conditions`` maps each
-    condition's name to session ids, the first of them being the drug's.
+    condition's name to session ids, the first of them being the drug's;
+    ``stock_concentration`` is in ug/uL, NaN where it is not known.
     """
 
     sessions: tuple[SessionRecord, ...]
@@ -71,6 +95,7 @@ class Cohort:
     administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(default_factory=dict)
     trajectories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     exclusions: Mapping[str, str] = field(default_factory=dict)
+    stock_concentration: float = np.nan
 
     def condition(self, session: SessionRecord) -> tuple[str, str]:
         """Name a session's condition and where it is known from.
@@ -108,7 +133,12 @@ class Cohort:
         """Give the cohort's labels of sessions, one list a label, in the order of ``eids``."""
         by_eid = {s.eid: s for s in self.sessions}
         ranks = _session_ranks(self.sessions)
-        rows = [self._row(by_eid[eid], ranks[eid]) for eid in eids]
+        odd = flag_administrations(self.administrations.values())
+        rows = [
+            self._row(by_eid[eid], ranks[eid])
+            | {"flags": self._flags(by_eid[eid], odd.get((by_eid[eid].subject, by_eid[eid].date)))}
+            for eid in eids
+        ]
         return {name: [r[name] for r in rows] for name in rows[0]} if rows else {}
 
     def notes(self) -> list[str]:
@@ -123,10 +153,23 @@ class Cohort:
             source = self.condition(session)[1]
             if source.startswith("conflict"):
                 notes.append(f"session {session.eid}: condition unknown, {source}")
-            stated = self.trajectories.get(session.eid, {}).get("date")
-            if stated and stated != f"{session.date:%Y-%m-%d}":
+            if stated := self._misdated(session):
                 notes.append(f"trajectories: {session.eid} is dated {stated}, not as its record")
         return notes
+
+    def _flags(self, session: SessionRecord, administration: Iterable[str] | None) -> str:
+        """Name what the lab's tables and the records disagree on for one session."""
+        flags = list(administration or ())
+        if self._misdated(session):
+            flags.append("trajectory_date")
+        if self.condition(session)[1].startswith("conflict"):
+            flags.append("condition")
+        return ", ".join(flags)
+
+    def _misdated(self, session: SessionRecord) -> str:
+        """Give the day that the table of trajectories has, where it is another one."""
+        stated = self.trajectories.get(session.eid, {}).get("date", "")
+        return "" if stated == f"{session.date:%Y-%m-%d}" else stated
 
     def _row(self, session: SessionRecord, rank: int) -> dict[str, object]:
         condition, source = self.condition(session)
@@ -148,7 +191,8 @@ class Cohort:
             "weight": weight,
             "stock_volume": stock,
             "saline_volume": given.saline if given else np.nan,
-            "dose": stock / weight if weight > 0 else np.nan,
+            "stock_per_weight": stock / weight if weight > 0 else np.nan,
+            "dose": stock * self.stock_concentration / weight * 1e3 if weight > 0 else np.nan,
             "trajectory_01": trajectory.get("trajectory_01", ""),
             "error_t01": trajectory.get("error_t01", "unknown"),
             "trajectory_02": trajectory.get("trajectory_02", ""),

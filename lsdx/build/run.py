@@ -20,7 +20,7 @@ from lsdx.build.session import LabTables, plan_session
 from lsdx.build.task import SessionResult, build_session
 from lsdx.build.write import TEMPORARY
 from lsdx.config import Settings
-from lsdx.errors import RecipeError, SourceError, located
+from lsdx.errors import ConfigError, RecipeError, SourceError, located
 from lsdx.readers.lab import (
     odd_administrations,
     read_administrations,
@@ -214,6 +214,7 @@ def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[st
         administrations=administrations,
         trajectories=read_trajectories(settings.trajectories) if settings.trajectories else {},
         exclusions=read_exclusions(settings.exclusions) if settings.exclusions else {},
+        stock_concentration=_concentration(settings.stock_concentration),
     )
     known = {s.eid for s in cohort.sessions}
     listed = {eid for eids in settings.conditions.values() for eid in eids}
@@ -222,6 +223,25 @@ def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[st
     for name, ids in (("epochs table", set(lab.overrides)), ("conditions", listed)):
         notes += [f"{name}: session {eid} is not in the source" for eid in sorted(ids - known)]
     return lab, cohort, notes
+
+
+def _concentration(text: str | None) -> float:
+    """Parse the stock's concentration to ug/uL; NaN where none is set."""
+    if text is None:
+        return float("nan")
+    import pint
+
+    try:
+        return float(pint.Quantity(text).to("ug/uL").magnitude)
+    except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        raise ConfigError(
+            located(
+                "stock_concentration",
+                "a concentration such as '0.1 mg/mL'",
+                repr(text),
+                "Correct it.",
+            )
+        ) from error
 
 
 def _choose_sessions(source: Source, wanted: Iterable[str]) -> tuple[SessionRecord, ...]:

@@ -111,7 +111,7 @@ def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administr
 
 
 def odd_administrations(rows: Collection[Administration]) -> list[str]:
-    """List rows that break the lab's rules: 200 uL in all, weight steps within 15 %.
+    """List what `flag_administrations` finds, in words.
 
     Examples
     --------
@@ -119,24 +119,48 @@ def odd_administrations(rows: Collection[Administration]) -> list[str]:
     >>> odd_administrations([Administration("M1", day, 1, 1200.0, 30.0, 90.0, 10.0)])
     ['M1 2023-01-02: stock + saline is 100 uL, not 200']
     """
-    notes = []
+    return [
+        f"{subject} {date:%Y-%m-%d}: {note}"
+        for (subject, date), flags in flag_administrations(rows).items()
+        for note in flags.values()
+    ]
+
+
+def flag_administrations(
+    rows: Collection[Administration],
+) -> dict[tuple[str, pd.Timestamp], dict[str, str]]:
+    """Find rows that break the lab's rules: 200 uL in all, 3 uL/g, weight steps within 15 %.
+
+    Returns
+    -------
+    dict
+        Subject and day -> flag (``volume``, ``stock``, ``weight``, ``weight_step``) -> words.
+
+    Examples
+    --------
+    >>> day = pd.Timestamp("2023-01-02")
+    >>> row = Administration("M1", day, 1, 1200.0, 30.0, 90.0, 10.0)
+    >>> flag_administrations([row])["M1", day]
+    {'volume': 'stock + saline is 100 uL, not 200'}
+    """
+    flags: dict[tuple[str, pd.Timestamp], dict[str, str]] = {}
     last: dict[str, float] = {}
     for row in sorted(rows, key=lambda r: (r.subject, r.date)):
-        name = f"{row.subject} {row.date:%Y-%m-%d}"
+        found = flags.setdefault((row.subject, row.date), {})
         total = row.stock + row.saline
         if abs(total - 200) > 0.5:
-            notes.append(f"{name}: stock + saline is {total:g} uL, not 200")
+            found["volume"] = f"stock + saline is {total:g} uL, not 200"
         if row.weight > 0 and abs(row.stock / row.weight - 3) > 0.05:
-            notes.append(f"{name}: stock is {row.stock / row.weight:.2f} uL/g, not 3")
+            found["stock"] = f"stock is {row.stock / row.weight:.2f} uL/g, not 3"
         if row.weight <= 0:
-            notes.append(f"{name}: weight is {row.weight:g} g")
+            found["weight"] = f"weight is {row.weight:g} g"
         if not row.weight > 0:  # blank, too
             continue
         before = last.setdefault(row.subject, row.weight)
         if abs(row.weight / before - 1) > 0.15:
-            notes.append(f"{name}: weight {before:g} g before, {row.weight:g} g now")
+            found["weight_step"] = f"weight {before:g} g before, {row.weight:g} g now"
         last[row.subject] = row.weight
-    return notes
+    return {key: found for key, found in flags.items() if found}
 
 
 def read_trajectories(path: Path) -> dict[str, dict[str, str]]:

@@ -79,7 +79,7 @@ class DatasetRecord:
 class SessionRecord:
     """One session: who, when, and what it is said to be.
 
-    ``start_time`` is NaT where only the date is known.
+    ``start_time`` is NaT where only the date is known; ``extended_qc`` is Alyx's field.
     """
 
     eid: str
@@ -91,6 +91,7 @@ class SessionRecord:
     task_protocol: str = ""
     projects: str = ""
     qc: str = "unknown"
+    extended_qc: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def order(self) -> tuple[pd.Timestamp, int, str]:
@@ -249,6 +250,7 @@ def timestamp(value: object, where: str) -> pd.Timestamp:
 def _session(record: Mapping[str, Any], where: str) -> SessionRecord:
     _require(record, ("id", "lab", "subject", "start_time", "number"), where)
     start = timestamp(record["start_time"], f"{where}, session {record['id']}")
+    checks = record.get("extended_qc")
     return SessionRecord(
         eid=uuid_of(record["id"], where),
         lab=str(record["lab"]),
@@ -259,6 +261,7 @@ def _session(record: Mapping[str, Any], where: str) -> SessionRecord:
         task_protocol=str(record.get("task_protocol") or ""),
         projects=", ".join(record.get("projects") or ()),
         qc=str(record.get("qc") or "unknown"),
+        extended_qc=checks if isinstance(checks, Mapping) else {},
     )
 
 

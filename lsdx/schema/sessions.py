@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from lsdx.schema.spec import Schema, Variable, label, number
 
+CAMERAS = ("left", "right", "body")
+VIDEO_CHECKS = ("dropped_frames", "timestamps", "pin_state", "framerate")
 STATUS = ("extraction complete", "extraction error", "raw data missing")
 
 SESSIONS = Schema(
     name="sessions",
-    version=1,
+    version=2,
     doc="One row a recording session: who, when, which drug, and which datasets exist.",
     concat="session",
     variables=(
@@ -36,6 +38,21 @@ SESSIONS = Schema(
             "str",
             "Whether each dataset is there, and if not, whether its raw data are.",
             values=STATUS,
+        ),
+        label("camera", "camera", "Camera.", unique=True),
+        label("check", "check", "Test of a video.", unique=True),
+        Variable(
+            "video_qc",
+            ("session", "camera", "check"),
+            "str",
+            "Outcome of a test of a video, as Alyx records it; blank: none.",
+        ),
+        Variable(
+            "video_qc_value",
+            ("session", "camera", "check"),
+            "float64",
+            "Number that goes with the outcome, such as dropped frames; NaN: none.",
+            units="1",
         ),
         label("condition", "session", "What was given; unknown where nothing says.", cohort=True),
         label("condition_source", "session", "Where the condition comes from.", cohort=True),
@@ -84,7 +101,21 @@ SESSIONS = Schema(
         number("weight", "session", "g", "Body mass on the day.", cohort=True),
         number("stock_volume", "session", "uL", "Volume of drug stock given.", cohort=True),
         number("saline_volume", "session", "uL", "Volume of saline given with it.", cohort=True),
-        number("dose", "session", "uL/g", "Stock volume per body mass.", cohort=True),
+        number("stock_per_weight", "session", "uL/g", "Stock per body mass.", cohort=True),
+        number(
+            "dose",
+            "session",
+            "ug/kg",
+            "Drug per body mass; NaN where the stock's concentration is not set.",
+            cohort=True,
+        ),
+        label(
+            "flags",
+            "session",
+            "Rules that the session's rows of the lab's tables break: volume, stock, weight, "
+            "weight_step, trajectory_date, condition; blank: none.",
+            cohort=True,
+        ),
         label("trajectory_01", "session", "First trajectory label of the lab.", cohort=True),
         label(
             "error_t01",

@@ -332,3 +332,21 @@ def test_a_run_that_left_traces_but_no_settings_stops_them_all():
     raw = files("raw_task_data_00", ["_iblrig_stimPositionScreen.raw.csv"]) + task("01")
     with pytest.raises(SourceError, match="run 00"):
         find_runs(raw, "session")
+
+
+VIDEO = "_iblrig_leftCamera.raw.mp4"
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("pose", "_ibl_leftCamera.lightningPose.pqt"), ("dlc", "_ibl_leftCamera.dlc.pqt")],
+)
+def test_three_states_of_a_pose(key, name):
+    made, video = files("alf", [name]), files("raw_video_data", [VIDEO])
+    assert status(made + video)[f"video/left/{key}"] == COMPLETE
+    assert status(video)[f"video/left/{key}"] == ERROR
+    assert status([])[f"video/left/{key}"] == MISSING
+    assert status(video)["video/left/raw"] == COMPLETE
+    assert status(video)["video/right/raw"] == MISSING
+    # the pose of one camera is not that of another
+    assert status(made + video)[f"video/right/{key}"] == MISSING

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lsdx.assemble.recording import Recording, Run
-from lsdx.assemble.sessions import Cohort, assemble_sessions
+from lsdx.assemble.sessions import Cohort, assemble_sessions, video_check
 from lsdx.readers.lab import Administration, odd_administrations
 from lsdx.readers.passive import TaskSettings
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
@@ -169,7 +169,7 @@ def test_days_cross_months_and_leap_years():
 def test_dose_is_stock_per_body_mass():
     row = given("2025-03-04", weight=25.0, stock=75.0, saline=125.0, rec_day=4)
     (found,) = labels(Cohort((A,), administrations=table(row)))
-    assert found["dose"] == 3.0
+    assert found["stock_per_weight"] == 3.0
     assert (found["weight"], found["stock_volume"], found["saline_volume"]) == (25.0, 75.0, 125.0)
     assert found["rec_day"] == 4
     assert found["cohort_year"] == 2025
@@ -177,7 +177,7 @@ def test_dose_is_stock_per_body_mass():
 
 def test_without_a_row_dose_is_unknown():
     (found,) = labels(Cohort((A,), conditions={"lsd": ("a",)}))
-    for name in ("dose", "weight", "stock_volume", "saline_volume"):
+    for name in ("stock_per_weight", "dose", "weight", "stock_volume", "saline_volume"):
         assert np.isnan(found[name])
     assert found["rec_day"] == -1
 
@@ -185,7 +185,7 @@ def test_without_a_row_dose_is_unknown():
 @pytest.mark.parametrize("weight", [np.nan, 0.0])
 def test_without_a_weight_dose_is_unknown(weight):
     (found,) = labels(Cohort((A,), administrations=table(given("2025-03-04", weight=weight))))
-    assert np.isnan(found["dose"])
+    assert np.isnan(found["stock_per_weight"])
 
 
 def trajectory(day="2025-03-04"):
@@ -349,3 +349,65 @@ def test_a_session_without_start_time_or_insertions():
     assert out["n_probes"].item() == 2
     assert out["n_tasks"].item() == 0
     assert out["status"].sel(dataset="task/pre/raw").item() == "raw data missing"
+
+
+# ---- video, dose, flags ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "number"),
+    [
+        ("PASS", "PASS", np.nan),
+        ("NOT SET", "NOT_SET", np.nan),
+        (["FAIL", 12, 0.5], "FAIL", 12.0),
+        (["PASS", "60.1"], "PASS", 60.1),
+        (["WARNING", None], "WARNING", np.nan),
+        ([], "", np.nan),
+        (None, "", np.nan),
+        (True, "", np.nan),
+        ({"outcome": "PASS"}, "", np.nan),
+    ],
+)
+def test_a_video_check_is_text_or_a_list(value, outcome, number):
+    found = video_check(value)
+    assert found[0] == outcome
+    np.testing.assert_equal(found[1], number)
+
+
+def test_video_checks_stand_under_their_camera():
+    session = SessionRecord(
+        "eid",
+        "lab",
+        "M1",
+        pd.Timestamp("2023-07-05"),
+        1,
+        extended_qc={"_videoLeft_dropped_frames": ["PASS", 3], "_videoBody_pin_state": "FAIL"},
+    )
+    row = assemble_sessions(Recording(session=session)).isel(session=0)
+    assert row.video_qc.sel(camera="left", check="dropped_frames").item() == "PASS"
+    assert row.video_qc_value.sel(camera="left", check="dropped_frames").item() == 3.0
+    assert row.video_qc.sel(camera="body", check="pin_state").item() == "FAIL"
+    assert (row.video_qc.sel(camera="right") == "").all()
+
+
+def test_the_dose_needs_the_concentration_of_the_stock():
+    session = SessionRecord("a", "lab", "M1", pd.Timestamp("2023-07-05"), 1)
+    row = given("2023-07-05", weight=25.0, stock=75.0, saline=125.0)
+    table = {(row.subject, row.date): row}
+    known = Cohort((session,), administrations=table, stock_concentration=0.1)
+    # 75 uL of 0.1 ug/uL are 7.5 ug; in 25 g that is 300 ug/kg
+    assert known.labels(["a"])["dose"] == [pytest.approx(300.0)]
+    assert np.isnan(Cohort((session,), administrations=table).labels(["a"])["dose"]).all()
+
+
+def test_flags_name_the_rules_that_are_broken():
+    session = SessionRecord("a", "lab", "M1", pd.Timestamp("2023-07-05"), 1)
+    row = given("2023-07-05", weight=29.6, stock=88.8, saline=11.2)
+    odd = Cohort(
+        (session,),
+        administrations={(row.subject, row.date): row},
+        trajectories={"a": {"date": "2023-07-06"}},
+        conditions={"saline": ("a",)},
+    )
+    assert odd.labels(["a"])["flags"] == ["volume, trajectory_date, condition"]
+    assert Cohort((session,)).labels(["a"])["flags"] == [""]

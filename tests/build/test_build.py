@@ -18,7 +18,7 @@ from lsdx.build.recipe import Recipe, choose, load_recipes, recipes_folder
 from lsdx.build.upkeep import collect_garbage, keep_tag, tags, verify
 from lsdx.config import Protocol, Settings
 from lsdx.demo import write_cohort
-from lsdx.errors import RecipeError, StoreNotFound
+from lsdx.errors import ConfigError, RecipeError, StoreNotFound
 from lsdx.schema import SCHEMAS
 from lsdx.stores import read_catalog
 from tests.build.same import hashes
@@ -487,3 +487,13 @@ def test_a_damaged_catalog_says_what_to_do(built: Settings, demo_stores: Path) -
     report = build(built, progress=False)
     assert set().union(*statuses(report).values()) <= {"reused", "skipped"}
     assert hashes(built.stores) == hashes(demo_stores)
+
+
+def test_a_stock_concentration_is_one_or_refused(built: Settings) -> None:
+    build(replace(built, stock_concentration="0.1 mg/mL"), progress=False)
+    sessions = lsdx.open_sessions(built.stores)
+    assert np.allclose(sessions.dose.dropna("session"), 300)
+    assert sessions.dose.attrs["units"] == "ug/kg"
+    for wrong in ("0.1", "3 m", "a lot"):
+        with pytest.raises(ConfigError, match="stock_concentration"):
+            build(replace(built, stock_concentration=wrong), progress=False)

@@ -1,0 +1,1 @@
+"""What goes out of lsdx: tables for people who work with pandas."""

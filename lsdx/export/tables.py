@@ -1,0 +1,169 @@
+"""Flat tables of the stores: one row a session, insertion or unit, one column a field."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import xarray as xr
+
+# what each histology stage waits for
+NEXT_STEP = {
+    "unknown": "find out whether the image stacks are published",
+    "no-insertion": "register the insertion",
+    "no-stacks": "publish the image stacks",
+    "no-tracing": "trace the picks",
+    "traced": "align",
+    "aligned": "resolve the alignment",
+    "resolved": "",
+}
+
+
+def session_table(sessions: xr.Dataset, epochs: xr.Dataset, insertions: xr.Dataset) -> pd.DataFrame:
+    """Give one row a session, as `lsdx.open_sessions` and its like opened them.
+
+    Parameters
+    ----------
+    sessions, epochs, insertions : Dataset
+
+    Returns
+    -------
+    DataFrame
+        Indexed by session id. Beside the session's own fields: ``pre_spontaneous_start``,
+        ``_stop`` (s) and ``_provenance`` for each phase and epoch, ``administration`` (s);
+        the state of each dataset, as ``probe00_spikes``, ``pre_passiveGabor_table`` or
+        ``leftCamera_pose``; ``leftCamera_dropped_frames`` and its ``_value``;
+        ``probe00_sorter``, ``_sorter_revision``, ``_sorter_version``, ``_n_units``.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> table = session_table(
+    ...     lsdx.open_sessions(demo_stores),
+    ...     lsdx.open_epochs(demo_stores),
+    ...     lsdx.open_insertions(demo_stores),
+    ... )
+    >>> table["probe00_spikes"].iloc[0]
+    'extraction complete'
+    """
+    table = _columns(sessions, "session")
+    for dataset in sessions["dataset"].values:
+        table[_field(dataset)] = sessions["status"].sel(dataset=dataset).values
+    for camera in sessions["camera"].values:
+        for check in sessions["check"].values:
+            place = {"camera": camera, "check": check}
+            name = f"{camera}Camera_{check}"
+            table[name] = sessions["video_qc"].sel(place).values
+            table[f"{name}_value"] = sessions["video_qc_value"].sel(place).values
+    there = epochs.reindex(session=sessions["session"].values, fill_value={"provenance": ""})
+    for phase in epochs["phase"].values:
+        for epoch in epochs["epoch"].values:
+            one = there.sel(phase=phase, epoch=epoch)
+            for field in ("start", "stop", "provenance"):
+                table[f"{phase}_{epoch}_{field}"] = one[field].values
+    table["administration"] = there["administration"].values
+    rows = _columns(insertions, "insertion")
+    for probe, mine in rows.groupby("probe"):
+        by_session = mine.set_index("session")
+        for field in ("sorter", "sorter_revision", "sorter_version", "n_units"):
+            table[f"{probe}_{field}"] = by_session[field].reindex(table.index)
+    return table
+
+
+def insertion_table(insertions: xr.Dataset) -> pd.DataFrame:
+    """Give one row an insertion, ``pre_spontaneous_observed`` and its like among the columns.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> insertion_table(lsdx.open_insertions(demo_stores)).index.name
+    'insertion'
+    """
+    table = _columns(insertions, "insertion")
+    for phase in insertions["phase"].values:
+        for epoch in insertions["epoch"].values:
+            seen = insertions["observed"].sel(phase=phase, epoch=epoch).values
+            table[f"{phase}_{epoch}_observed"] = seen
+    return table
+
+
+def unit_table(units: xr.Dataset) -> pd.DataFrame:
+    """Give one row a unit: labels, quality, ``pre_spontaneous_n_spikes`` and ``_duration``.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> table = unit_table(lsdx.open_units(demo_stores))
+    >>> bool((table["pre_rfm_duration"].dropna() > 0).all())
+    True
+    """
+    table = _columns(units, "unit")
+    for phase in units["phase"].values:
+        for epoch in units["epoch"].values:
+            for field in ("n_spikes", "duration"):
+                values = units[field].sel(phase=phase, epoch=epoch).values
+                table[f"{phase}_{epoch}_{field}"] = values
+    return table
+
+
+def histology_table(insertions: xr.Dataset, sessions: xr.Dataset) -> pd.DataFrame:
+    """Give one row a probe: its histology stage, and what it waits for.
+
+    Probes of which there are raw recordings but no insertion record are listed too.
+
+    Returns
+    -------
+    DataFrame
+        ``subject``, ``session``, ``probe``, ``insertion`` (blank: none), ``stage``,
+        ``next_step`` (blank: done), in the order of the steps.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> todo = histology_table(lsdx.open_insertions(demo_stores), lsdx.open_sessions(demo_stores))
+    >>> sorted(set(todo[todo.stage == "traced"].next_step))
+    ['align']
+    """
+    known = _columns(insertions, "insertion").reset_index()
+    table = known[["subject", "session", "probe", "insertion"]].assign(
+        stage=known["histology_stage"]
+    )
+    recorded = set(zip(table["session"], table["probe"], strict=True))
+    bare = [
+        {"subject": subject, "session": eid, "probe": probe, "insertion": ""}
+        for probe in ("probe00", "probe01")
+        for eid, subject, state in zip(
+            sessions["session"].values,
+            sessions["subject"].values,
+            sessions["status"].sel(dataset=f"ephys/{probe}/raw_ap").values,
+            strict=True,
+        )
+        if state == "extraction complete" and (eid, probe) not in recorded
+    ]
+    if bare:
+        table = pd.concat([table, pd.DataFrame(bare).assign(stage="no-insertion")])
+    rank = {stage: i for i, stage in enumerate(NEXT_STEP)}
+    table = table.assign(next_step=table["stage"].map(NEXT_STEP), rank=table["stage"].map(rank))
+    table = table.sort_values(["rank", "subject", "session", "probe"])
+    return table.drop(columns="rank").reset_index(drop=True)
+
+
+def _columns(ds: xr.Dataset, dim: str) -> pd.DataFrame:
+    """Give every variable that has this dimension alone, coordinates first."""
+    names = [n for n, v in ds.variables.items() if v.dims == (dim,) and n != dim]
+    ordered = [*(n for n in names if n in ds.coords), *(n for n in names if n not in ds.coords)]
+    table = pd.DataFrame({n: ds[n].values for n in ordered}, index=pd.Index(ds[dim].values))
+    return table.rename_axis(dim)
+
+
+def _field(dataset: str) -> str:
+    """Give the column of a dataset's state.
+
+    Examples
+    --------
+    >>> _field("task/pre/passiveGabor.table"), _field("video/left/pose")
+    ('pre_passiveGabor_table', 'leftCamera_pose')
+    """
+    group, slot, name = dataset.split("/")
+    slot = f"{slot}Camera" if group == "video" else slot
+    return re.sub(r"\W", "_", f"{slot}_{name}")
