@@ -135,8 +135,12 @@ def test_the_labs_tables_parse_whole(sample: Path) -> None:
     odd = odd_administrations(rows.values())
     assert sum("not 200" in n for n in odd) == 1
     assert sum("g before" in n for n in odd) == 2
-    assert len(read_trajectories(lab / "trajectories.csv")) == 43
-    assert len({subject for subject, _ in rows}) <= 16
+    trajectories = read_trajectories(lab / "trajectories.csv")
+    assert len(trajectories) == 43
+    both = [t for t in trajectories.values() if t["trajectory_01"] and t["trajectory_02"]]
+    assert len(both) == 40
+    table = pd.read_csv(lab / "trajectories.csv")
+    assert table["subject"].nunique() == 16
 
 
 def test_the_real_insertion_records_are_read_whole(sample: Path) -> None:

@@ -73,7 +73,7 @@ def publish(
     *,
     simulated: bool,
     names: Collection[str],
-    prune: bool,
+    gone: Collection[str],
     progress: bool,
 ) -> tuple[Catalog, list[Line]]:
     """Merge into the catalog as it is now, compile what changed, replace the catalog.
@@ -91,8 +91,8 @@ def publish(
         Whether the sessions are.
     names : collection of str
         All recipes there are; what was published by another is no longer.
-    prune : bool
-        Whether sessions that are not of the cohort any more are taken out.
+    gone : collection of str
+        Sessions to take out.
     progress : bool
         Whether to show a bar.
 
@@ -116,8 +116,7 @@ def publish(
     described = old | {r.name: r.describe() | {"made_by": made_by(r, recipes)} for r in recipes}
     parts = {n: p for n, p in _merge(now.parts, results, recipes).items() if n in described}
     listed = {s.eid for s in cohort.sessions}
-    if prune:
-        parts = {n: {eid: e for eid, e in p.items() if eid in listed} for n, p in parts.items()}
+    parts = {n: {eid: e for eid, e in p.items() if eid not in gone} for n, p in parts.items()}
     stored = stored_sessions(folder, parts.get("sessions", {}))
     order = [s.eid for s in stored]
     whole = replace(

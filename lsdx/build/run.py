@@ -110,7 +110,7 @@ def build(
                 cohort,
                 simulated=source.simulated,
                 names=all_recipes,
-                prune=prune,
+                gone=_gone(before, source) if prune else (),
                 progress=progress,
             )
     notes += [
@@ -124,10 +124,9 @@ def build(
         for r in results
         if r.failed and r.eid in before.parts.get("sessions", {})
     ]
-    gone = sorted(set(catalog.parts.get("sessions", {})) - {s.eid for s in source.sessions()})
     notes += [
         f"session {eid} is stored but no longer in the source: lsdx build --prune takes it out"
-        for eid in gone
+        for eid in _gone(catalog, source)
     ]
     left_out = [
         Line(eid, "records", "failed", 0.0, 0, reason) for eid, reason in source.problems.items()
@@ -142,6 +141,12 @@ def build(
     )
     report.save(folder)
     return report
+
+
+def _gone(catalog: Catalog, source: Source) -> list[str]:
+    """List stored sessions that the source has no more; those it cannot read now are not gone."""
+    known = {s.eid for s in source.sessions()} | set(source.problems)
+    return sorted(set(catalog.parts.get("sessions", {})) - known)
 
 
 def to_download(

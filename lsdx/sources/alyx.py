@@ -17,23 +17,26 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import portalocker
 import requests
 from one.webclient import AlyxClient
 
 from lsdx.config import CREDENTIALS, Settings
 from lsdx.errors import ConfigError, SourceError, located
+from lsdx.readers.files import read_json
 from lsdx.readers.records import (
     SNAPSHOT,
     DatasetRecord,
     Snapshot,
     parse_snapshot,
-    read_snapshot,
 )
 from lsdx.sources.download import N_THREADS, TIMEOUT, Download, download_all, session
-from lsdx.sources.local import LocalFiles
+from lsdx.sources.local import LocalFiles, session_folder
 
 FORMAT = 1
+LOCK = "lsdx-downloads.lock"
 _REFUSED = {
     400: "Correct LSDX_ALYX_USER and LSDX_ALYX_PASSWORD.",
     401: "The token has expired or is wrong: set LSDX_ALYX_TOKEN anew.",
@@ -86,7 +89,7 @@ class AlyxSource(LocalFiles):
                     located(str(path), "a snapshot of records", "none", "Run without --offline.")
                 )
             write_snapshot(path, take_snapshot(connect(root, settings), wanted, progress=progress))
-        snapshot, problems = _read(path, wanted)
+        snapshot, problems = _read(path, wanted | {"source": settings.base_url})
         here = _listing(root)
         super().__init__(
             root,
@@ -120,8 +123,11 @@ class AlyxSource(LocalFiles):
         self, wanted: Mapping[str, Sequence[DatasetRecord]], *, progress: bool = False
     ) -> None:
         """Fetch what is not on disk; what cannot be had is told where it is read."""
-        missing = [] if self.offline else self.missing(wanted)
-        if missing:
+        if self.offline or not self.missing(wanted):
+            return
+        # another build that fills the same cache goes first; what it fetched is then there
+        with portalocker.Lock(self.root / LOCK, "a", flags=portalocker.LockFlags.EXCLUSIVE):
+            missing = self.missing(wanted)
             self.failed = download_all(missing, auth=_data_login(self.base_url), progress=progress)
 
     def _absent(self, where: str, path: Path) -> SourceError:
@@ -257,19 +263,27 @@ def take_snapshot(
             with _explained(where):
                 record = client.rest("sessions", "read", id=eid, no_cache=True)
                 probes = list(client.rest("insertions", "list", session=eid, no_cache=True))
-            parse_snapshot({"sessions": [record], "insertions": probes}, where)
+            parsed = parse_snapshot({"sessions": [record], "insertions": probes}, where)
+            for one in parsed.sessions.values():
+                session_folder(one, where)
         except SourceError as error:
             return eid, {}, [], str(error)
         return eid, record, probes, ""
 
     sessions, insertions, problems = [], [], []
-    bar = tqdm(total=len(listed), desc="records", disable=None if progress else True)
+    seen: dict[str, str] = {}
+    eids = dict.fromkeys(str(record.get("id")) for record in listed)
+    bar = tqdm(total=len(eids), desc="records", disable=None if progress else True)
     with bar, ThreadPoolExecutor(N_THREADS) as pool:
-        for eid, record, probes, problem in pool.map(read, (str(r["id"]) for r in listed)):
+        for eid, record, probes, problem in pool.map(read, eids):
             bar.update()
+            twice = [pid for pid in (str(p.get("id")) for p in probes) if pid in seen]
+            if twice:
+                problem = f"session {eid}: insertion {twice[0]} is of session {seen[twice[0]]} too"
             if problem:
                 problems.append({"session": eid, "problem": problem})
                 continue
+            seen |= {str(p["id"]): eid for p in probes}
             sessions.append(record)
             insertions += probes
     subjects = {str(s["subject"]): str(s["lab"]) for s in sessions}
@@ -289,7 +303,7 @@ def take_snapshot(
 def _list_stacks(base_url: str, subjects: Mapping[str, str]) -> dict[str, list[str] | None]:
     """List each subject's image stacks on the data server; None where it does not tell."""
     server = _data_server(base_url)
-    login = _data_login(base_url).get(server)
+    login = _data_login(base_url).get(f"{server}/")
 
     def listed(subject: str) -> list[str] | None:
         folder = f"histology/{subjects[subject]}/{subject}/downsampledStacks_25/sample2ARA/"
@@ -311,9 +325,12 @@ def _list_stacks(base_url: str, subjects: Mapping[str, str]) -> dict[str, list[s
 def write_snapshot(path: Path, snapshot: Mapping[str, Any]) -> None:
     """Replace the snapshot in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(snapshot, indent=1), encoding="utf-8")
-    os.replace(beside, path)
+    beside = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    try:
+        beside.write_text(json.dumps(snapshot, indent=1), encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def default_root(settings: Settings) -> Path:
@@ -323,19 +340,21 @@ def default_root(settings: Settings) -> Path:
     return Path(one.params.get(client=settings.base_url, silent=True).CACHE_DIR)
 
 
-def _read(path: Path, wanted: Mapping[str, str]) -> tuple[Snapshot, dict[str, str]]:
-    raw = json.loads(path.read_text(encoding="utf-8"))
-    other = {k: raw[k] for k in wanted if k in raw and raw[k] != wanted[k]}
+def _read(path: Path, wanted: Mapping[str, str | None]) -> tuple[Snapshot, dict[str, str]]:
+    raw = read_json(path, str(path))
+    other = {k: raw[k] for k, v in wanted.items() if v is not None and raw.get(k, v) != v}
     if other:
         raise ConfigError(
             located(
                 str(path),
-                f"records of {dict(wanted)}",
-                f"of {other}",
+                "records of " + ", ".join(f"{k} {wanted[k]}" for k in other),
+                ", ".join(map(str, other.values())),
                 "Pass --refresh to read those of your settings, or name another cache_dir.",
             )
         )
-    return read_snapshot(path), {p["session"]: p["problem"] for p in raw.get("problems") or ()}
+    return parse_snapshot(raw, str(path)), {
+        p["session"]: p["problem"] for p in raw.get("problems") or ()
+    }
 
 
 def _listing(root: Path) -> dict[str, set[str]]:
@@ -367,4 +386,4 @@ def _data_login(base_url: str | None) -> dict[str, tuple[str, str]]:
     server = _data_server(base_url)
     user = getattr(known, "HTTP_DATA_SERVER_LOGIN", None)
     password = getattr(known, "HTTP_DATA_SERVER_PWD", None)
-    return {server: (user, password)} if server and user and password else {}
+    return {f"{server}/": (user, password)} if server and user and password else {}

@@ -19,6 +19,7 @@ from lsdx.cli import main
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
 from lsdx.errors import ConfigError, SourceError
+from lsdx.sources.alyx import _data_login
 from tests.build.same import hashes
 from tests.sources.alyx_server import PASSWORD, TOKEN, USER, AlyxServer, serving
 
@@ -295,6 +296,50 @@ def test_a_session_that_cannot_be_read_is_left_out_and_named(
     assert (line.session, line.kind) == (eid, "records")
     assert "HTTP 500" in line.reason
     assert lsdx.open_sessions(settings.stores).sizes["session"] == 1
+    server.mended()
+    assert not build(settings, refresh=True, progress=False).failed
+    # one that cannot be read now is not gone
+    server.fail(f"/sessions/{eid}", 404, times=99)
+    report = build(settings, refresh=True, prune=True, progress=False)
+    assert report.failed
+    assert not any("--prune" in note for note in report.notes)
+    assert lsdx.open_sessions(settings.stores).sizes["session"] == 2
+
+
+def test_a_login_goes_to_its_server_alone(settings: Settings, server: AlyxServer) -> None:
+    known = one.params.get(client=server.url, silent=True)
+    known = known.set("HTTP_DATA_SERVER_LOGIN", "me").set("HTTP_DATA_SERVER_PWD", "secret")
+    one.params.save(known, server.url)
+    ((start, login),) = _data_login(server.url).items()
+    assert login == ("me", "secret")
+    assert f"{server.url}/data/a".startswith(start)
+    # an address that only begins alike is another's
+    assert not f"{server.url}/data.elsewhere.org/a".startswith(start)
+    assert _data_login("http://127.0.0.1:9") == {}
+
+
+def test_a_damaged_snapshot_is_named(settings: Settings) -> None:
+    build(settings, ["sessions"], progress=False)
+    path = (settings.cache_dir or Path()) / "alyx_records.json"
+    path.write_text(path.read_text()[:1000])
+    with pytest.raises(SourceError, match=r"alyx_records.json"):
+        build(settings, progress=False)
+    assert not build(settings, refresh=True, progress=False).failed
+    with pytest.raises(ConfigError, match=r"records of source http://127.0.0.1:9"):
+        build(replace(settings, base_url="http://127.0.0.1:9"), progress=False)
+
+
+def test_one_insertion_of_two_sessions_costs_the_second(
+    settings: Settings, server: AlyxServer
+) -> None:
+    first, second = (s["id"] for s in server.sessions)
+    mine = next(i for i in server.insertions if i["session"] == first)
+    other = next(i for i in server.insertions if i["session"] == second)
+    other["id"] = mine["id"]
+    report = build(settings, progress=False)
+    (line,) = [x for x in report.lines if x.kind == "records"]
+    assert line.session == second
+    assert mine["id"] in line.reason
 
 
 @pytest.mark.parametrize(
