@@ -139,4 +139,6 @@ def _picks(insertion: InsertionRecord) -> np.ndarray:
         picks = np.asarray(insertion.json.get("xyz_picks") or (), dtype=np.float64)
     except (TypeError, ValueError):
         return np.empty((0, 3))
-    return picks if picks.ndim == 2 and picks.shape[1] == 3 else np.empty((0, 3))
+    if picks.ndim != 2 or picks.shape[1] != 3:
+        return np.empty((0, 3))
+    return np.asarray(picks[np.isfinite(picks).all(axis=1)])

@@ -78,6 +78,7 @@ class AlyxSource(LocalFiles):
         refresh: bool = False,
         progress: bool = False,
     ) -> None:
+        settings = replace(settings, base_url=(settings.base_url or "").rstrip("/") or None)
         self.base_url = settings.base_url
         self.offline = offline
         self.failed: dict[Path, str] = {}
@@ -208,6 +209,15 @@ class _explained:
             code = error.response.status_code if error.response is not None else error.errno
             do = _REFUSED.get(int(code or 0), "Try again later.")
             raise SourceError(located(self.where, "an answer", f"HTTP {code}", do)) from None
+        if isinstance(error, ValueError | KeyError | TypeError | AttributeError | AssertionError):
+            raise SourceError(
+                located(
+                    self.where,
+                    "an answer of Alyx",
+                    f"another one ({type(error).__name__})",
+                    "Check base_url, and that nothing on the way asks you to log in first.",
+                )
+            ) from error
         if isinstance(error, requests.RequestException | ConnectionError):
             raise SourceError(
                 located(
@@ -291,13 +301,17 @@ def take_snapshot(
         "format": FORMAT,
         "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}",
         "source": client.base_url,
-        "simulated": any((s.get("json") or {}).get("simulated") is True for s in sessions),
+        "simulated": any(_simulated(s.get("json")) for s in sessions),
         **wanted,
         "sessions": sessions,
         "insertions": insertions,
         "stacks": _list_stacks(client.base_url, subjects),
         "problems": problems,
     }
+
+
+def _simulated(json: object) -> bool:
+    return isinstance(json, Mapping) and json.get("simulated") is True
 
 
 def _list_stacks(base_url: str, subjects: Mapping[str, str]) -> dict[str, list[str] | None]:

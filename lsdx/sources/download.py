@@ -147,7 +147,7 @@ def _fetch(
     problem = ""
     for _ in range(RETRIES):
         have = part.stat().st_size if part.exists() else 0
-        if wanted.size is not None and have >= wanted.size:
+        if part.exists() and wanted.size is not None and have >= wanted.size:
             return
         headers = {"Accept-Encoding": "identity"}
         if have:
@@ -166,7 +166,7 @@ def _fetch(
                         stream.write(block)
                         arrived(len(block))
             return
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:  # an address that is none
             problem = f"{type(error).__name__}: {error}"
     raise SourceError(
         located(

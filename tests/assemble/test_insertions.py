@@ -38,6 +38,7 @@ LADDER = [
     ({"xyz_picks": PICKS, "extended_qc": {"alignment_resolved": False}}, None, "traced"),
     ({"xyz_picks": PICKS, "extended_qc": None}, None, "traced"),
     ({"xyz_picks": PICKS, "extended_qc": ["PASS"]}, None, "traced"),
+    ({"xyz_picks": [[None, None, None]]}, True, "no-tracing"),
     ({"xyz_picks": "none", "extended_qc": "none"}, True, "no-tracing"),
 ]
 

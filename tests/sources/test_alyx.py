@@ -318,6 +318,38 @@ def test_a_login_goes_to_its_server_alone(settings: Settings, server: AlyxServer
     assert _data_login("http://127.0.0.1:9") == {}
 
 
+def test_odd_addresses_sizes_and_json_cost_nothing_else(
+    settings: Settings, server: AlyxServer
+) -> None:
+    first, second = server.sessions
+    first["json"] = "text"
+    spikes = [
+        d
+        for d in first["data_dataset_session_related"]
+        if d["name"] == "spikes.times.npy" and d["collection"].startswith("alf/probe00")
+    ]
+    spikes[0] |= {"file_size": 0, "hash": None}
+    other = [
+        d
+        for d in second["data_dataset_session_related"]
+        if d["name"] == "spikes.times.npy" and d["collection"].startswith("alf/probe00")
+    ]
+    other[0]["data_url"] = "http://[no/address"
+    slashed = replace(settings, base_url=f"{server.url}/")
+    report = build(slashed, progress=False)
+    failed = {x.session for x in report.lines if x.status == "failed"}
+    assert failed == {first["id"], second["id"]}
+    assert all("alf/probe00" in x.reason for x in report.lines if x.status == "failed")
+    assert lsdx.open_sessions(settings.stores).sizes["session"] == 2
+    assert lsdx.open_units(settings.stores).sizes["unit"] > 0
+    build(settings, progress=False)  # with or without the slash it is one database
+
+
+def test_an_answer_that_is_not_alyx_is_told(settings: Settings, server: AlyxServer) -> None:
+    with pytest.raises(SourceError, match="expected an answer"):
+        build(replace(settings, base_url=f"{server.url}/data"), progress=False)
+
+
 def test_a_damaged_snapshot_is_named(settings: Settings) -> None:
     build(settings, ["sessions"], progress=False)
     path = (settings.cache_dir or Path()) / "alyx_records.json"
