@@ -117,7 +117,14 @@ def _build(arguments: argparse.Namespace) -> int:
     names = [*arguments.names, *(s for s in arguments.sessions if s in recipes)]
     sessions = [s for s in arguments.sessions if s not in recipes]
     if arguments.dry_run:
-        return _list_downloads(to_download(settings, sessions=sessions, refresh=arguments.refresh))
+        return _list_downloads(
+            to_download(
+                settings,
+                sessions=sessions,
+                offline=arguments.offline,
+                refresh=arguments.refresh,
+            )
+        )
     report = build(
         settings,
         names,

@@ -103,7 +103,7 @@ def as_number(value: object) -> float:
         return np.nan
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return np.nan
 
 

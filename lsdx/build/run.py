@@ -150,10 +150,14 @@ def _gone(catalog: Catalog, source: Source) -> list[str]:
 
 
 def to_download(
-    settings: Settings, *, sessions: Iterable[str] = (), refresh: bool = False
+    settings: Settings,
+    *,
+    sessions: Iterable[str] = (),
+    offline: bool = False,
+    refresh: bool = False,
 ) -> list[tuple[str, int]]:
     """List what a build would download: session and dataset, bytes (-1: not recorded)."""
-    source, _ = open_source(settings, refresh=refresh)
+    source, _ = open_source(settings, offline=offline, refresh=refresh)
     missing = source.missing(_needed(source, _choose_sessions(source, sessions)))
     return [(d.where, -1 if d.size is None else d.size) for d in missing]
 
@@ -236,9 +240,11 @@ def _concentration(text: str | None) -> float:
         return float("nan")
     import pint
 
-    try:
-        return float(pint.Quantity(text).to("ug/uL").magnitude)
-    except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError) as error:
+    value = float("nan")
+    # what pint raises for text that is no quantity is of many kinds
+    with suppress(Exception):
+        value = float(pint.Quantity(text).to("ug/uL").magnitude)
+    if not 0 < value < float("inf"):
         raise ConfigError(
             located(
                 "stock_concentration",
@@ -246,7 +252,8 @@ def _concentration(text: str | None) -> float:
                 repr(text),
                 "Correct it.",
             )
-        ) from error
+        )
+    return value
 
 
 def _choose_sessions(source: Source, wanted: Iterable[str]) -> tuple[SessionRecord, ...]:

@@ -1,8 +1,8 @@
 """An Alyx database as a source: its records by REST, kept as a dated snapshot; files on demand.
 
 Nothing is asked of the network where the snapshot and the files are there. User, password or token
-come from the environment or from ONE's own parameters; they go to the servers they are for and
-nowhere else.
+come from the environment or from ONE's own parameters; they go to the servers they are for. lsdx
+keeps none of them; ONE keeps its token among its parameters, in the user's home.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import portalocker
@@ -207,7 +208,7 @@ class _explained:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, requests.HTTPError):
             code = error.response.status_code if error.response is not None else error.errno
-            do = _REFUSED.get(int(code or 0), "Try again later.")
+            do = _REFUSED.get(int(code or 0), "Try again later, with --refresh.")
             raise SourceError(located(self.where, "an answer", f"HTTP {code}", do)) from None
         if isinstance(error, ValueError | KeyError | TypeError | AttributeError | AssertionError):
             raise SourceError(
@@ -320,7 +321,8 @@ def _list_stacks(base_url: str, subjects: Mapping[str, str]) -> dict[str, list[s
     login = _data_login(base_url).get(f"{server}/")
 
     def listed(subject: str) -> list[str] | None:
-        folder = f"histology/{subjects[subject]}/{subject}/downsampledStacks_25/sample2ARA/"
+        place = "/".join(quote(name, safe="") for name in (subjects[subject], subject))
+        folder = f"histology/{place}/downsampledStacks_25/sample2ARA/"
         try:
             with session() as http:
                 reply = http.get(f"{server}/{folder}", auth=login, timeout=TIMEOUT)

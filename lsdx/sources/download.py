@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from lsdx.errors import SourceError, located
@@ -47,6 +48,7 @@ def session() -> requests.Session:
         status_forcelist=(500, 502, 504),
         allowed_methods=("GET", "HEAD"),
         raise_on_status=False,
+        respect_retry_after_header=False,  # ONE waits for 429 and 503, within bounds
     )
     made = requests.Session()
     for scheme in ("http://", "https://"):
@@ -145,6 +147,8 @@ def _fetch(
 ) -> None:
     """Bring ``part`` to its full length, going on from what is there."""
     problem = ""
+    if wanted.md5 is None:  # nothing would tell a mixture of two versions
+        part.unlink(missing_ok=True)
     for _ in range(RETRIES):
         have = part.stat().st_size if part.exists() else 0
         if part.exists() and wanted.size is not None and have >= wanted.size:
@@ -157,7 +161,7 @@ def _fetch(
                 _encoded(wanted.url), headers=headers, auth=login, stream=True, timeout=TIMEOUT
             ) as reply:
                 if reply.status_code == 416:  # there is no more, or it is another file
-                    part.unlink()
+                    part.unlink(missing_ok=True)
                     continue
                 if reply.status_code not in (200, 206):
                     raise _refused(wanted, reply)
@@ -166,8 +170,9 @@ def _fetch(
                         stream.write(block)
                         arrived(len(block))
             return
-        except (requests.RequestException, ValueError) as error:  # an address that is none
-            problem = f"{type(error).__name__}: {error}"
+        except (requests.RequestException, HTTPError, ValueError) as error:
+            # the kind alone: an address may hold what opens it
+            problem = type(error).__name__
     raise SourceError(
         located(
             wanted.where,

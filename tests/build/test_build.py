@@ -494,6 +494,6 @@ def test_a_stock_concentration_is_one_or_refused(built: Settings) -> None:
     sessions = lsdx.open_sessions(built.stores)
     assert np.allclose(sessions.dose.dropna("session"), 300)
     assert sessions.dose.attrs["units"] == "ug/kg"
-    for wrong in ("0.1", "3 m", "a lot"):
+    for wrong in ("0.1", "3 m", "a lot", "(0.1 mg/mL", "1 mg/0/mL", "-1 mg/mL"):
         with pytest.raises(ConfigError, match="stock_concentration"):
             build(replace(built, stock_concentration=wrong), progress=False)

@@ -15,6 +15,7 @@ import pytest
 
 import lsdx
 from lsdx.build import build
+from lsdx.build.run import to_download
 from lsdx.cli import main
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
@@ -104,6 +105,27 @@ def test_a_dry_run_lists_and_fetches_nothing(
     assert "raw_ephys_data" not in out  # nothing that no recipe reads
     assert not [r for r in server.requests if "/alf/" in r]
     assert not settings.stores.exists()
+
+
+def test_an_offline_dry_run_asks_nothing(settings: Settings, server: AlyxServer) -> None:
+    with pytest.raises(SourceError, match="Run without --offline"):
+        to_download(settings, offline=True)
+    assert server.requests == []
+
+
+def test_a_part_without_an_md5_is_not_gone_on_with(
+    settings: Settings, server: AlyxServer, cohort: Path
+) -> None:
+    """It might be of another version, and nothing would tell."""
+    source = next(cohort.rglob("alf/probe00/*/spikes.times.npy"))
+    there = (settings.cache_dir or Path()) / source.relative_to(cohort)
+    there.parent.mkdir(parents=True)
+    there.with_name(there.name + ".part").write_bytes(b"an older version")
+    for session in server.sessions:
+        for record in session["data_dataset_session_related"]:
+            record["hash"] = None
+    build(settings, ["spikes"], progress=False)
+    assert there.read_bytes() == source.read_bytes()
 
 
 def test_without_a_login_the_ways_to_give_one_are_told(
