@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.cohort import building, cohorts, many_sessions, one_session, opening, reading
 from benchmarks.importing import importing
+from benchmarks.records import tabling
 from benchmarks.spikes import counting, grouping, writing
 from benchmarks.timing import HEAD, Result
 
@@ -18,6 +19,7 @@ from benchmarks.timing import HEAD, Result
 def results(quick: bool, folder: Path) -> Iterator[Result]:
     """Run one benchmark after another."""
     yield importing(quick)
+    yield tabling(folder, quick)
     yield grouping(quick)
     yield counting(quick)
     yield writing(quick)

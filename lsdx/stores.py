@@ -78,14 +78,15 @@ class Catalog:
 
     def to_json(self) -> str:
         """Write the catalog, its own digest first."""
-        content = json.dumps(asdict(self), indent=1, sort_keys=True)
-        digest = hashlib.sha256(content.encode()).hexdigest()
-        return content.replace("{\n", f'{{\n "digest": "{digest}",\n', 1)
+        return self._content().replace("{\n", f'{{\n "digest": "{self.digest}",\n', 1)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the catalog's text without this digest."""
-        return str(json.loads(self.to_json())["digest"])
+        return hashlib.sha256(self._content().encode()).hexdigest()
+
+    def _content(self) -> str:
+        return json.dumps(asdict(self), indent=1, sort_keys=True)
 
     def entries(self) -> list[Entry]:
         """List every store that the catalog names."""

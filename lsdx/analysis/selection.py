@@ -12,7 +12,7 @@ import xarray as xr
 
 from lsdx import regions
 from lsdx.errors import SelectionError, located
-from lsdx.schema.spec import text
+from lsdx.schema.spec import columns_along, text
 from lsdx.schema.units import QUALITY
 
 ATTRIBUTE = "selection"
@@ -119,9 +119,7 @@ def unit_table(ds: xr.Dataset) -> pd.DataFrame:
     'unit'
     """
     _require_units(ds)
-    names = [n for n, v in ds.variables.items() if v.dims == ("unit",) and n != "unit"]
-    columns = {n: ds[n].values for n in [*(n for n in names if n in ds.coords), *names]}
-    table = pd.DataFrame(columns, index=pd.Index(ds["unit"].values, name="unit"))
+    table = columns_along(ds, "unit")
     return table.assign(simulated=True) if ds.attrs.get("simulated") else table
 
 

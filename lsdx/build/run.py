@@ -164,13 +164,11 @@ def to_download(
 
 def _needed(
     source: Source, sessions: Sequence[SessionRecord]
-) -> dict[str, tuple[DatasetRecord, ...]]:
-    """Give the datasets that a build of these sessions reads."""
-    needed = {}
+) -> Iterator[tuple[str, tuple[DatasetRecord, ...]]]:
+    """Give the datasets that a build of these sessions reads; planned only if asked for."""
     for session in sessions:
         with suppress(SourceError):  # told when the session is built
-            needed[session.eid] = plan_session(source, session).files
-    return needed
+            yield session.eid, plan_session(source, session).files
 
 
 def _unknown_ids(folder: Path, catalog: Catalog, cohort: Cohort) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -31,6 +30,7 @@ from lsdx.readers.ephys import (
     read_duplicates,
     read_spikes,
 )
+from lsdx.readers.files import md5_of
 from lsdx.readers.lab import Administration
 from lsdx.readers.passive import read_gabors, read_intervals, read_stims, read_task_settings
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
@@ -155,7 +155,7 @@ def session_inputs(
         if dataset.md5:
             return [dataset.path, dataset.md5]
         try:
-            return [dataset.path, _md5(source.fetch(eid, dataset))]
+            return [dataset.path, md5_of(source.fetch(eid, dataset))]
         except SourceError:
             return [dataset.path, "unreadable"]
 
@@ -181,7 +181,7 @@ def session_inputs(
                     "pid": p.insertion.pid,
                     "sorting": [p.sorting.sorter, p.sorting.revision, p.sorting.version],
                     "files": [md5(d) for d in p.sorting.files],
-                    "extra": {n: _md5(path) for n, path in sorted(p.extra.items())},
+                    "extra": {n: md5_of(path) for n, path in sorted(p.extra.items())},
                 }
                 for p in plan.probes
             ],
@@ -285,8 +285,3 @@ def _read_run(source: Source, eid: str, run: RunFiles, problems: list[str]) -> R
         stims=tables.get(STIMS),
         unreadable=tuple(unreadable),
     )
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()

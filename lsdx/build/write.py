@@ -225,20 +225,18 @@ def _compare(folder: Path, entry: Entry, expected: xr.Dataset, schema: Schema) -
     """Read a store back: what is of several chunks a chunk at a time, never whole."""
     import dask.array as da
 
-    long = {
-        str(n): tuple(min(schema.chunks.get(str(d), size), size) for d, size in v.sizes.items())
+    lazy = {
+        str(n): dict(zip(v.dims, _chunk_shape(v, schema.chunks), strict=True))
         for n, v in expected.variables.items()
-        if v.dtype.kind in "bu"
-        and any(size > schema.chunks.get(str(d), size) for d, size in v.sizes.items())
+        if v.dtype.kind in "bu" and _chunk_shape(v, schema.chunks) != v.shape
     }
-    lazy = {n: dict(zip(expected[n].dims, chunks, strict=True)) for n, chunks in long.items()}
     written = read_store(folder, entry, lazy=lazy, decode=False)
     for name, variable in expected.variables.items():
-        if name in long:
-            data = variable.data
+        if name in lazy:
+            data, scheduler = variable.data, None
             if variable.chunks is None:
-                data = da.from_array(data, chunks=long[str(name)], name=False)
-            scheduler = None if variable.chunks is not None else "sync"
+                data = da.from_array(data, chunks=written[name].data.chunks, name=False)
+                scheduler = "sync"
             same = bool((written[name].data == data).all().compute(scheduler=scheduler))
         else:
             same = np.array_equal(
@@ -278,10 +276,9 @@ def _encoding(array: xr.Variable, declared: Variable, schema: Schema) -> dict[st
         typesize=_itemsize(array.dtype),
         blocksize=0,
     )
-    chunks = {} if declared.whole else schema.chunks
     encoding: dict[str, Any] = {
         "compressors": (compressor, Crc32cCodec()),
-        "chunks": tuple(max(1, min(n, chunks.get(str(d), n))) for d, n in array.sizes.items()),
+        "chunks": _chunk_shape(array, {} if declared.whole else schema.chunks),
     }
     if declared.dtype == "counts":
         encoding["_FillValue"] = np.iinfo(array.dtype).max
@@ -295,6 +292,10 @@ def _encoding(array: xr.Variable, declared: Variable, schema: Schema) -> dict[st
             "_FillValue": np.iinfo(np.int64).min,
         }
     return encoding
+
+
+def _chunk_shape(array: xr.Variable, chunks: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(max(1, min(n, chunks.get(str(d), n))) for d, n in array.sizes.items())
 
 
 def _itemsize(dtype: np.dtype) -> int:

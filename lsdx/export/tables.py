@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import pandas as pd
 import xarray as xr
+
+from lsdx.schema.spec import columns_along
 
 # what each histology stage waits for
 NEXT_STEP = {
@@ -46,7 +49,7 @@ def session_table(sessions: xr.Dataset, epochs: xr.Dataset, insertions: xr.Datas
     >>> table["probe00_spikes"].iloc[0]
     'extraction complete'
     """
-    table = _columns(sessions, "session")
+    table = columns_along(sessions, "session")
     for dataset in sessions["dataset"].values:
         table[_field(dataset)] = sessions["status"].sel(dataset=dataset).values
     for camera in sessions["camera"].values:
@@ -56,13 +59,9 @@ def session_table(sessions: xr.Dataset, epochs: xr.Dataset, insertions: xr.Datas
             table[name] = sessions["video_qc"].sel(place).values
             table[f"{name}_value"] = sessions["video_qc_value"].sel(place).values
     there = epochs.reindex(session=sessions["session"].values, fill_value={"provenance": ""})
-    for phase in epochs["phase"].values:
-        for epoch in epochs["epoch"].values:
-            one = there.sel(phase=phase, epoch=epoch)
-            for field in ("start", "stop", "provenance"):
-                table[f"{phase}_{epoch}_{field}"] = one[field].values
+    _add_epochs(table, there, ("start", "stop", "provenance"))
     table["administration"] = there["administration"].values
-    rows = _columns(insertions, "insertion")
+    rows = columns_along(insertions, "insertion")
     for probe, mine in rows.groupby("probe"):
         by_session = mine.set_index("session")
         for field in ("sorter", "sorter_revision", "sorter_version", "n_units"):
@@ -79,11 +78,8 @@ def insertion_table(insertions: xr.Dataset) -> pd.DataFrame:
     >>> insertion_table(lsdx.open_insertions(demo_stores)).index.name
     'insertion'
     """
-    table = _columns(insertions, "insertion")
-    for phase in insertions["phase"].values:
-        for epoch in insertions["epoch"].values:
-            seen = insertions["observed"].sel(phase=phase, epoch=epoch).values
-            table[f"{phase}_{epoch}_observed"] = seen
+    table = columns_along(insertions, "insertion")
+    _add_epochs(table, insertions, ("observed",))
     return table
 
 
@@ -97,12 +93,8 @@ def unit_table(units: xr.Dataset) -> pd.DataFrame:
     >>> bool((table["pre_rfm_duration"].dropna() > 0).all())
     True
     """
-    table = _columns(units, "unit")
-    for phase in units["phase"].values:
-        for epoch in units["epoch"].values:
-            for field in ("n_spikes", "duration"):
-                values = units[field].sel(phase=phase, epoch=epoch).values
-                table[f"{phase}_{epoch}_{field}"] = values
+    table = columns_along(units, "unit")
+    _add_epochs(table, units, ("n_spikes", "duration"))
     return table
 
 
@@ -124,7 +116,7 @@ def histology_table(insertions: xr.Dataset, sessions: xr.Dataset) -> pd.DataFram
     >>> sorted(set(todo[todo.stage == "traced"].next_step))
     ['align']
     """
-    known = _columns(insertions, "insertion").reset_index()
+    known = columns_along(insertions, "insertion").reset_index()
     table = known[["subject", "session", "probe", "insertion"]].assign(
         stage=known["histology_stage"]
     )
@@ -148,12 +140,12 @@ def histology_table(insertions: xr.Dataset, sessions: xr.Dataset) -> pd.DataFram
     return table.drop(columns="rank").reset_index(drop=True)
 
 
-def _columns(ds: xr.Dataset, dim: str) -> pd.DataFrame:
-    """Give every variable that has this dimension alone, coordinates first."""
-    names = [n for n, v in ds.variables.items() if v.dims == (dim,) and n != dim]
-    ordered = [*(n for n in names if n in ds.coords), *(n for n in names if n not in ds.coords)]
-    table = pd.DataFrame({n: ds[n].values for n in ordered}, index=pd.Index(ds[dim].values))
-    return table.rename_axis(dim)
+def _add_epochs(table: pd.DataFrame, ds: xr.Dataset, fields: Iterable[str]) -> None:
+    """Add a column for each phase, epoch and field."""
+    for phase in ds["phase"].values:
+        for epoch in ds["epoch"].values:
+            for field in fields:
+                table[f"{phase}_{epoch}_{field}"] = ds[field].sel(phase=phase, epoch=epoch).values
 
 
 def _field(dataset: str) -> str:

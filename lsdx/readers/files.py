@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,12 @@ MEND = "Fetch the file again, or ask whoever extracted it."
 def broken(where: str, expected: str, found: object, do: str = MEND) -> SourceError:
     """Compose the error of a file that is not what it should be."""
     return SourceError(located(where, expected, str(found), do))
+
+
+def md5_of(path: Path) -> str:
+    """Give the MD5 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()
 
 
 def read_npy(path: Path, where: str, *, kind: str, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
@@ -56,18 +57,18 @@ class DatasetRecord:
     version: str = ""
     url: str = ""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """File name."""
         return PurePosixPath(self.path).name
 
-    @property
+    @cached_property
     def revision(self) -> str:
         """Revision, ``""`` for none."""
         last = PurePosixPath(self.path).parent.name
         return last.strip("#") if re.fullmatch(r"#.+#", last) else ""
 
-    @property
+    @cached_property
     def collection(self) -> str:
         """Folder within the session, without the revision."""
         parent = PurePosixPath(self.path).parent

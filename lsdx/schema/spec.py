@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from lsdx.errors import SchemaError
@@ -189,6 +190,20 @@ def _values(ds: xr.Dataset, variable: Variable) -> list[str]:
         if odd:
             problems.append(f"{variable.name}: expected one of {variable.values}, found {odd}")
     return problems
+
+
+def columns_along(ds: xr.Dataset, dim: str) -> pd.DataFrame:
+    """Give one row a label of ``dim``: every variable that has it alone, coordinates first.
+
+    Examples
+    --------
+    >>> ds = xr.Dataset({"rate": ("unit", [1.5])}, {"unit": ["a"], "region": ("unit", ["CA1"])})
+    >>> list(columns_along(ds, "unit").columns)
+    ['region', 'rate']
+    """
+    names = [n for n, v in ds.variables.items() if v.dims == (dim,) and n != dim]
+    columns = {n: ds[n].values for n in [*(n for n in names if n in ds.coords), *names]}
+    return pd.DataFrame(columns, index=pd.Index(ds[dim].values, name=dim))
 
 
 def text(values: object) -> np.ndarray:

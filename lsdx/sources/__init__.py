@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -42,11 +42,11 @@ class Source(Protocol):
     def datasets(self, eid: str) -> tuple[DatasetRecord, ...]:
         """List the datasets of a session, in order of path."""
 
-    def missing(self, wanted: Mapping[str, Sequence[DatasetRecord]]) -> list[Download]:
+    def missing(self, wanted: Iterable[tuple[str, Sequence[DatasetRecord]]]) -> list[Download]:
         """List what of these datasets, by session, is not on this machine and can be had."""
 
     def download(
-        self, wanted: Mapping[str, Sequence[DatasetRecord]], *, progress: bool = False
+        self, wanted: Iterable[tuple[str, Sequence[DatasetRecord]]], *, progress: bool = False
     ) -> None:
         """Bring datasets, by session, to this machine, as far as they can be had."""
 

@@ -11,8 +11,9 @@ import functools
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,7 +93,6 @@ class AlyxSource(LocalFiles):
                 )
             write_snapshot(path, take_snapshot(connect(root, settings), wanted, progress=progress))
         snapshot, problems = _read(path, wanted | {"source": settings.base_url})
-        here = _listing(root)
         super().__init__(
             root,
             snapshot.sessions,
@@ -104,28 +104,30 @@ class AlyxSource(LocalFiles):
             problems=problems,
         )
         self._datasets = {
-            eid: tuple(replace(d, on_disk=self._obtainable(here, eid, d)) for d in datasets)
+            eid: tuple(replace(d, on_disk=self._obtainable(eid, d)) for d in datasets)
             for eid, datasets in snapshot.datasets.items()
         }
 
-    def _obtainable(self, here: Mapping[str, set[str]], eid: str, dataset: DatasetRecord) -> bool:
-        there = dataset.present and not self.offline
-        return there or dataset.path in here.get(self._folders[eid], ())
+    def _obtainable(self, eid: str, dataset: DatasetRecord) -> bool:
+        return (dataset.present and not self.offline) or self.path(eid, dataset).is_file()
 
-    def missing(self, wanted: Mapping[str, Sequence[DatasetRecord]]) -> list[Download]:
+    def missing(self, wanted: Iterable[tuple[str, Sequence[DatasetRecord]]]) -> list[Download]:
         """List what of these datasets is not on disk, or not whole."""
         return [
             Download(f"session {eid}, {d.path}", d.url, self.path(eid, d), d.size, d.md5)
-            for eid, datasets in wanted.items()
+            for eid, datasets in wanted
             for d in datasets
             if d.url and not _whole(self.path(eid, d), d.size)
         ]
 
     def download(
-        self, wanted: Mapping[str, Sequence[DatasetRecord]], *, progress: bool = False
+        self, wanted: Iterable[tuple[str, Sequence[DatasetRecord]]], *, progress: bool = False
     ) -> None:
         """Fetch what is not on disk; what cannot be had is told where it is read."""
-        if self.offline or not self.missing(wanted):
+        if self.offline:
+            return
+        wanted = list(wanted)
+        if not self.missing(wanted):
             return
         # another build that fills the same cache goes first; what it fetched is then there
         with portalocker.Lock(self.root / LOCK, "a", flags=portalocker.LockFlags.EXCLUSIVE):
@@ -163,10 +165,8 @@ def connect(root: Path, settings: Settings, environ: Mapping[str, str] = os.envi
     SourceError
         If it cannot be reached, or refuses.
     """
-    import one.params
-
     user, password, token = (environ.get(name) or None for name in CREDENTIALS)
-    known = one.params.get(client=settings.base_url, silent=True)
+    known = _parameters(settings.base_url)
     url = settings.base_url or getattr(known, "ALYX_URL", None)
     if not url:
         raise ConfigError(
@@ -196,38 +196,33 @@ def connect(root: Path, settings: Settings, environ: Mapping[str, str] = os.envi
         )
 
 
-class _explained:
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
     """Turn what the connection raises into an error that says what to do."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, requests.HTTPError):
-            code = error.response.status_code if error.response is not None else error.errno
-            do = _REFUSED.get(int(code or 0), "Try again later, with --refresh.")
-            raise SourceError(located(self.where, "an answer", f"HTTP {code}", do)) from None
-        if isinstance(error, ValueError | KeyError | TypeError | AttributeError | AssertionError):
-            raise SourceError(
-                located(
-                    self.where,
-                    "an answer of Alyx",
-                    f"another one ({type(error).__name__})",
-                    "Check base_url, and that nothing on the way asks you to log in first.",
-                )
-            ) from error
-        if isinstance(error, requests.RequestException | ConnectionError):
-            raise SourceError(
-                located(
-                    self.where,
-                    "a connection",
-                    type(error).__name__,
-                    "Check the network and base_url; with --offline what has been kept is used.",
-                )
-            ) from None
+    try:
+        yield
+    except requests.HTTPError as error:
+        code = error.response.status_code if error.response is not None else error.errno
+        do = _REFUSED.get(int(code or 0), "Try again later, with --refresh.")
+        raise SourceError(located(where, "an answer", f"HTTP {code}", do)) from None
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise SourceError(
+            located(
+                where,
+                "an answer of Alyx",
+                f"another one ({type(error).__name__})",
+                "Check base_url, and that nothing on the way asks you to log in first.",
+            )
+        ) from error
+    except (requests.RequestException, ConnectionError) as error:
+        raise SourceError(
+            located(
+                where,
+                "a connection",
+                type(error).__name__,
+                "Check the network and base_url; with --offline what has been kept is used.",
+            )
+        ) from None
 
 
 def take_snapshot(
@@ -349,11 +344,16 @@ def write_snapshot(path: Path, snapshot: Mapping[str, Any]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def default_root(settings: Settings) -> Path:
-    """Give where ONE keeps the files of this database."""
+def _parameters(base_url: str | None) -> Any:
+    """Give what ONE keeps of this database: addresses, logins, the folder of its files."""
     import one.params
 
-    return Path(one.params.get(client=settings.base_url, silent=True).CACHE_DIR)
+    return one.params.get(client=base_url, silent=True)
+
+
+def default_root(settings: Settings) -> Path:
+    """Give where ONE keeps the files of this database."""
+    return Path(_parameters(settings.base_url).CACHE_DIR)
 
 
 def _read(path: Path, wanted: Mapping[str, str | None]) -> tuple[Snapshot, dict[str, str]]:
@@ -373,32 +373,17 @@ def _read(path: Path, wanted: Mapping[str, str | None]) -> tuple[Snapshot, dict[
     }
 
 
-def _listing(root: Path) -> dict[str, set[str]]:
-    """List the files of each session's folder that is there."""
-    found: dict[str, set[str]] = {}
-    for folder in root.glob("*/Subjects/*/*/*"):
-        if folder.is_dir():
-            files = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-            found[folder.relative_to(root).as_posix()] = set(files)
-    return found
-
-
 def _whole(path: Path, size: int | None) -> bool:
     return path.is_file() and (size is None or path.stat().st_size == size)
 
 
 def _data_server(base_url: str | None) -> str:
-    import one.params
-
-    known = one.params.get(client=base_url, silent=True)
-    return str(getattr(known, "HTTP_DATA_SERVER", "") or "").rstrip("/")
+    return str(getattr(_parameters(base_url), "HTTP_DATA_SERVER", "") or "").rstrip("/")
 
 
 def _data_login(base_url: str | None) -> dict[str, tuple[str, str]]:
     """Give the login of the data server, from ONE's parameters, for its addresses alone."""
-    import one.params
-
-    known = one.params.get(client=base_url, silent=True)
+    known = _parameters(base_url)
     server = _data_server(base_url)
     user = getattr(known, "HTTP_DATA_SERVER_LOGIN", None)
     password = getattr(known, "HTTP_DATA_SERVER_PWD", None)

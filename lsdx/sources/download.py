@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from lsdx.errors import SourceError, located
+from lsdx.readers.files import md5_of
 
 TIMEOUT = (10, 60)  # s, to connect and between bytes
 RETRIES = 4
@@ -202,8 +202,7 @@ def _wrong(wanted: Download, path: Path) -> str:
     if wanted.size is not None and size != wanted.size:
         return f"{size} bytes"
     if wanted.md5:
-        with path.open("rb") as stream:
-            md5 = hashlib.file_digest(stream, "md5").hexdigest()
+        md5 = md5_of(path)
         if md5 != wanted.md5.replace("-", "").lower():
             return f"md5 {md5}"
     return ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsdx.errors import SourceError, located
+from lsdx.readers.files import md5_of
 from lsdx.readers.records import (
     DatasetRecord,
     InsertionRecord,
@@ -85,13 +85,13 @@ class LocalFiles:
 
     def missing(
         self,
-        wanted: Mapping[str, Sequence[DatasetRecord]],  # noqa: ARG002  of the protocol
+        wanted: Iterable[tuple[str, Sequence[DatasetRecord]]],  # noqa: ARG002  of the protocol
     ) -> list[Download]:
         """List what can be downloaded: nothing."""
         return []
 
     def download(
-        self, wanted: Mapping[str, Sequence[DatasetRecord]], *, progress: bool = False
+        self, wanted: Iterable[tuple[str, Sequence[DatasetRecord]]], *, progress: bool = False
     ) -> None:
         """Have these datasets on disk: here, they are or they are not."""
 
@@ -116,8 +116,7 @@ class LocalFiles:
         if dataset.size is not None and size != dataset.size:
             raise SourceError(located(where, f"{dataset.size} bytes", f"{size}", again))
         if dataset.md5 is not None:
-            with path.open("rb") as stream:
-                md5 = hashlib.file_digest(stream, "md5").hexdigest()
+            md5 = md5_of(path)
             if md5 != dataset.md5.replace("-", "").lower():
                 raise SourceError(located(where, f"md5 {dataset.md5}", md5, again))
         return path
