@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -139,4 +139,249 @@ class LsdAccessor:
             epoch=epoch,
             intervals=intervals,
             duplicates=duplicates,
+        )
+
+    def sliding(
+        self,
+        *,
+        width: str | float,
+        step: str | float,
+        relative_to: str = "administration",
+        start: str | float = "-18 min",
+        stop: str | float = "30 min",
+        bin_width: str | float = "1 s",
+        duplicates: str = "keep",
+    ) -> xr.Dataset:
+        """Count spikes in windows that slide along the recording, lazily.
+
+        Forwards to `lsdx.analysis.binning.sliding`, where all is said.
+
+        Parameters
+        ----------
+        width, step : str or float
+            Length of a window and distance between their starts, such as ``"5 min"``.
+        relative_to : str
+            ``"administration"``, ``"recording"``, or an epoch such as ``"post/spontaneous"``.
+        start, stop : str or float
+            From where to where windows lie, relative to that.
+        bin_width : str or float
+            Of the counts.
+        duplicates : {"keep", "drop"}
+            Whether spikes that bombcell calls duplicates are counted.
+
+        Returns
+        -------
+        Dataset
+            ``counts`` (unit, window, time), ``share`` (unit, window, stimulus); NaN where the
+            injection falls into a window, or it passes an end of the recording.
+
+        Raises
+        ------
+        SelectionError, ConfigError
+            Without spikes (``lsdx.open_spikes(units=...)`` supplies them), or for lengths that
+            are no whole number of bins.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> w = lsdx.open_spikes(demo_stores).lsd.sliding(width="5 min", step="2.5 min")
+        >>> w.sizes["window"]
+        18
+        """
+        from lsdx.analysis.binning import sliding
+
+        return sliding(
+            self._ds,
+            width=width,
+            step=step,
+            relative_to=relative_to,
+            start=start,
+            stop=stop,
+            bin_width=bin_width,
+            duplicates=duplicates,
+        )
+
+    def dimensionality(
+        self,
+        *,
+        by: str | Sequence[str] = "session",
+        scale: Any = "zscore",
+        match_units: str | int | None = "min",
+        match_rates: bool = True,
+        min_units: int = 20,
+        min_spikes: float = 30,
+        draws: int = 20,
+        include: Collection[str] = (),
+        level: float = 0.8,
+        ranks: tuple[int, int] = (11, 500),
+        rng: np.random.Generator | int | None = None,
+    ) -> xr.Dataset:
+        """Measure how many dimensions the activity of each population has, lazily.
+
+        Forwards to `lsdx.analysis.dimensionality.dimensionality`, where all is said. By default
+        populations are made equal: draws of as many units as the smallest group has, thinned
+        to their lowest rate among what is compared.
+
+        Parameters
+        ----------
+        by : str or sequence of str
+            Labels on ``unit`` that make the groups: ``"session"``, ``["session", "region"]``.
+        scale : {"zscore", "center"}, callable or transformer
+            What is done to each matrix (n_bins, n_units) first.
+        match_units : {"min"}, int or None
+            Units of each draw; None: all.
+        match_rates : bool
+            Whether each draw thins units to their lowest rate.
+        min_units : int
+            Groups of fewer used units are NaN.
+        min_spikes : float
+            A unit with fewer spikes in any that is compared is left out of all.
+        draws : int
+        include : collection of str
+            On request: ``"spectrum"``, ``"draws"``, ``"parallel_analysis"``,
+            ``"shared_variance"``.
+        level : float
+            Share of the variance of ``n_components``.
+        ranks : (int, int)
+            Of the fit of ``power_law_slope``.
+        rng : Generator or int, optional
+
+        Returns
+        -------
+        Dataset
+            Over the groups, then phase, epoch or window: one variable a measure, its
+            ``*_draw_sd`` and ``*_unmatched``; ``note`` says why a value is NaN.
+
+        Raises
+        ------
+        SelectionError
+            For labels that do not exist, groups across sessions, or an argument out of range.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> u = lsdx.open_units(demo_stores).lsd.select(condition="saline")
+        >>> d = u.lsd.dimensionality(match_units=None, match_rates=False, min_units=10)
+        >>> d.participation_ratio.dims
+        ('session', 'phase', 'epoch')
+        """
+        from lsdx.analysis.dimensionality import dimensionality
+
+        return dimensionality(
+            self._ds,
+            by=by,
+            scale=scale,
+            match_units=match_units,
+            match_rates=match_rates,
+            min_units=min_units,
+            min_spikes=min_spikes,
+            draws=draws,
+            include=include,
+            level=level,
+            ranks=ranks,
+            rng=rng,
+        )
+
+    def components(
+        self,
+        *,
+        by: str | Sequence[str] = "session",
+        n_components: int = 10,
+        scale: str = "zscore",
+        min_spikes: float = 30,
+    ) -> xr.Dataset:
+        """Give the principal components of each population, lazily: loadings and scores.
+
+        Forwards to `lsdx.analysis.subspaces.components`, where all is said.
+
+        Parameters
+        ----------
+        by : str or sequence of str
+            Labels on ``unit`` that make the groups.
+        n_components : int
+        scale : {"zscore", "center"}
+        min_spikes : float
+            A unit with fewer spikes in any that is compared is left out of all.
+
+        Returns
+        -------
+        Dataset
+            ``loadings`` (unit, ..., component), ``scores`` (groups..., ..., time, component),
+            ``explained_variance`` (groups..., ..., component).
+
+        Raises
+        ------
+        SelectionError
+            For labels that do not exist, groups across sessions, or an argument out of range.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> u = lsdx.open_units(demo_stores)
+        >>> u.lsd.components(n_components=2).explained_variance.dims
+        ('session', 'phase', 'epoch', 'component')
+        """
+        from lsdx.analysis.subspaces import components
+
+        return components(
+            self._ds, by=by, n_components=n_components, scale=scale, min_spikes=min_spikes
+        )
+
+    def subspaces(
+        self,
+        *,
+        between: str = "phase",
+        by: str | Sequence[str] = "session",
+        n_components: int = 5,
+        scale: str = "zscore",
+        min_units: int = 20,
+        min_spikes: float = 30,
+    ) -> xr.Dataset:
+        """Compare the subspaces of the first components, with what chance would give, lazily.
+
+        Forwards to `lsdx.analysis.subspaces.subspaces`, where all is said.
+
+        Parameters
+        ----------
+        between : str
+            A dimension of two labels whose subspaces are compared.
+        by : str or sequence of str
+            Labels on ``unit`` that make the groups.
+        n_components : int
+            Dimensions of the subspaces.
+        scale : {"zscore", "center"}
+        min_units : int
+            Groups of fewer used units are NaN.
+        min_spikes : float
+            A unit with fewer spikes in any that is compared is left out of all.
+
+        Returns
+        -------
+        Dataset
+            ``principal_angle`` and ``pc1_angle`` (degree), ``similarity`` and what to compare
+            it with: ``similarity_chance``, ``similarity_within_halves``,
+            ``similarity_between_halves``.
+
+        Raises
+        ------
+        SelectionError
+            If ``between`` is no dimension of two labels, or for what `dimensionality` refuses.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> u = lsdx.open_units(demo_stores)
+        >>> u.lsd.subspaces(n_components=2, min_units=10).principal_angle.dims
+        ('session', 'epoch', 'component')
+        """
+        from lsdx.analysis.subspaces import subspaces
+
+        return subspaces(
+            self._ds,
+            between=between,
+            by=by,
+            n_components=n_components,
+            scale=scale,
+            min_units=min_units,
+            min_spikes=min_spikes,
         )

@@ -11,10 +11,20 @@ import xarray as xr
 
 import lsdx
 from lsdx.accessor import LsdAccessor
-from lsdx.analysis.binning import bin_spikes
+from lsdx.analysis.binning import bin_spikes, sliding
+from lsdx.analysis.dimensionality import dimensionality
 from lsdx.analysis.selection import select, unit_table
+from lsdx.analysis.subspaces import components, subspaces
 
-FORWARDED = {"select": select, "unit_table": unit_table, "bin": bin_spikes}
+FORWARDED = {
+    "select": select,
+    "unit_table": unit_table,
+    "bin": bin_spikes,
+    "sliding": sliding,
+    "dimensionality": dimensionality,
+    "components": components,
+    "subspaces": subspaces,
+}
 
 
 @pytest.mark.parametrize("name", FORWARDED)

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from lsdx.clock import TICKS_PER_SECOND, bin_centres, n_bins, to_bin_ticks, to_ticks
-from lsdx.errors import SelectionError, located
+from lsdx.clock import (
+    TICKS_PER_SECOND,
+    bin_centres,
+    n_bins,
+    to_bin_ticks,
+    to_seconds,
+    to_ticks,
+)
+from lsdx.errors import ConfigError, SelectionError, located
 from lsdx.schema.spikes import session_runs
 
 _LATEST = 42_949.0  # s; the last that a tick in uint32 can tell
@@ -117,6 +124,115 @@ def bin_spikes(
     )
     about = {k: v for k, v in ds.attrs.items() if k not in ("featureType", "n_spikes")}
     return out.assign_attrs(about, bin_width=width / TICKS_PER_SECOND, duplicates=duplicates)
+
+
+def sliding(
+    ds: xr.Dataset,
+    *,
+    width: str | float,
+    step: str | float,
+    relative_to: str = "administration",
+    start: str | float = "-18 min",
+    stop: str | float = "30 min",
+    bin_width: str | float = "1 s",
+    duplicates: str = "keep",
+) -> xr.Dataset:
+    """Count spikes in windows that slide along the recording.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `lsdx.open_spikes` gives, or a selection of its units.
+    width, step : str or float
+        Length of a window and distance between their starts, such as ``"5 min"`` (a plain
+        number is seconds); whole numbers of ``bin_width``.
+    relative_to : str
+        Where 0 is: ``"administration"``, ``"recording"``, or the start of an epoch such as
+        ``"post/spontaneous"``.
+    start, stop : str or float
+        From where to where windows lie, relative to that; every window lies within.
+    bin_width : str or float
+        Of the counts; a whole number of 10 us.
+    duplicates : {"keep", "drop"}
+        Whether spikes that bombcell calls duplicates are counted.
+
+    Returns
+    -------
+    Dataset
+        ``counts`` (unit, window, time) float32, ``n_spikes``, ``duration`` (s), as `bin_spikes`
+        gives them; the coordinates ``window`` (s, centre), ``window_start`` and
+        ``window_stop``; ``share`` (unit, window, stimulus), the share of each window that each
+        epoch of the protocol takes, ``"none"`` what is left: the session's course confounds
+        stimulus and drug. NaN: windows that the injection falls into, that pass an end of the
+        recording, and all of a session whose zero is not known.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` holds no spikes, or no window fits.
+    ConfigError
+        For lengths that are no whole number of bins.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> s = lsdx.open_spikes(demo_stores)
+    >>> w = s.lsd.sliding(width="5 min", step="5 min")
+    >>> w.counts.dims, w.sizes["window"]
+    (('unit', 'window', 'time'), 9)
+    """
+    _require_spikes(ds)
+    bin_ticks = to_bin_ticks(bin_width)
+    long, apart = (_whole_bins(v, n, bin_ticks) for v, n in ((width, "width"), (step, "step")))
+    first = int(to_ticks(to_seconds(start, "start")))
+    last = int(to_ticks(to_seconds(stop, "stop")))
+    begin = np.arange(first, last - long + 1, apart, dtype=np.int64)
+    if not begin.size:
+        raise SelectionError(
+            located(
+                "sliding",
+                "a window that fits between start and stop",
+                f"width {width} from {start} to {stop}",
+                "Widen the range.",
+            )
+        )
+    zero = _zero(ds, relative_to)
+    administration = ds["administration"].values
+    known = np.isfinite(zero)
+    origin = to_ticks(np.where(known, zero, 0.0))
+    from_ticks = origin[:, None] + begin
+    injected = np.where(np.isfinite(administration), administration, -1.0)
+    injection = to_ticks(injected)[:, None]
+    crossing = (from_ticks < injection) & (injection < from_ticks + long)
+    valid = known[:, None] & ~crossing & (from_ticks >= 0)
+    from_s = np.where(valid, from_ticks / TICKS_PER_SECOND, np.nan)
+    dims = ("unit", "window")
+    edges = {
+        "window_start": begin / TICKS_PER_SECOND,
+        "window_stop": (begin + long) / TICKS_PER_SECOND,
+    }
+    centre = (2 * begin + long) / (2 * TICKS_PER_SECOND)
+    windows = xr.Dataset(
+        {"start": (dims, from_s), "stop": (dims, from_s + long / TICKS_PER_SECOND)},
+        {"unit": ds["unit"], "window": ("window", centre)},
+    )
+    out = bin_spikes(
+        ds.drop_dims([d for d in ("phase", "epoch") if d in ds.dims]),
+        bin_width,
+        intervals=windows,
+        duplicates=duplicates,
+    )
+    words = {"units": "s", "long_name": f"Centre of the window from {relative_to}"}
+    out["window"] = out["window"].assign_attrs(words)
+    out = out.assign_coords({n: ("window", v, {"units": "s"}) for n, v in edges.items()})
+    starts = np.where(known, zero, np.nan)[:, None] + edges["window_start"]
+    out["share"] = (
+        (*dims, "stimulus"),
+        _stimulus_shares(ds, starts, long / TICKS_PER_SECOND),
+        {"units": "1", "long_name": "Share of the window that the stimulus takes"},
+    )
+    out = out.assign_coords(stimulus=[*map(str, ds["epoch"].values), "none"])
+    return out.assign_attrs(relative_to=relative_to, width=long / TICKS_PER_SECOND)
 
 
 def _check_rows(ticks: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> None:
@@ -231,6 +347,55 @@ def _windows(
         windows = windows.expand_dims(unit=ds["unit"])
     start, stop = xr.broadcast(windows["start"], windows["stop"])
     return start.transpose("unit", ...), stop.transpose("unit", ...)
+
+
+def _whole_bins(value: str | float, name: str, bin_ticks: int) -> int:
+    ticks = to_seconds(value, name) * TICKS_PER_SECOND
+    whole = round(ticks / bin_ticks) * bin_ticks
+    if whole < bin_ticks or abs(ticks - whole) > 1e-6:
+        raise ConfigError(
+            located(
+                f"sliding, {name}",
+                f"a whole number of bins of {bin_ticks / TICKS_PER_SECOND:g} s",
+                repr(value),
+                "Choose such a length, or another bin_width.",
+            )
+        )
+    return int(whole)
+
+
+def _zero(ds: xr.Dataset, relative_to: str) -> np.ndarray:
+    """Give where windows are counted from, in s, by unit."""
+    if relative_to == "recording":
+        return np.zeros(ds.sizes["unit"])
+    if relative_to == "administration":
+        return np.asarray(ds["administration"].values, dtype=np.float64)
+    phase, _, epoch = relative_to.partition("/")
+    known = [f"{p}/{e}" for p in ds["phase"].values for e in ds["epoch"].values]
+    if relative_to not in known:
+        raise SelectionError(
+            located(
+                "sliding, relative_to",
+                "administration, recording or one of " + ", ".join(known),
+                repr(relative_to),
+                "Correct it.",
+            )
+        )
+    return np.asarray(ds["start"].sel(phase=phase, epoch=epoch).values)
+
+
+def _stimulus_shares(ds: xr.Dataset, begin: np.ndarray, width: float) -> np.ndarray:
+    """Give what share of windows (unit, window) of ``width`` s each epoch takes, and none."""
+    start = ds["start"].transpose("unit", "phase", "epoch").values[:, None]
+    stop = ds["stop"].transpose("unit", "phase", "epoch").values[:, None]
+    low = np.maximum(start, begin[:, :, None, None])
+    high = np.minimum(stop, begin[:, :, None, None] + width)
+    by_epoch = np.nansum(np.maximum(high - low, 0.0) / width, axis=2)
+    # what an epoch without times takes is not known, nor then what is left
+    unknown = np.isnan(start + stop).any(axis=(1, 2, 3))[:, None] | np.isnan(begin)
+    left = np.where(unknown, np.nan, 1 - by_epoch.sum(axis=-1))
+    by_epoch[np.isnan(begin)] = np.nan
+    return np.concatenate([by_epoch, left[..., None]], axis=-1)
 
 
 def _distinct(session: xr.DataArray) -> np.ndarray:

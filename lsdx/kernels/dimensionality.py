@@ -1,0 +1,927 @@
+"""How many dimensions a population's activity has: spectra, and what is read off them.
+
+Activity ``x`` is (n_bins, n_units), with any axes before them. A *spectrum* holds the shares of
+variance of the principal components, descending, with sum 1; NaN at its end stands for ranks
+that do not exist, and nothing but NaN for data that have none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsdx.kernels.resampling import shift_circularly, stream_keys
+
+_EXACT_FLOAT32 = 2.0**24
+_NORMAL_95 = 1.959963984540054
+
+
+def eigenvalues(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
+    """Give the eigenvalues of the covariance of the units' activity.
+
+    Parameters
+    ----------
+    x : ndarray (..., n_bins, n_units)
+        Activity, such as spike counts.
+    scale : {"zscore", "center"}
+        Whether each unit is brought to mean 0 and variance 1, or to mean 0 alone.
+
+    Returns
+    -------
+    ndarray of float64 (..., m)
+        Descending, not negative, ``m = min(n_units, n_bins - 1)``. Units without variance are
+        left out: NaN at the end for the ranks that they would have had. All NaN where ``x``
+        holds NaN or infinity.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two bins, no unit, or another ``scale``.
+
+    Notes
+    -----
+    Covariance with ``n_bins - 1``. Whole numbers small enough are multiplied in single
+    precision, which is then exact, and corrected for mean and variance in double precision.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    >>> eigenvalues(x, scale="center").round(3).tolist()
+    [2.667, 0.667]
+    """
+    matrix, varying, finite = _second_moments(x, scale)
+    n_bins, n_units = x.shape[-2:]
+    m = min(n_units, n_bins - 1)
+    return _descending(matrix, m, np.where(finite, np.minimum(varying, n_bins - 1), 0))
+
+
+def spectrum_of_correlations(r: np.ndarray, varies: np.ndarray, n_bins: int) -> np.ndarray:
+    """Give the spectrum of z-scored activity from its correlations.
+
+    Parameters
+    ----------
+    r : ndarray (..., n_units, n_units)
+    varies : ndarray of bool (..., n_units)
+        As `correlations` gives them.
+    n_bins : int
+
+    Returns
+    -------
+    ndarray of float64 (..., min(n_units, n_bins - 1))
+        What `explained_variance` gives.
+
+    Examples
+    --------
+    >>> spectrum_of_correlations(np.eye(4), np.ones(4, dtype=bool), 100).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    finite = np.isfinite(r).all(axis=(-2, -1))
+    rank = np.where(finite, np.minimum(varies.sum(axis=-1), n_bins - 1), 0)
+    matrix = np.where(finite[..., None, None], r, 0.0)
+    return _shares(_descending(matrix, min(r.shape[-1], n_bins - 1), rank))
+
+
+def _descending(matrix: np.ndarray, m: int, rank: np.ndarray) -> np.ndarray:
+    values = np.maximum(np.linalg.eigvalsh(matrix)[..., ::-1][..., :m], 0.0)
+    return np.where(np.arange(m) < rank[..., None], values, np.nan)
+
+
+def explained_variance(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
+    """Give the spectrum: the share of variance of each principal component.
+
+    Parameters
+    ----------
+    x : ndarray (..., n_bins, n_units)
+        Activity, such as spike counts.
+    scale : {"zscore", "center"}
+        Whether each unit is brought to mean 0 and variance 1, or to mean 0 alone.
+
+    Returns
+    -------
+    ndarray of float64 (..., m)
+        Descending, with sum 1, ``m = min(n_units, n_bins - 1)``. Units without variance are
+        left out: NaN at the end. All NaN where ``x`` holds NaN, or no unit varies.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two bins, no unit, or another ``scale``.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    >>> explained_variance(x, scale="center").round(3).tolist()
+    [0.8, 0.2]
+    """
+    return _shares(eigenvalues(x, scale=scale))
+
+
+def principal_components(
+    x: np.ndarray, *, n_components: int, scale: str = "zscore"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the first principal components: shares of variance, and loadings.
+
+    Parameters
+    ----------
+    x : ndarray (n_bins, n_units)
+        Activity, such as spike counts.
+    n_components : int
+    scale : {"zscore", "center"}
+
+    Returns
+    -------
+    share : ndarray (n_components,)
+        Of the whole variance; NaN beyond ``min(n_units, n_bins - 1)``, as the loadings there.
+    loadings : ndarray (n_units, n_components)
+        Orthonormal columns; the largest entry of each is positive. 0 for units without
+        variance.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two bins, no unit, no component, or another ``scale``.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    >>> share, loadings = principal_components(x, n_components=1, scale="center")
+    >>> share.round(3).tolist(), loadings[:, 0].tolist()
+    ([0.8], [0.0, 1.0])
+    """
+    import scipy.linalg
+
+    if x.ndim != 2 or n_components < 1:
+        raise ValueError(
+            f"expected x (n_bins, n_units) and at least 1 component, found {x.shape}, "
+            f"{n_components}"
+        )
+    n_bins, n_units = x.shape
+    matrix, varying, finite = _second_moments(x, scale)
+    share = np.full(n_components, np.nan)
+    loadings = np.full((n_units, n_components), np.nan)
+    k = int(min(n_components, varying, n_bins - 1))
+    if not finite or k < 1:
+        return share, loadings
+    size = matrix.shape[0]
+    some = [size - k, size - 1] if 2 * k < size else None
+    values, vectors = scipy.linalg.eigh(
+        matrix, subset_by_index=some, driver="evr" if some else "evd", check_finite=False
+    )
+    values, vectors = values[::-1][:k], vectors[:, ::-1][:, :k]
+    if size != n_units:  # vectors of the bins: bring them to the units
+        vectors = scaled(x, scale=scale).T @ vectors
+        vectors /= np.linalg.norm(vectors, axis=0)
+    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
+    share[:k] = np.maximum(values, 0) / np.trace(matrix)
+    loadings[:, :k] = vectors * np.where(largest < 0, -1.0, 1.0)
+    return share, loadings
+
+
+def scaled(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
+    """Bring each unit to mean 0, and to variance 1 if asked.
+
+    Parameters
+    ----------
+    x : ndarray (..., n_bins, n_units)
+    scale : {"zscore", "center"}
+
+    Returns
+    -------
+    ndarray of float64 (..., n_bins, n_units)
+        0 for units without variance; NaN for units with NaN. Times loadings it gives scores.
+
+    Examples
+    --------
+    >>> scaled(np.array([[1, 5], [2, 5], [3, 5]])).tolist()
+    [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
+    """
+    _check(x, scale)
+    n_bins = x.shape[-2]
+    mean = x.mean(axis=-2, keepdims=True, dtype=np.float64)
+    centred: np.ndarray = x - mean
+    square = np.einsum("...tu,...tu->...u", centred, centred)[..., None, :]
+    varies = _varying(square / n_bins, mean)
+    gain = np.where(varies | np.isnan(square), 1.0, 0.0)
+    if scale == "zscore":
+        gain *= np.sqrt((n_bins - 1) / np.where(varies, square, n_bins - 1))
+    centred *= gain
+    return centred
+
+
+def pc1(spectrum: np.ndarray) -> np.ndarray:
+    """Give the share of variance of the first principal component.
+
+    Parameters
+    ----------
+    spectrum : ndarray (..., m)
+        Shares of variance or eigenvalues, descending; NaN at the end is skipped.
+
+    Returns
+    -------
+    ndarray of float64 (...)
+        In (0, 1]; NaN for an empty spectrum.
+
+    Examples
+    --------
+    >>> float(pc1(np.array([3.0, 1.0])))
+    0.75
+    """
+    return _shares(spectrum)[..., 0]
+
+
+def n_components(spectrum: np.ndarray, *, level: float = 0.8) -> np.ndarray:
+    """Count the components that together hold a share of the variance.
+
+    Parameters
+    ----------
+    spectrum : ndarray (..., m)
+        Shares of variance or eigenvalues, descending; NaN at the end is skipped.
+    level : float
+        Share of the variance, above 0 and up to 1.
+
+    Returns
+    -------
+    ndarray of float64 (...)
+        The smallest k with ``p[0] + ... + p[k-1] >= level`` (1e-12 of slack): a count from 1,
+        not an index. NaN for an empty spectrum.
+
+    Raises
+    ------
+    ValueError
+        If ``level`` is out of range.
+
+    Examples
+    --------
+    >>> float(n_components(np.full(10, 0.1))), float(n_components(np.array([0.9, 0.1])))
+    (8.0, 1.0)
+    """
+    if not 0 < level <= 1:
+        raise ValueError(f"expected level above 0 and up to 1, found {level}")
+    total = np.cumsum(np.nan_to_num(_shares(spectrum)), axis=-1)
+    reached = total >= level - 1e-12
+    count = np.where(reached.any(axis=-1), reached.argmax(axis=-1) + 1.0, _size(spectrum))
+    return _where_any(spectrum, count)
+
+
+def participation_ratio(spectrum: np.ndarray) -> np.ndarray:
+    """Give the participation ratio, (sum lambda)^2 / sum lambda^2.
+
+    Parameters
+    ----------
+    spectrum : ndarray (..., m)
+        Shares of variance or eigenvalues; NaN at the end is skipped.
+
+    Returns
+    -------
+    ndarray of float64 (...)
+        From 1 to m; NaN for an empty spectrum. It grows with the number of units and of
+        bins: see `participation_ratio_unbiased`.
+
+    Examples
+    --------
+    >>> float(participation_ratio(np.ones(7)))
+    7.0
+    """
+    return _where_any(spectrum, 1 / np.nansum(_shares(spectrum) ** 2, axis=-1))
+
+
+def ngsc(spectrum: np.ndarray) -> np.ndarray:
+    """Give the normalized global spatial complexity: the spectrum's entropy over that of noise.
+
+    Parameters
+    ----------
+    spectrum : ndarray (..., m)
+        Shares of variance or eigenvalues; NaN at the end is skipped.
+
+    Returns
+    -------
+    ndarray of float64 (...)
+        ``-sum(p ln p) / ln m``: 1 for a flat spectrum, 0 for a single component. NaN for an
+        empty spectrum and for m = 1.
+
+    Notes
+    -----
+    Siegel et al. 2024, Nature 632:131. Both logarithms have one base.
+
+    Examples
+    --------
+    >>> float(ngsc(np.full(8, 0.125))), float(ngsc(np.array([1.0, 0.0])))
+    (1.0, 0.0)
+    """
+    p = np.nan_to_num(_shares(spectrum))
+    entropy = -np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=-1)
+    size = _size(spectrum)
+    value = entropy / np.log(np.where(size > 1, size, 2.0)) + 0.0
+    return _where_any(spectrum, np.where(size > 1, value, np.nan))
+
+
+def power_law_slope(
+    spectrum: np.ndarray,
+    *,
+    ranks: tuple[int, int] = (11, 500),
+    weights: str | None = "inverse_rank",
+) -> np.ndarray:
+    """Fit the slope of log(variance) on log(rank).
+
+    Parameters
+    ----------
+    spectrum : ndarray (..., m)
+        Shares of variance or eigenvalues, descending; NaN at the end is skipped.
+    ranks : (int, int)
+        First and last rank of the fit, from 1; the last is capped at the last that exists.
+    weights : {"inverse_rank", None}
+        Weights 1 / rank, which give each stretch of the logarithmic axis its due, or none.
+
+    Returns
+    -------
+    ndarray of float64 (...)
+        ``-a`` for ``lambda = rank ** -a``. NaN where fewer than three ranks are left, those
+        without variance not counted.
+
+    Raises
+    ------
+    ValueError
+        If the ranks are not 1 <= first < last, or for other weights.
+
+    Examples
+    --------
+    >>> float(power_law_slope(np.arange(1.0, 101) ** -1.5).round(9))
+    -1.5
+    """
+    first, last = ranks
+    if not 1 <= first < last:
+        raise ValueError(f"expected ranks 1 <= first < last, found {ranks}")
+    if weights not in ("inverse_rank", None):
+        raise ValueError(f"expected weights 'inverse_rank' or None, found {weights!r}")
+    p = _shares(spectrum)[..., first - 1 : last]
+    rank = np.arange(first, first + p.shape[-1], dtype=np.float64)
+    # what is left of a component without variance is rounding
+    noise = _size(spectrum) * np.finfo(np.float64).eps * pc1(spectrum)
+    used = p > noise[..., None]
+    w = np.where(used, 1.0 if weights is None else 1 / rank, 0.0)
+    x, y = np.log(rank), np.log(np.where(used, p, 1.0))
+    total = np.where(used.sum(axis=-1) >= 3, w.sum(axis=-1), np.nan)[..., None]
+    dx = x - (w * x).sum(axis=-1, keepdims=True) / total
+    dy = y - (w * y).sum(axis=-1, keepdims=True) / total
+    return np.asarray((w * dx * dy).sum(axis=-1) / (w * dx * dx).sum(axis=-1))
+
+
+def mean_squared_correlation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate the mean squared correlation of pairs of units, without the bias of few bins.
+
+    Parameters
+    ----------
+    x : ndarray (..., n_bins, n_units)
+        Activity; units without variance are left out.
+
+    Returns
+    -------
+    value : ndarray of float64 (...)
+        Mean over pairs of ``r^2 - (1 - r^2)^2 / (n_bins - 1)``: 0 on average for independent
+        units of independent bins, below 0 by chance.
+    error : ndarray of float64 (...)
+        Its standard error, by the jackknife over units. Both are NaN for fewer than three
+        units or bins, and where ``x`` holds NaN.
+
+    Notes
+    -----
+    Bins that depend on each other (slow fluctuations) leave a bias of their own.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(1000, 40))
+    >>> value, error = mean_squared_correlation(x)
+    >>> bool(abs(value) < 4 * error), bool(error < 2e-4)
+    (True, True)
+    """
+    return mean_square_of(*correlations(x), n_bins=x.shape[-2])
+
+
+def mean_square_of(
+    r: np.ndarray, varies: np.ndarray, *, n_bins: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the mean over pairs of squared correlations, and its jackknife error over units.
+
+    Parameters
+    ----------
+    r : ndarray (..., n_units, n_units)
+    varies : ndarray of bool (..., n_units)
+        As `correlations` gives them.
+    n_bins : int, optional
+        Of the activity: takes the bias of independent bins away; none is by default.
+
+    Returns
+    -------
+    value, error : ndarray of float64 (...)
+        As `mean_squared_correlation` gives them.
+
+    Examples
+    --------
+    >>> value, error = mean_square_of(np.full((4, 4), 0.5), np.ones(4, dtype=bool))
+    >>> float(value), float(error)
+    (0.25, 0.0)
+    """
+    square = r * r
+    if n_bins is not None:
+        square -= (1 - square) ** 2 / (n_bins - 1 if n_bins > 2 else np.nan)
+    # the sums are over all pairs; each unit with itself is taken out of them
+    itself = np.einsum("...ii->...i", square)
+    rows = np.einsum("...ij,...j->...i", square, varies.astype(np.float64)) - itself
+    rows = np.where(varies, rows, 0.0)
+    n = varies.sum(axis=-1).astype(np.float64)
+    n = np.where(n >= 3, n, np.nan)
+    total = rows.sum(axis=-1) / 2
+    value = total / (n * (n - 1) / 2)
+    without = (total[..., None] - rows) / ((n - 1) * (n - 2) / 2)[..., None]
+    spread = np.where(varies, (without - value[..., None]) ** 2, 0.0).sum(axis=-1)
+    return np.asarray(value), np.asarray(np.sqrt((n - 1) / n * spread))
+
+
+def participation_ratio_unbiased(x: np.ndarray) -> np.ndarray:
+    """Estimate the participation ratio of infinitely many units and bins of the same population.
+
+    Parameters
+    ----------
+    x : ndarray (..., n_bins, n_units)
+        Activity, taken as z-scored.
+
+    Returns
+    -------
+    ndarray of float64 (...)
+        1 / `mean_squared_correlation`; NaN where that one's 95 % interval holds 0, for then
+        there may be no dimension that units share.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(3000, 5)) @ rng.normal(size=(5, 60)) + rng.normal(size=(3000, 60))
+    >>> bool(4 < participation_ratio_unbiased(x) < 12)
+    True
+    """
+    return reciprocal_beyond_zero(*mean_squared_correlation(x))
+
+
+def reciprocal_beyond_zero(value: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Give 1 / value where the 95 % interval lies above 0, else NaN.
+
+    Examples
+    --------
+    >>> reciprocal_beyond_zero(np.array([0.1, 0.1]), np.array([0.01, 0.1])).tolist()
+    [10.0, nan]
+    """
+    beyond = value - _NORMAL_95 * error > 0
+    return np.where(beyond, 1 / np.where(beyond, value, 1.0), np.nan)
+
+
+def correlations(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the correlations of all pairs of units.
+
+    Parameters
+    ----------
+    x : ndarray (..., n_bins, n_units)
+
+    Returns
+    -------
+    r : ndarray of float64 (..., n_units, n_units)
+        0 for units without variance; NaN where ``x`` holds NaN.
+    varies : ndarray of bool (..., n_units)
+
+    Examples
+    --------
+    >>> correlations(np.array([[0, 1], [1, 0], [2, 0]]))[0].round(3).tolist()
+    [[1.0, -0.866], [-0.866, 1.0]]
+    """
+    _check(x, "zscore")
+    covariance, varies, finite = _covariance(x)
+    gain = _inverse_sd(covariance, varies)
+    r = covariance * gain[..., :, None] * gain[..., None, :]
+    return np.where(finite[..., None, None], r, np.nan), varies
+
+
+def autocorrelation_time(x: np.ndarray) -> np.ndarray:
+    """Give the integrated autocorrelation time of the activity, in bins.
+
+    Parameters
+    ----------
+    x : ndarray (..., n_bins, n_units)
+
+    Returns
+    -------
+    ndarray of float64 (...)
+        ``1 + 2 sum rho(k)`` over the lags before the mean over units of the autocorrelation
+        first falls to 0; 1 for bins that are independent. NaN where no unit varies.
+
+    Examples
+    --------
+    >>> x = np.repeat(np.random.default_rng(0).normal(size=(300, 50)), 10, axis=0)
+    >>> bool(8 < autocorrelation_time(x) < 12)
+    True
+    """
+    import scipy.fft
+
+    n_bins = x.shape[-2]
+    # single precision is enough for a time, and halves the cost
+    rows = np.ascontiguousarray(np.swapaxes(np.nan_to_num(scaled(x)), -2, -1), dtype=np.float32)
+    size = scipy.fft.next_fast_len(2 * n_bins, real=True)
+    waves = scipy.fft.rfft(rows, size)
+    power = np.einsum("...uf,...uf->...f", waves.real, waves.real)
+    power += np.einsum("...uf,...uf->...f", waves.imag, waves.imag)
+    rho = scipy.fft.irfft(power.astype(np.float64), size)[..., :n_bins]
+    rho /= np.where(rho[..., :1] > 0, rho[..., :1], np.nan)
+    before = np.cumprod(rho > 0, axis=-1).astype(bool)
+    return np.asarray(2 * np.where(before, rho, 0.0).sum(axis=-1) - 1 + 0 * rho[..., 0])
+
+
+def shifted_spectra(
+    x: np.ndarray, *, scale: str = "zscore", n_shifts: int = 19, keys: np.ndarray
+) -> np.ndarray:
+    """Give spectra after the units have been shifted in time, circularly and independently.
+
+    Parameters
+    ----------
+    x : ndarray (n_bins, n_units)
+    scale : {"zscore", "center"}
+    n_shifts : int
+    keys : ndarray of uint64 (n_units,)
+        One a unit; see `lsdx.kernels.resampling.stream_keys`.
+
+    Returns
+    -------
+    ndarray of float64 (n_shifts, m)
+        What units of the same rates and autocorrelations have without relation to each other.
+
+    Examples
+    --------
+    >>> x = np.repeat(np.random.default_rng(0).normal(size=(100, 1)), 3, axis=1)
+    >>> null = shifted_spectra(x, n_shifts=2, keys=np.arange(3, dtype=np.uint64))
+    >>> float(explained_variance(x)[0].round(6)), bool((null[:, 0] < 0.7).all())
+    (1.0, True)
+    """
+    rows = np.ascontiguousarray(x.T)
+    return np.stack(
+        [
+            explained_variance(shift_circularly(rows, stream_keys(keys, i)).T, scale=scale)
+            for i in range(n_shifts)
+        ]
+    )
+
+
+def parallel_analysis(
+    x: np.ndarray,
+    *,
+    scale: str = "zscore",
+    null: str = "circular_shift",
+    n_shifts: int = 19,
+    rng: np.random.Generator | int | None = None,
+) -> int:
+    """Count the components with more variance than units without relation would have.
+
+    Parameters
+    ----------
+    x : ndarray (n_bins, n_units)
+    scale : {"zscore", "center"}
+    null : {"circular_shift", "marchenko_pastur"}
+        What to beat at each rank: the largest share among ``n_shifts`` independent circular
+        shifts of the units (19 make it a test at 5 %), or the edge of the spectrum of white
+        noise, which holds for bins that are independent and for z-scored units only.
+    n_shifts : int
+    rng : Generator or int, optional
+        Of the shifts.
+
+    Returns
+    -------
+    int
+        Leading components that beat it, up to the first that does not; -1 where there is no
+        spectrum.
+
+    Raises
+    ------
+    ValueError
+        For another ``null``, or the edge without z-scores.
+
+    Notes
+    -----
+    Horn 1965, with circular shifts in place of independent noise; Marchenko & Pastur 1967.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(500, 30))
+    >>> x[:, :10] += 2 * rng.normal(size=(500, 1))
+    >>> parallel_analysis(x, rng=0)
+    1
+    """
+    spectrum = explained_variance(x, scale=scale)
+    if null == "circular_shift":
+        seed = np.random.default_rng(rng).integers(2**63)
+        keys = stream_keys(np.arange(x.shape[1], dtype=np.uint64), int(seed))
+        bound = shifted_spectra(x, scale=scale, n_shifts=n_shifts, keys=keys).max(axis=0)
+    elif null == "marchenko_pastur" and scale == "zscore":
+        bound = (1 + np.sqrt(_size(spectrum) / (x.shape[0] - 1))) ** 2 / _size(spectrum)
+    else:
+        raise ValueError(
+            "expected null 'circular_shift', or 'marchenko_pastur' with scale 'zscore', found "
+            f"{null!r} with {scale!r}"
+        )
+    return n_above(spectrum, bound)
+
+
+def n_above(spectrum: np.ndarray, bound: np.ndarray) -> int:
+    """Count the leading entries above a bound; -1 for an empty spectrum.
+
+    Examples
+    --------
+    >>> n_above(np.array([0.5, 0.3, 0.2]), np.array([0.4, 0.35, 0.1]))
+    1
+    """
+    if np.isnan(spectrum).all():
+        return -1
+    return int(np.cumprod(spectrum > bound).sum())
+
+
+def shared_variance(
+    x: np.ndarray,
+    half: np.ndarray,
+    *,
+    gap: int = 0,
+    n_shifts: int = 5,
+    keys: np.ndarray | None = None,
+) -> float:
+    """Give the share of variance that two halves of the units have in common.
+
+    Shared variance component analysis: directions of greatest covariance between two halves of
+    the units are found in one half of the time, and their covariance is measured in the other.
+
+    Parameters
+    ----------
+    x : ndarray (n_bins, n_units)
+        Activity, z-scored here; units without variance are left out.
+    half : ndarray of bool (n_units,)
+        Which units are in the second half; neighbours, which share spikes, should be apart.
+    gap : int
+        Bins left out between the two halves of the time, so that slow fluctuations do not
+        reach across.
+    n_shifts : int
+        Independent circular shifts of the units, whose mean is subtracted.
+    keys : ndarray of uint64 (n_units,), optional
+        Of the shifts.
+
+    Returns
+    -------
+    float
+        Covariance over variance, both summed over all components: 0 on average for
+        independent units, 1 where each unit has its like in the other half. NaN where ``x``
+        holds NaN, a half has fewer than two units, or a half of the time fewer than two bins.
+
+    Notes
+    -----
+    Stringer et al. 2019, Science 364:255. Time is cut into two contiguous halves; each serves
+    once to find and once to measure.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> twins = np.repeat(rng.normal(size=(400, 5)), 2, axis=1)
+    >>> round(shared_variance(twins, np.arange(10) % 2 == 1), 2) > 0.9
+    True
+    """
+    n_bins, n_units = x.shape
+    length = (n_bins - gap) // 2
+    z = scaled(x).T
+    varies = z.any(axis=1)
+    first, second = varies & ~half, varies & half
+    if length < 2 or min(first.sum(), second.sum()) < 2 or not np.isfinite(z).all():
+        return float("nan")
+    if keys is None:
+        keys = np.arange(n_units, dtype=np.uint64)
+
+    def share(rows: np.ndarray) -> float:
+        early, late = rows[:, :length], rows[:, n_bins - length :]
+        covariance = variance = 0.0
+        for found, measured in ((early, late), (late, early)):
+            found = found - found.mean(axis=1, keepdims=True)
+            measured = measured - measured.mean(axis=1, keepdims=True)
+            u, _, vt = np.linalg.svd(found[first] @ found[second].T, full_matrices=False)
+            a, b = u.T @ measured[first], vt @ measured[second]
+            covariance += float(np.sum(a * b))
+            variance += float(np.sum(a * a) + np.sum(b * b)) / 2
+        return covariance / variance if variance > 0 else float("nan")
+
+    chance = [share(shift_circularly(z, stream_keys(keys, i))) for i in range(n_shifts)]
+    return share(z) - (float(np.mean(chance)) if chance else 0.0)
+
+
+def cross_validated_spectrum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Give the variances that come back in a second repeat of the same stimuli (cvPCA).
+
+    Parameters
+    ----------
+    a, b : ndarray (n_stimuli, n_units)
+        Responses to the same stimuli (or moments of one stimulus) in two repeats.
+
+    Returns
+    -------
+    ndarray of float64 (m,)
+        ``m = min(n_units, n_stimuli - 1)``: covariance between the repeats along the principal
+        components of one of them, the mean of both ways; in the order of the components, and
+        below 0 by chance. NaN where ``a`` or ``b`` holds NaN.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or there are fewer than two stimuli.
+
+    Notes
+    -----
+    Stringer et al. 2019, Nature 571:361: noise that is independent between the repeats cancels.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> signal = rng.normal(size=(500, 2)) * [3, 1]
+    >>> noisy = [signal + rng.normal(size=(500, 2)) for _ in range(2)]
+    >>> cross_validated_spectrum(*noisy).round().tolist()
+    [9.0, 1.0]
+    """
+    if a.shape != b.shape or a.ndim != 2 or a.shape[0] < 2:
+        raise ValueError(
+            "expected two repeats (n_stimuli, n_units) of at least 2 stimuli, found "
+            f"{a.shape}, {b.shape}"
+        )
+    m = min(a.shape[1], a.shape[0] - 1)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return np.full(m, np.nan)
+    first, second = scaled(a, scale="center"), scaled(b, scale="center")
+    found = np.zeros(m)
+    for one, other in ((first, second), (second, first)):
+        vectors = np.linalg.svd(one, full_matrices=False)[2][:m]
+        found += np.sum((one @ vectors.T) * (other @ vectors.T), axis=0)
+    return np.asarray(found / (2 * (a.shape[0] - 1)))
+
+
+def principal_angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Give the angles between two subspaces, ascending, in rad.
+
+    Parameters
+    ----------
+    a, b : ndarray (n_units, k)
+        Columns that span them, such as loadings of the first k components.
+
+    Returns
+    -------
+    ndarray of float64 (k,)
+        From 0 to pi / 2; NaN where ``a`` or ``b`` holds NaN.
+
+    Notes
+    -----
+    Bjorck & Golub 1973, as `scipy.linalg.subspace_angles` computes it.
+
+    Examples
+    --------
+    >>> principal_angles(np.eye(3)[:, :2], np.eye(3)[:, 1:]).round(4).tolist()
+    [0.0, 1.5708]
+    """
+    import scipy.linalg
+
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return np.full(min(a.shape[1], b.shape[1]), np.nan)
+    return np.asarray(scipy.linalg.subspace_angles(a, b)[::-1])
+
+
+def subspace_similarity(a: np.ndarray, b: np.ndarray) -> float:
+    """Give the mean squared cosine of the principal angles of two subspaces.
+
+    Parameters
+    ----------
+    a, b : ndarray (n_units, k)
+        Columns that span them.
+
+    Returns
+    -------
+    float
+        From 0 to 1; ``k / n_units`` on average for random subspaces. NaN where ``a`` or ``b``
+        holds NaN.
+
+    Examples
+    --------
+    >>> round(subspace_similarity(np.eye(3)[:, :2], np.eye(3)[:, 1:]), 12)
+    0.5
+    """
+    return float(np.mean(np.cos(principal_angles(a, b)) ** 2))
+
+
+def pc1_angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Give the angle between two axes, such as first loadings, in rad.
+
+    Parameters
+    ----------
+    a, b : ndarray (..., n_units)
+
+    Returns
+    -------
+    ndarray of float64 (...)
+        ``arccos(abs(cos))``, from 0 to pi / 2: the sign of a component is arbitrary.
+
+    Examples
+    --------
+    >>> float(pc1_angle(np.array([1.0, 0.0]), np.array([-2.0, 0.0])))
+    0.0
+    """
+    cosine = np.sum(a * b, axis=-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
+    return np.asarray(np.arccos(np.minimum(np.abs(cosine), 1.0)))
+
+
+# ---- covariances ----------------------------------------------------------------------------
+
+
+def _check(x: np.ndarray, scale: str) -> None:
+    if scale not in ("zscore", "center"):
+        raise ValueError(f"expected scale 'zscore' or 'center', found {scale!r}")
+    if x.ndim < 2 or x.shape[-2] < 2 or x.shape[-1] < 1:
+        raise ValueError(
+            f"expected activity (..., n_bins, n_units) of at least 2 bins, found {x.shape}"
+        )
+
+
+def _second_moments(x: np.ndarray, scale: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the smaller of covariance of units and Gram matrix of bins.
+
+    Returns it with the number of units that vary, and whether all of ``x`` is finite.
+    """
+    _check(x, scale)
+    n_bins, n_units = x.shape[-2:]
+    if n_units > n_bins:
+        z = scaled(x, scale=scale)
+        finite = np.isfinite(z.sum(axis=(-2, -1)))
+        if not finite.all():
+            z = np.where(finite[..., None, None], z, 0.0)
+        varying = np.count_nonzero(z.any(axis=-2), axis=-1)
+        return np.matmul(z, np.swapaxes(z, -2, -1)) / (n_bins - 1), np.asarray(varying), finite
+    covariance, varies, finite = _covariance(x)
+    gain = varies.astype(np.float64)
+    if scale == "zscore":
+        gain = _inverse_sd(covariance, varies)
+    matrix = covariance * gain[..., :, None] * gain[..., None, :]
+    return matrix, varies.sum(axis=-1), finite
+
+
+def _covariance(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the covariance of units (0 where ``x`` is not finite), which vary, and if it is."""
+    n_bins = x.shape[-2]
+    rows = np.swapaxes(x, -2, -1)
+    total = rows.sum(axis=-1, dtype=np.float64)
+    finite = np.isfinite(total).all(axis=-1)
+    if not finite.all():
+        rows = np.where(finite[..., None, None], rows, 0)
+        total = np.where(finite[..., None], total, 0.0)
+    covariance = _exact_covariance(rows, total) if _whole(rows) else None
+    if covariance is None:
+        centred = rows - total[..., None] / n_bins
+        covariance = np.matmul(centred, np.swapaxes(centred, -2, -1)) / (n_bins - 1)
+    varies = _varying(np.einsum("...ii->...i", covariance), total / n_bins)
+    return covariance, varies, finite
+
+
+def _exact_covariance(rows: np.ndarray, total: np.ndarray) -> np.ndarray | None:
+    """Multiply whole numbers in single precision; None where it would not be exact."""
+    small = rows.astype(np.float32, copy=False)
+    gram = np.matmul(small, np.swapaxes(small, -2, -1))
+    # no sum of products exceeds the largest sum of squares
+    if np.einsum("...ii->...i", gram).max(initial=0) >= _EXACT_FLOAT32:
+        return None
+    n_bins = rows.shape[-1]
+    covariance: np.ndarray = gram.astype(np.float64)
+    covariance -= total[..., :, None] * (total[..., None, :] / n_bins)
+    covariance /= n_bins - 1
+    return covariance
+
+
+def _inverse_sd(covariance: np.ndarray, varies: np.ndarray) -> np.ndarray:
+    variance = np.einsum("...ii->...i", covariance)
+    return np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1.0)), 0.0)
+
+
+def _whole(x: np.ndarray) -> bool:
+    """Tell whether all are whole numbers that single precision holds exactly."""
+    if x.dtype.kind in "bui":
+        return bool(x.size == 0 or (x.max() < 2**24 and x.min() > -(2**24)))
+    return bool((x == np.rint(x)).all() and np.abs(x).max(initial=0) < _EXACT_FLOAT32)
+
+
+def _varying(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Tell which units have variance that is more than rounding of their mean."""
+    return np.asarray(variance > (8 * np.finfo(np.float64).eps * mean) ** 2)
+
+
+def _shares(spectrum: np.ndarray) -> np.ndarray:
+    spectrum = np.asarray(spectrum, dtype=np.float64)
+    total = np.nansum(spectrum, axis=-1, keepdims=True)
+    return spectrum / np.where(total > 0, total, np.nan)
+
+
+def _size(spectrum: np.ndarray) -> np.ndarray:
+    """Count the ranks that exist."""
+    return np.asarray(np.isfinite(spectrum).sum(axis=-1), dtype=np.float64)
+
+
+def _where_any(spectrum: np.ndarray, value: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(_shares(spectrum)).any(axis=-1), value, np.nan)

@@ -1,0 +1,125 @@
+"""Random draws that belong to a unit: the same whatever else is drawn, in whatever order.
+
+Each unit and draw has a key (64 bits), from which all its random numbers come (the SplitMix64
+generator of Steele, Lea and Flood 2014). Chunks, workers and neighbours cannot change them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lsdx.kernels.compile import jit
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+
+
+def stream_keys(units: np.ndarray, *path: int) -> np.ndarray:
+    """Give each unit a key of its own for a purpose.
+
+    Parameters
+    ----------
+    units : ndarray of uint64 (n_units,)
+        What identifies each unit.
+    *path : int
+        The purpose, from 0 to 2**64 - 1: a seed, the number of a draw, and so on.
+
+    Returns
+    -------
+    ndarray of uint64 (n_units,)
+
+    Examples
+    --------
+    >>> a, b = stream_keys(np.array([7, 8], dtype=np.uint64), 0, 1)
+    >>> bool(a == stream_keys(np.array([7], dtype=np.uint64), 0, 1)[0]), bool(a == b)
+    (True, False)
+    """
+    keys = np.asarray(units, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for step in path:
+            keys = _mix(keys ^ _mix(np.uint64(step) + _STEP))
+    return keys
+
+
+def thin(counts: np.ndarray, keep: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Keep each spike with a unit's probability, independently: binomial thinning.
+
+    Parameters
+    ----------
+    counts : ndarray (n_units, n_bins)
+        Whole numbers, not negative.
+    keep : ndarray of float (n_units,)
+        Probability that a spike stays; 1 or more keeps them all.
+    keys : ndarray of uint64 (n_units,)
+        As `stream_keys` gives them.
+
+    Returns
+    -------
+    ndarray of float32 (n_units, n_bins)
+
+    Notes
+    -----
+    A thinned Poisson process is one of ``keep`` times the rate.
+
+    Examples
+    --------
+    >>> ones = np.ones((2, 10_000))
+    >>> thinned = thin(ones, np.array([0.25, 1.0]), np.array([1, 2], dtype=np.uint64))
+    >>> bool(abs(thinned[0].mean() - 0.25) < 0.02), float(thinned[1].mean())
+    (True, 1.0)
+    """
+    out = np.empty(counts.shape, dtype=np.float32)
+    threshold = np.clip(np.asarray(keep, dtype=np.float64), 0, 1) * 2.0**53
+    _thin(np.ascontiguousarray(counts), threshold, np.asarray(keys, dtype=np.uint64), out)
+    return out
+
+
+def shift_circularly(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Shift each row by a random number of places of its own, the end following on the start.
+
+    Parameters
+    ----------
+    x : ndarray (n_units, n_bins)
+    keys : ndarray of uint64 (n_units,)
+
+    Returns
+    -------
+    ndarray (n_units, n_bins)
+        Each row keeps its autocorrelation and loses its relation to the others.
+
+    Examples
+    --------
+    >>> shifted = shift_circularly(np.arange(6).reshape(2, 3), np.array([1, 5], dtype=np.uint64))
+    >>> sorted(shifted[0].tolist()), sorted(shifted[1].tolist())
+    ([0, 1, 2], [3, 4, 5])
+    """
+    n_bins = x.shape[1]
+    with np.errstate(over="ignore"):
+        offset = (_mix(np.asarray(keys, dtype=np.uint64) + _STEP) % np.uint64(n_bins)).astype(int)
+    return np.take_along_axis(x, (np.arange(n_bins) + offset[:, None]) % n_bins, axis=1)
+
+
+def _mix(key: Any) -> Any:
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return key ^ (key >> np.uint64(31))
+
+
+_mixed = jit(_mix)
+
+
+@jit
+def _thin(counts, threshold, keys, out):  # type: ignore[no-untyped-def]
+    for u in range(counts.shape[0]):
+        state = keys[u]
+        for t in range(counts.shape[1]):
+            n = counts[u, t]
+            if threshold[u] >= 2.0**53:
+                out[u, t] = n
+                continue
+            kept = 0
+            for _ in range(int(n)):
+                state += _STEP
+                kept += (_mixed(state) >> np.uint64(11)) < threshold[u]
+            out[u, t] = kept

@@ -1,0 +1,336 @@
+"""How irregular spike trains are: inter-spike intervals, and counts in windows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsdx.kernels.compile import jit
+
+
+def cv(times: np.ndarray) -> float:
+    """Give the coefficient of variation of the inter-spike intervals of a train.
+
+    Parameters
+    ----------
+    times : ndarray (n_spikes,)
+        Sorted; seconds or integer ticks, for the value does not depend on the clock's unit.
+
+    Returns
+    -------
+    float
+        From 0; 1 for a Poisson process of constant rate. NaN for fewer than three spikes, or
+        if all are at one time.
+
+    Raises
+    ------
+    ValueError
+        If ``times`` is not one train.
+
+    Notes
+    -----
+    ``sd / mean``, the sd with the number of intervals as its divisor (ddof 0). Drift of the
+    rate raises it: see `cv2` and `lv`.
+
+    Examples
+    --------
+    >>> cv(np.array([0, 1, 4]))
+    0.5
+    """
+    return _of_one_train(times, 0)
+
+
+def cv2(times: np.ndarray) -> float:
+    """Give CV2 of a train: how much neighbouring inter-spike intervals differ.
+
+    Parameters
+    ----------
+    times : ndarray (n_spikes,)
+        Sorted; seconds or integer ticks, for the value does not depend on the clock's unit.
+
+    Returns
+    -------
+    float
+        From 0 to 2; 1 for a Poisson process, also where its rate changes slowly. NaN for fewer
+        than three spikes, or if all are at one time.
+
+    Raises
+    ------
+    ValueError
+        If ``times`` is not one train.
+
+    Notes
+    -----
+    The mean of ``2 |I[i+1] - I[i]| / (I[i+1] + I[i])`` over pairs of neighbouring intervals
+    (Holt et al. 1996, J Neurophysiol 75:1806). Pairs of two empty intervals, three spikes at
+    one time, are skipped.
+
+    Examples
+    --------
+    >>> cv2(np.array([0, 1, 4]))
+    1.0
+    """
+    return _of_one_train(times, 1)
+
+
+def lv(times: np.ndarray) -> float:
+    """Give the local variation of a train's inter-spike intervals.
+
+    Parameters
+    ----------
+    times : ndarray (n_spikes,)
+        Sorted; seconds or integer ticks, for the value does not depend on the clock's unit.
+
+    Returns
+    -------
+    float
+        From 0 to 3; 1 for a Poisson process, also where its rate changes slowly,
+        ``3 / (2 k + 1)`` for intervals of a gamma distribution of shape k. NaN for fewer than
+        three spikes, or if all are at one time.
+
+    Raises
+    ------
+    ValueError
+        If ``times`` is not one train.
+
+    Notes
+    -----
+    ``3 / (n - 1) * sum(((I[i] - I[i+1]) / (I[i] + I[i+1])) ** 2)`` for n intervals (Shinomoto
+    et al. 2003, Neural Comput 15:2823). Pairs of two empty intervals, three spikes at one
+    time, are skipped, and not counted in n - 1.
+
+    Examples
+    --------
+    >>> lv(np.array([0, 1, 4]))
+    0.75
+    """
+    return _of_one_train(times, 2)
+
+
+def interval_measures(
+    times: np.ndarray,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+    start: np.ndarray,
+    stop: np.ndarray,
+) -> np.ndarray:
+    """Give `cv`, `cv2` and `lv` of each unit in each of its intervals of time, in one pass.
+
+    Parameters
+    ----------
+    times : ndarray (n_spikes,)
+        Each unit's spikes, sorted in time; seconds or integer ticks, for the values do not
+        depend on the clock's unit.
+    row_start, row_size : ndarray of int64 (n_units,)
+        Where each unit's spikes are.
+    start, stop : ndarray (n_units, n_intervals)
+        Bounds of each half-open interval, on the clock of ``times``; ``stop <= start`` or NaN
+        where it is not observed.
+
+    Returns
+    -------
+    ndarray of float64 (3, n_units, n_intervals)
+        CV, CV2 and LV, of the spikes at ``start <= t < stop``. NaN for fewer than three of
+        them, if all are at one time, and where the interval is not observed.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree, or a unit's spikes are not within ``times``.
+
+    Examples
+    --------
+    >>> times = np.array([0, 1, 4, 9, 2, 3, 4], dtype=np.uint32)
+    >>> start, stop = np.array([[0], [0]]), np.array([[9], [9]])
+    >>> interval_measures(times, np.array([0, 4]), np.array([4, 3]), start, stop)[..., 0].tolist()
+    [[0.5, 0.0], [1.0, 0.0], [0.75, 0.0]]
+    """
+    shape = (row_start.size, start.shape[-1])
+    if row_size.shape != shape[:1] or start.shape != shape or stop.shape != shape:
+        raise ValueError(
+            "expected row_start and row_size (n_units,), start and stop (n_units, n_intervals), "
+            f"found {row_start.shape}, {row_size.shape}, {start.shape}, {stop.shape}"
+        )
+    least = min(row_start.min(initial=0), row_size.min(initial=0))
+    if least < 0 or (row_start + row_size).max(initial=0) > len(times):
+        raise ValueError(f"expected the spikes of each unit within the {len(times)} times")
+    out = np.empty((3, *start.shape))
+    _interval_measures(times, row_start, row_size, start, stop, out)
+    return out
+
+
+def fano_factor(counts: np.ndarray, *, axis: int = -1) -> np.ndarray:
+    """Give the Fano factor of counts in windows: their variance over their mean.
+
+    Parameters
+    ----------
+    counts : ndarray of bool, int, float32 or float64 (..., n_windows)
+        Windows that hold NaN are not observed, and skipped; integers are all observed.
+    axis : int
+        Of the windows.
+
+    Returns
+    -------
+    ndarray of float64 (...)
+        From 0; 1 for a Poisson process, on average also over few windows. NaN for fewer than
+        two windows, or mean 0.
+
+    Notes
+    -----
+    The variance with ``n_windows - 1`` (ddof 1). Drift of the rate raises it: see
+    `allan_factor`.
+
+    Examples
+    --------
+    >>> fano_factor(np.array([[1, 3, 2], [0, 0, 0]])).tolist()
+    [0.5, nan]
+    """
+    rows, out = _trains(counts, axis)
+    _fano(rows, out.reshape(-1))
+    return out
+
+
+def allan_factor(counts: np.ndarray, *, axis: int = -1) -> np.ndarray:
+    """Give the Allan factor of counts: the variance from window to window over the mean.
+
+    Parameters
+    ----------
+    counts : ndarray of bool, int, float32 or float64 (..., n_windows)
+        In order of time. Windows that hold NaN are not observed, and skipped with the
+        differences to their neighbours; integers are all observed.
+    axis : int
+        Of the windows.
+
+    Returns
+    -------
+    ndarray of float64 (...)
+        From 0; 1 for a Poisson process, and little more where its rate drifts over many
+        windows. NaN without two successive windows, or for mean 0.
+
+    Notes
+    -----
+    ``mean((N[i+1] - N[i]) ** 2) / (2 mean(N))`` (Allan 1966, Proc IEEE 54:221; Lowen & Teich
+    1996, J Acoust Soc Am 99:3585).
+
+    Examples
+    --------
+    >>> allan_factor(np.array([[1, 3, 2], [0, 0, 0]])).tolist()
+    [0.625, nan]
+    """
+    rows, out = _trains(counts, axis)
+    _allan(rows, out.reshape(-1))
+    return out
+
+
+def window_counts(counts: np.ndarray, n: int) -> np.ndarray:
+    """Add the counts of successive bins to those of windows of ``n`` bins.
+
+    Parameters
+    ----------
+    counts : ndarray (..., n_bins)
+        NaN where a bin is not observed.
+    n : int
+        Bins a window, from 1.
+
+    Returns
+    -------
+    ndarray (..., n_bins // n)
+        Of the dtype that `numpy.sum` gives; NaN for windows with NaN. Bins left over at the
+        end are dropped.
+
+    Raises
+    ------
+    ValueError
+        If ``n`` is below 1.
+
+    Examples
+    --------
+    >>> window_counts(np.array([1, 2, 3, 4, 5]), 2).tolist()
+    [3, 7]
+    """
+    if n < 1:
+        raise ValueError(f"expected at least 1 bin a window, found {n}")
+    n_windows = counts.shape[-1] // n
+    whole = counts[..., : n_windows * n]
+    return np.asarray(whole.reshape(*counts.shape[:-1], n_windows, n).sum(axis=-1))
+
+
+def _of_one_train(times: np.ndarray, measure: int) -> float:
+    times = np.asarray(times)
+    if times.ndim != 1:
+        raise ValueError(f"expected times (n_spikes,), found {times.shape}")
+    first, size = np.zeros(1, dtype=np.int64), np.array([times.size])
+    always = np.full((1, 1), np.inf)
+    return float(interval_measures(times, first, size, -always, always)[measure, 0, 0])
+
+
+def _trains(counts: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bring the windows to the end and all else into one axis; with room for a result each."""
+    moved = np.moveaxis(np.asarray(counts), axis, -1)
+    out = np.empty(moved.shape[:-1])
+    return moved.reshape(out.size, moved.shape[-1]), out
+
+
+@jit
+def _interval_measures(times, row_start, row_size, start, stop, out):  # type: ignore[no-untyped-def]
+    for u in range(row_start.size):
+        row = times[row_start[u] : row_start[u] + row_size[u]]
+        for k in range(start.shape[1]):
+            out[:, u, k] = np.nan
+            if not start[u, k] < stop[u, k]:
+                continue
+            first, end = np.searchsorted(row, start[u, k]), np.searchsorted(row, stop[u, k])
+            # times are subtracted before they become floats, which hold no large ticks
+            duration = np.float64(row[end - 1] - row[first]) if end - first >= 3 else 0.0
+            if duration == 0:
+                continue
+            mean = duration / (end - first - 1)
+            before = np.float64(row[first + 1] - row[first])
+            square, local, local_square, n_pairs = (before - mean) ** 2, 0.0, 0.0, 0
+            for i in range(first + 2, end):
+                interval = np.float64(row[i] - row[i - 1])
+                square += (interval - mean) ** 2
+                both = interval + before
+                if both > 0:
+                    difference = abs(interval - before) / both
+                    local += difference
+                    local_square += difference * difference
+                    n_pairs += 1
+                before = interval
+            out[0, u, k] = np.sqrt(square / (end - first - 1)) / mean
+            out[1, u, k] = 2 * local / n_pairs
+            out[2, u, k] = 3 * local_square / n_pairs
+
+
+@jit
+def _fano(rows, out):  # type: ignore[no-untyped-def]
+    for r in range(out.size):
+        n, total, square = 0, 0.0, 0.0
+        for count in rows[r]:
+            if not np.isnan(count):
+                n += 1
+                total += count
+        out[r] = np.nan
+        if n < 2 or total == 0:
+            continue
+        mean = total / n
+        for count in rows[r]:
+            if not np.isnan(count):
+                square += (count - mean) ** 2
+        out[r] = square / (n - 1) / mean
+
+
+@jit
+def _allan(rows, out):  # type: ignore[no-untyped-def]
+    for r in range(out.size):
+        n, n_pairs, total, square = 0, 0, 0.0, 0.0
+        before = np.nan
+        for count in rows[r]:
+            now = np.float64(count)
+            if not np.isnan(now):
+                n += 1
+                total += now
+                if not np.isnan(before):
+                    n_pairs += 1
+                    square += (now - before) ** 2
+            before = now
+        out[r] = square / n_pairs / (2 * total / n) if n_pairs and total != 0 else np.nan
