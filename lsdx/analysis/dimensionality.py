@@ -25,11 +25,11 @@ from lsdx.errors import SelectionError, located
 MEASURES = {
     "pc1": ("1", "Share of variance of the first principal component"),
     "n_components": ("1", "Components that hold the share of variance `level`"),
-    "participation_ratio": ("1", "Participation ratio (sum lambda)^2 / sum lambda^2"),
-    "ngsc": ("1", "Normalized global spatial complexity (entropy of the spectrum / ln m)"),
+    "participation_ratio": ("1", "Participation ratio"),
+    "ngsc": ("1", "Normalized global spatial complexity"),
     "power_law_slope": ("1", "Slope of log(variance) on log(rank)"),
     "mean_squared_correlation": ("1", "Mean squared correlation of pairs of units, unbiased"),
-    "participation_ratio_unbiased": ("1", "1 / mean squared correlation"),
+    "participation_ratio_unbiased": ("1", "Participation ratio, unbiased"),
 }
 # on request, for they cost many spectra each
 COSTLY = {
@@ -42,6 +42,7 @@ _STRIP = 100.0  # um, the strips of depth whose units go to alternate halves
 _GAP = 20.0  # s, between the halves of the time
 _N_SHIFTS = 19
 _CHOICE, _THIN, _SHIFT = 0, 1, 2  # purposes of random numbers
+_Correlations = tuple[np.ndarray, np.ndarray, float]  # r, which units vary, chance
 _ID_KEY = "lsdx unit stream"  # of pandas' hash: ids get the same numbers everywhere
 
 
@@ -136,9 +137,9 @@ def dimensionality(
     `lsdx.kernels.dimensionality` has the formulas. All that is compared in a group is cut to
     the same number of bins, the smallest, counted from each start. Units must have been
     observed in all that is compared; what some of a group's units were not observed in is NaN.
-    Where activity is autocorrelated over more than a tenth of the epoch, the value after
-    circular shifts of the units is subtracted from ``mean_squared_correlation``, and ``note``
-    says so. The session's course confounds drug and time: compare with saline.
+    ``mean_squared_correlation`` is free of the bias of few and of dependent bins: what units
+    have after independent circular shifts is taken out. The session's course confounds drug
+    and time: compare with saline.
 
     Examples
     --------
@@ -340,17 +341,16 @@ def _measure_group(
         out["note"][c] = f"cut from {lengths[c]} to {n_bins} bins, as the shortest has"
     rows = np.ascontiguousarray(counts[units][:, good, :n_bins])
     keys, half = keys[units], half[units]
-    kinds = [_measure(rows[:, k], keys, half, c, 0, options) for k, c in enumerate(good)]
     name = "unmatched" if matched else "value"
-    for (values, _, slow, spectra), c in zip(kinds, good, strict=True):
+    for k, c in enumerate(good):
+        values, _, spectra = _measure(rows[:, k], keys, half, c, 0, options)
         out[name][:, c] = values
-        if slow:
-            told = "slow fluctuations: mean_squared_correlation less that of shifted units"
-            out["note"][c] = "; ".join(filter(None, [out["note"][c], told]))
+        if matched:
+            spectra = {n: s for n, s in spectra.items() if n == "spectrum"}
         _keep_spectra(out, spectra, c, "_unmatched" if matched else "")
     if matched:
         out["n_units_matched"] = n_matched or int(units.sum())
-        _draw(out, rows, keys, half, good, [k[2] for k in kinds], options)
+        _draw(out, rows, keys, half, good, options)
     return out
 
 
@@ -369,11 +369,10 @@ def _draw(
     keys: np.ndarray,
     half: np.ndarray,
     good: Sequence[int],
-    slow: Sequence[bool],
     options: _Options,
 ) -> None:
     """Fill in the means and spreads over draws of units and of spikes."""
-    from lsdx.kernels.dimensionality import correlations, reciprocal_beyond_zero
+    from lsdx.kernels.dimensionality import reciprocal_beyond_zero
     from lsdx.kernels.resampling import stream_keys, thin
 
     n = out["n_units_matched"]
@@ -381,10 +380,9 @@ def _draw(
     keep = totals.min(axis=1, keepdims=True) / totals
     thinned = options.match_rates and bool((keep < 1).any())
     n_draws = options.draws if thinned or n < keys.size else 1  # else all are alike
-    whole = [
-        correlations(rows[:, k].T) if not thinned and options.scale == "zscore" else None
-        for k in range(len(good))
-    ]
+    known: list[_Correlations | None] = [None] * len(good)
+    if not thinned and options.scale == "zscore":
+        known = [_correlate(rows[:, k].T, keys, c, 0, options) for k, c in enumerate(good)]
     values = np.full((n_draws, len(options.names), len(good)), np.nan)
     errors = np.full((n_draws, len(good)), np.nan)
     spectra: list[list[dict[str, np.ndarray]]] = []
@@ -396,11 +394,9 @@ def _draw(
             x = rows[chosen, k]
             if thinned:
                 x = thin(x, keep[chosen, k], stream_keys(mine, options.seed, _THIN, d, c))
-            known = whole[k]
-            if known is not None:
-                known = known[0][np.ix_(chosen, chosen)], known[1][chosen]
-            measured = _measure(x, mine, half[chosen], c, d, options, known, slow[k])
-            values[d, :, k], errors[d, k], _, found = measured
+            values[d, :, k], errors[d, k], found = _measure(
+                x, mine, half[chosen], c, d, options, _part_of(known[k], chosen)
+            )
             spectra[d].append(found)
     out["value"][:, good] = values.mean(axis=0)
     out["draw_sd"][:, good] = values.std(axis=0, ddof=1) if n_draws > 1 else 0.0
@@ -426,6 +422,29 @@ def _keep_spectra(
         out[key][cell, : values.size] = values
 
 
+def _shift_keys(keys: np.ndarray, cell: int, draw: int, options: _Options) -> np.ndarray:
+    from lsdx.kernels.resampling import stream_keys
+
+    return stream_keys(keys, options.seed, _SHIFT, draw, cell)
+
+
+def _correlate(
+    x: np.ndarray, keys: np.ndarray, cell: int, draw: int, options: _Options
+) -> _Correlations:
+    """Correlate units (n_bins, n_units): which vary, and what chance alone gives."""
+    from lsdx.kernels.dimensionality import chance_squared_correlation, correlations
+
+    chance = chance_squared_correlation(x, _shift_keys(keys, cell, draw, options))
+    return (*correlations(x), chance)
+
+
+def _part_of(known: _Correlations | None, chosen: np.ndarray) -> _Correlations | None:
+    if known is None:
+        return None
+    r, varies, chance = known
+    return r[np.ix_(chosen, chosen)], varies[chosen], chance
+
+
 def _measure(
     counts: np.ndarray,
     keys: np.ndarray,
@@ -433,47 +452,33 @@ def _measure(
     cell: int,
     draw: int,
     options: _Options,
-    known: tuple[np.ndarray, np.ndarray] | None = None,
-    slow: bool | None = None,
-) -> tuple[list[float], float, bool, dict[str, np.ndarray]]:
-    """Measure one matrix (n_units, n_bins).
+    known: _Correlations | None = None,
+) -> tuple[list[float], float, dict[str, np.ndarray]]:
+    """Measure one matrix (n_units, n_bins), unless its correlations are known.
 
-    Gives the values by measure, the error of the mean squared correlation, whether the
-    activity is slow (found out unless it is told), and spectra.
+    Gives the values by measure, the error of the mean squared correlation, and spectra.
     """
     from lsdx.kernels import dimensionality as kernel
-    from lsdx.kernels.resampling import shift_circularly, stream_keys
 
     x = _scaled(counts.T, options.scale)
     scale = "zscore" if options.scale == "zscore" else "center"
     value: dict[str, float] = {}
     error = np.nan
-    shifts = stream_keys(keys, options.seed, _SHIFT, draw, cell)
     if scale == "zscore":
         n_bins = x.shape[0]
-        r, varies = known if known is not None else kernel.correlations(x)
+        r, varies, chance = known or _correlate(x, keys, cell, draw, options)
         if x.shape[1] <= n_bins:
             spectrum = kernel.spectrum_of_correlations(r, varies, n_bins)
         else:
             spectrum = kernel.explained_variance(x)
-        if slow is None:
-            slow = bool(kernel.autocorrelation_time(x) > 0.1 * n_bins)
-        msc, spread = kernel.mean_square_of(r, varies, n_bins=None if slow else n_bins)
-        if slow:
-            chance = [
-                kernel.mean_square_of(
-                    *kernel.correlations(shift_circularly(x.T, stream_keys(shifts, i)).T)
-                )
-                for i in range(5)
-            ]
-            msc = msc - np.mean([c[0] for c in chance])
-            spread = np.hypot(spread, np.mean([c[1] for c in chance]))
+        msc, spread = kernel.mean_square_of(r, varies, bias=chance)
         error = float(spread)
         value["mean_squared_correlation"] = float(msc)
-        unbiased = kernel.reciprocal_beyond_zero(np.asarray(msc), np.asarray(spread))
+        unbiased = kernel.reciprocal_beyond_zero(msc, spread)
         value["participation_ratio_unbiased"] = float(unbiased)
     else:
         spectrum = kernel.explained_variance(x, scale=scale)
+    shifts = _shift_keys(keys, cell, draw, options)
     value["pc1"] = float(kernel.pc1(spectrum))
     value["n_components"] = float(kernel.n_components(spectrum, level=options.level))
     value["participation_ratio"] = float(kernel.participation_ratio(spectrum))
@@ -489,7 +494,7 @@ def _measure(
             spectra["spectrum_shifted_high"] = null.max(axis=0)
     if "shared_variance" in options.include:
         value["shared_variance"] = kernel.shared_variance(x, half, gap=options.gap, keys=shifts)
-    return [value[n] for n in options.names], error, bool(slow), spectra
+    return [value[n] for n in options.names], error, spectra
 
 
 def _scaled(x: np.ndarray, scale: Any) -> np.ndarray:

@@ -45,7 +45,8 @@ def components(
     -------
     Dataset
         For each epoch or window on its own: ``loadings`` (unit, ..., component), orthonormal
-        over the units of a group, the largest positive, NaN for units left out;
+        over the units of a group, the largest positive, NaN for units left out, with the
+        labels of the units (those of ``by`` as ``unit_session`` and so on);
         ``scores`` (groups..., ..., time, component); ``explained_variance``
         (groups..., ..., component), shares. Lazy where the counts are.
 
@@ -86,10 +87,11 @@ def components(
         about = {"units": "1", "long_name": words}
         data[name] = ((*lead, *pop.cells, *last), array.reshape(shape), about)
     coords = result_coords(pop) | {"component": ("component", np.arange(1, n_components + 1))}
-    # a label that has become a dimension can no longer be one on unit
     labels = {
         c: v for c, v in ds.coords.items() if v.dims in (("unit",), ("time",)) and c not in coords
     }
+    # a label that has become a dimension can no longer be one on unit
+    labels |= {f"unit_{d}": ds[d].drop_vars(d) for d in pop.groups.dims}
     out = xr.Dataset(data, coords | labels)
     return out.assign_attrs(result_attrs(ds), by=", ".join(pop.groups.dims), scale=scale)
 

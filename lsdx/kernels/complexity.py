@@ -97,15 +97,12 @@ def _parse(rows, out):  # type: ignore[no-untyped-def]
         child[0] = 0
         suffix[0], length[0] = -1, 0
         last, size = 0, 1
-        n_phrases, matched, at = 0, 0, 0  # the phrase so far, and its state
+        n_phrases, at = 0, 0  # at: where the phrase that is being read has come to
         for one in rows[r]:
             bit = 1 if one else 0
-            if child[at, bit]:
-                at = child[at, bit]
-                matched += 1
-            else:
+            at = child[at, bit]
+            if not at:
                 n_phrases += 1
-                matched, at = 0, 0
 
             new, back = size, last
             size += 1
@@ -121,7 +118,8 @@ def _parse(rows, out):  # type: ignore[no-untyped-def]
             if length[target] == length[back] + 1:
                 suffix[new] = target
                 continue
-            # the shorter strings of the target now end here too, the longer do not
+            # the shorter strings of the target now end here too, the longer do not; a phrase
+            # at the target may stay, since the twin's children are the same at the next bit
             twin = size
             size += 1
             child[twin] = child[target]
@@ -130,6 +128,4 @@ def _parse(rows, out):  # type: ignore[no-untyped-def]
             while back >= 0 and child[back, bit] == target:
                 child[back, bit] = twin
                 back = suffix[back]
-            if at == target and matched <= length[twin]:
-                at = twin
-        out[r] = n_phrases + (matched > 0)
+        out[r] = n_phrases + (at > 0)

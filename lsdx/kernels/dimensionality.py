@@ -384,7 +384,8 @@ def mean_squared_correlation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Notes
     -----
-    Bins that depend on each other (slow fluctuations) leave a bias of their own.
+    Bins that depend on each other (slow fluctuations) leave more bias: see
+    `chance_squared_correlation`.
 
     Examples
     --------
@@ -393,11 +394,13 @@ def mean_squared_correlation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> bool(abs(value) < 4 * error), bool(error < 2e-4)
     (True, True)
     """
-    return mean_square_of(*correlations(x), n_bins=x.shape[-2])
+    n_bins = x.shape[-2]
+    bias = 1 / (n_bins - 1) if n_bins > 2 else np.nan
+    return mean_square_of(*correlations(x), bias=bias)
 
 
 def mean_square_of(
-    r: np.ndarray, varies: np.ndarray, *, n_bins: int | None = None
+    r: np.ndarray, varies: np.ndarray, *, bias: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the mean over pairs of squared correlations, and its jackknife error over units.
 
@@ -406,13 +409,13 @@ def mean_square_of(
     r : ndarray (..., n_units, n_units)
     varies : ndarray of bool (..., n_units)
         As `correlations` gives them.
-    n_bins : int, optional
-        Of the activity: takes the bias of independent bins away; none is by default.
+    bias : float
+        What the square is on average where there is no correlation, as by so many bins.
 
     Returns
     -------
     value, error : ndarray of float64 (...)
-        As `mean_squared_correlation` gives them.
+        Of ``r^2 - bias (1 - r^2)^2``; NaN for fewer than three units that vary.
 
     Examples
     --------
@@ -421,8 +424,8 @@ def mean_square_of(
     (0.25, 0.0)
     """
     square = r * r
-    if n_bins is not None:
-        square -= (1 - square) ** 2 / (n_bins - 1 if n_bins > 2 else np.nan)
+    if bias:
+        square -= bias * (1 - square) ** 2
     # the sums are over all pairs; each unit with itself is taken out of them
     itself = np.einsum("...ii->...i", square)
     rows = np.einsum("...ij,...j->...i", square, varies.astype(np.float64)) - itself
@@ -434,6 +437,34 @@ def mean_square_of(
     without = (total[..., None] - rows) / ((n - 1) * (n - 2) / 2)[..., None]
     spread = np.where(varies, (without - value[..., None]) ** 2, 0.0).sum(axis=-1)
     return np.asarray(value), np.asarray(np.sqrt((n - 1) / n * spread))
+
+
+def chance_squared_correlation(x: np.ndarray, keys: np.ndarray) -> float:
+    """Give the mean squared correlation that units without relation have by their course alone.
+
+    Parameters
+    ----------
+    x : ndarray (n_bins, n_units)
+    keys : ndarray of uint64 (n_units,)
+        Of independent circular shifts; see `lsdx.kernels.resampling.stream_keys`.
+
+    Returns
+    -------
+    float
+        ``1 / (n_bins - 1)`` for independent bins, more for slow ones: the bias of a squared
+        correlation. Of one shift, or of as many as make some 20,000 pairs, up to 20.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(500, 50))
+    >>> bool(0.9 < 499 * chance_squared_correlation(x, np.arange(50, dtype=np.uint64)) < 1.1)
+    True
+    """
+    n_units = x.shape[1]
+    n_shifts = int(np.clip(np.ceil(40_000 / max(n_units * (n_units - 1), 1)), 1, 20))
+    rows = np.ascontiguousarray(x.T)
+    shifted = (shift_circularly(rows, stream_keys(keys, i)).T for i in range(n_shifts))
+    return float(np.mean([mean_square_of(*correlations(y))[0] for y in shifted]))
 
 
 def participation_ratio_unbiased(x: np.ndarray) -> np.ndarray:
@@ -495,40 +526,6 @@ def correlations(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     gain = _inverse_sd(covariance, varies)
     r = covariance * gain[..., :, None] * gain[..., None, :]
     return np.where(finite[..., None, None], r, np.nan), varies
-
-
-def autocorrelation_time(x: np.ndarray) -> np.ndarray:
-    """Give the integrated autocorrelation time of the activity, in bins.
-
-    Parameters
-    ----------
-    x : ndarray (..., n_bins, n_units)
-
-    Returns
-    -------
-    ndarray of float64 (...)
-        ``1 + 2 sum rho(k)`` over the lags before the mean over units of the autocorrelation
-        first falls to 0; 1 for bins that are independent. NaN where no unit varies.
-
-    Examples
-    --------
-    >>> x = np.repeat(np.random.default_rng(0).normal(size=(300, 50)), 10, axis=0)
-    >>> bool(8 < autocorrelation_time(x) < 12)
-    True
-    """
-    import scipy.fft
-
-    n_bins = x.shape[-2]
-    # single precision is enough for a time, and halves the cost
-    rows = np.ascontiguousarray(np.swapaxes(np.nan_to_num(scaled(x)), -2, -1), dtype=np.float32)
-    size = scipy.fft.next_fast_len(2 * n_bins, real=True)
-    waves = scipy.fft.rfft(rows, size)
-    power = np.einsum("...uf,...uf->...f", waves.real, waves.real)
-    power += np.einsum("...uf,...uf->...f", waves.imag, waves.imag)
-    rho = scipy.fft.irfft(power.astype(np.float64), size)[..., :n_bins]
-    rho /= np.where(rho[..., :1] > 0, rho[..., :1], np.nan)
-    before = np.cumprod(rho > 0, axis=-1).astype(bool)
-    return np.asarray(2 * np.where(before, rho, 0.0).sum(axis=-1) - 1 + 0 * rho[..., 0])
 
 
 def shifted_spectra(

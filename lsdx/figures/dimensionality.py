@@ -1,0 +1,262 @@
+"""Pictures of dimensionality: spectra, pre against post, courses, angles."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from lsdx.errors import SelectionError, located
+from lsdx.figures.axes import axis_label, on_axes, require_dims, row_names, series
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C7")
+_STIMULI = ("0.85", "tab:blue", "tab:orange", "tab:green", "tab:red")
+
+
+def plot_scree(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw spectra on logarithmic axes, with what shifted units give and the fitted ranks.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of ``ds.lsd.dimensionality(include=["spectrum", "parallel_analysis"])``, selected to
+        ``rank`` and at most one more dimension. The band of the shifted units is drawn where
+        ``spectrum_shifted_low`` and ``_high`` are there, the fitted ranks where
+        ``power_law_slope`` is.
+    ax : Axes, optional
+        New ones by default.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    SelectionError
+        If there is no spectrum, or more than one further dimension.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> u = lsdx.open_units(demo_stores).sel(phase="pre", epoch="rfm")
+    >>> d = u.lsd.dimensionality(include="spectrum", min_units=10, draws=1, rng=0)
+    >>> len(plot_scree(d.isel(session=0)).lines)
+    1
+    """
+    if "spectrum" not in data:
+        raise SelectionError(
+            located(
+                "plot_scree",
+                "a spectrum",
+                "none",
+                'Ask for it: dimensionality(include=["spectrum"]).',
+            )
+        )
+    spectrum = data["spectrum"]
+    require_dims(spectrum, "plot_scree", {"rank"}, 1)
+    ax = on_axes(ax, data)
+    rank = data["rank"].values
+    low, high = (
+        series(data[f"spectrum_shifted_{end}"], "rank")
+        if f"spectrum_shifted_{end}" in data
+        else None
+        for end in ("low", "high")
+    )
+    for i, (name, values) in enumerate(series(spectrum, "rank")):
+        colour = _COLOURS[i % len(_COLOURS)]
+        ax.plot(rank, values, color=colour, label=name or None)
+        if low is not None and high is not None:
+            words = "units shifted in time" if i == 0 else None
+            band = low[i][1], high[i][1]
+            ax.fill_between(rank, *band, color=colour, alpha=0.25, lw=0, label=words)
+    fitted = re.match(r"(\d+) to (\d+)", str(_attribute(data, "power_law_slope", "ranks")))
+    if fitted:
+        n_ranks = max(np.isfinite(v).sum() for _, v in series(spectrum, "rank"))
+        first, last = int(fitted[1]), min(int(fitted[2]), int(n_ranks))
+        if first < last:
+            ax.axvspan(first, last, color="0.93", zorder=0, label=f"fitted, ranks {first}-{last}")
+    ax.set(xscale="log", yscale="log", xlabel="Rank", ylabel=axis_label(spectrum))
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize="small")
+    return ax
+
+
+def plot_pre_post(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+    """Draw a measure of one phase against that of the other, with the line of no change.
+
+    Parameters
+    ----------
+    data : DataArray
+        With ``phase`` (two labels) and at most two more dimensions, such as session and
+        region; coloured by the coordinate ``condition`` where there is one.
+    ax : Axes, optional
+        New ones by default.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    SelectionError
+        If there are not two phases, or more than two further dimensions.
+
+    Examples
+    --------
+    >>> pr = xr.DataArray([[1.0, 2.0]], dims=("session", "phase"), coords={"phase": ["a", "b"]})
+    >>> plot_pre_post(pr).get_ylabel()
+    'b'
+    """
+    require_dims(data, "plot_pre_post", {"phase"}, 2)
+    if data.sizes["phase"] != 2:
+        raise SelectionError(
+            located("plot_pre_post", "two phases", str(data.sizes["phase"]), "Select two of them.")
+        )
+    ax = on_axes(ax, data)
+    pre, post = (data.isel(phase=i) for i in (0, 1))
+    condition = np.full(pre.size, "", dtype=object)
+    if "condition" in data.coords:
+        condition = data["condition"].broadcast_like(pre).values.ravel()
+    x, y = pre.values.ravel(), post.values.ravel()
+    for i, name in enumerate(dict.fromkeys(condition)):
+        mine = condition == name
+        n = int((mine & np.isfinite(x) & np.isfinite(y)).sum())
+        label = f"{name} ({n})" if name else None
+        ax.scatter(x[mine], y[mine], s=18, color=_COLOURS[i % len(_COLOURS)], label=label)
+    both = np.concatenate([x, y])
+    if np.isfinite(both).any():
+        ends = np.nanmin(both), np.nanmax(both)
+        ax.plot(ends, ends, color="0.5", lw=1, zorder=0)
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.locator_params(nbins=5)
+    ax.set(xlabel=str(data["phase"].values[0]), ylabel=str(data["phase"].values[1]))
+    ax.set_title(axis_label(data), loc="left", fontsize="small")
+    if "condition" in data.coords:
+        ax.legend(fontsize="small")
+    return ax
+
+
+def plot_sliding(
+    data: xr.Dataset, *, measure: str = "participation_ratio", ax: Axes | None = None
+) -> Axes:
+    """Draw the course of a measure over windows, the stimuli that they hold beneath.
+
+    Parameters
+    ----------
+    data : Dataset
+        A measure of ``spikes.lsd.sliding(...)``, over ``window`` and at most one more
+        dimension, with ``share``.
+    measure : str
+        Its name.
+    ax : Axes, optional
+        New ones by default.
+
+    Returns
+    -------
+    Axes
+        Time in min. Where lines of several sessions are drawn, the stimuli are their mean.
+
+    Raises
+    ------
+    SelectionError
+        If there is no such measure, or more than one further dimension.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> w = lsdx.open_spikes(demo_stores).lsd.sliding(width="5 min", step="5 min")
+    >>> d = w.lsd.dimensionality(min_units=10, draws=1, rng=0).isel(session=0)
+    >>> plot_sliding(d, measure="ngsc").get_xlabel()
+    'Centre of the window from administration (min)'
+    """
+    if measure not in data:
+        have = ", ".join(str(n) for n in data if "window" in data[n].dims)
+        raise SelectionError(
+            located("plot_sliding, measure", f"one of {have}", repr(measure), "Correct it.")
+        )
+    require_dims(data[measure], "plot_sliding", {"window"}, 1)
+    ax = on_axes(ax, data)
+    minutes = data["window"].values / 60
+    for i, (name, values) in enumerate(series(data[measure], "window")):
+        colour = _COLOURS[i % len(_COLOURS)]
+        ax.plot(minutes, values, ".-", color=colour, label=name or None)
+    if "share" in data:
+        share = data["share"]
+        share = share.mean([d for d in share.dims if d not in ("window", "stimulus")])
+        share = share.transpose("stimulus", "window")
+        step = float(np.diff(minutes).min()) if minutes.size > 1 else 1.0
+        below = np.zeros(minutes.size)
+        strip = ax.inset_axes((0, 0, 1, 0.08), sharex=ax)
+        for name, values in zip(share["stimulus"].values, share.values, strict=True):
+            index = share["stimulus"].values.tolist().index(name)
+            colour = "white" if name == "none" else _STIMULI[index % len(_STIMULI)]
+            values = np.nan_to_num(values)
+            label = None if name == "none" else str(name)
+            strip.bar(minutes, values, step, below, color=colour, label=label)
+            ax.bar(0, 0, color=colour, label=label)
+            below += values
+        strip.set_ylim(0, 1)
+        strip.axis("off")
+        shown = data[measure].values[np.isfinite(data[measure].values)]
+        if shown.size:
+            reach = max(float(np.ptp(shown)), 1e-12)
+            ax.set_ylim(shown.min() - 0.2 * reach, shown.max() + 0.1 * reach)
+    ax.axvline(0, color="0.5", lw=1, zorder=0)
+    told = str(data["window"].attrs.get("long_name", "Centre of the window"))
+    ax.set(xlabel=f"{told} (min)", ylabel=axis_label(data[measure]))
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize="x-small")
+    return ax
+
+
+def plot_principal_angles(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+    """Draw principal angles as a heat map, a row a group and a column a component.
+
+    Parameters
+    ----------
+    data : DataArray
+        ``principal_angle`` of ``ds.lsd.subspaces(...)``, over ``component`` and one more
+        dimension.
+    ax : Axes, optional
+        New ones by default.
+
+    Returns
+    -------
+    Axes
+        Colours from 0 to 90 degrees.
+
+    Raises
+    ------
+    SelectionError
+        If there is not one further dimension.
+
+    Examples
+    --------
+    >>> angles = xr.DataArray([[10.0, 80.0]], dims=("session", "component"), name="angle")
+    >>> angles = angles.assign_coords(session=["a"], component=[1, 2])
+    >>> plot_principal_angles(angles).get_xlabel()
+    'Component'
+    """
+    require_dims(data, "plot_principal_angles", {"component"}, 1)
+    if len(data.dims) != 2:
+        data = data.expand_dims("group")
+    ax = on_axes(ax, data)
+    (rows,) = (str(d) for d in data.dims if d != "component")
+    values = data.transpose(rows, "component").values
+    ends = (0.5, values.shape[1] + 0.5, values.shape[0] - 0.5, -0.5)
+    image = ax.imshow(values, vmin=0, vmax=90, aspect="auto", extent=ends, interpolation="none")
+    if rows in data.coords:
+        ax.set_yticks(range(values.shape[0]), row_names(data, rows), fontsize="small")
+    ax.set_xticks(np.arange(1, values.shape[1] + 1))
+    ax.set(xlabel="Component", ylabel=rows)
+    ax.figure.colorbar(image, ax=ax, label="Principal angle (degree)")
+    return ax
+
+
+def _attribute(data: xr.Dataset, name: str, attribute: str) -> object:
+    return data[name].attrs.get(attribute, "") if name in data else ""
