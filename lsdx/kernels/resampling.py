@@ -97,7 +97,9 @@ def shift_circularly(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
     n_bins = x.shape[1]
     with np.errstate(over="ignore"):
         offset = (_mix(np.asarray(keys, dtype=np.uint64) + _STEP) % np.uint64(n_bins)).astype(int)
-    return np.take_along_axis(x, (np.arange(n_bins) + offset[:, None]) % n_bins, axis=1)
+    out = np.empty(x.shape, dtype=x.dtype)
+    _shift(np.ascontiguousarray(x), offset, out)
+    return out
 
 
 def _mix(key: Any) -> Any:
@@ -123,3 +125,11 @@ def _thin(counts, threshold, keys, out):  # type: ignore[no-untyped-def]
                 state += _STEP
                 kept += (_mixed(state) >> np.uint64(11)) < threshold[u]
             out[u, t] = kept
+
+
+@jit
+def _shift(x, offset, out):  # type: ignore[no-untyped-def]
+    for u in range(x.shape[0]):
+        first = x.shape[1] - offset[u]
+        out[u, :first] = x[u, offset[u] :]
+        out[u, first:] = x[u, : offset[u]]

@@ -283,14 +283,14 @@ def test_what_is_compared_is_cut_to_the_same_number_of_bins(two: xr.Dataset) -> 
 def test_slow_fluctuations_make_no_correlation() -> None:
     rng = np.random.default_rng(0)
     steps = rng.normal(size=(60, 2, 1500 + 4000))
-    slow = lfilter([1], [1, -np.exp(-1 / 100)], steps)[..., 4000:]  # 10 s; each unit its own
+    slow = lfilter([1], [1, -np.exp(-1 / 50)], steps)[..., 4000:]  # 5 s; each unit its own
     slow /= slow.std()
     ds = dataset({"a": rng.poisson(3 * np.exp(0.8 * slow)).astype(np.float32)})
     out = dimensionality(ds, draws=2, rng=0)
     naive = kernel.mean_squared_correlation(ds.counts.values[:, 0].T)[0]
     assert naive > 0.01  # units that know nothing of each other
-    assert (np.abs(out.mean_squared_correlation_unmatched) < 0.1 * naive).all()
-    assert (np.abs(out.mean_squared_correlation) < 0.1 * naive).all()
+    assert (np.abs(out.mean_squared_correlation_unmatched) < 0.15 * naive).all()
+    assert (np.abs(out.mean_squared_correlation) < 0.15 * naive).all()
 
 
 def test_a_combination_without_units_is_nan(two: xr.Dataset) -> None:
