@@ -168,8 +168,8 @@ def principal_components(
     )
     values, vectors = values[::-1][:k], vectors[:, ::-1][:, :k]
     if size != n_units:  # vectors of the bins: bring them to the units
-        vectors = scaled(x, scale=scale).T @ vectors
-        vectors /= np.linalg.norm(vectors, axis=0)
+        # those without variance are any directions across the others
+        vectors = np.linalg.qr(scaled(x, scale=scale).T @ vectors)[0]
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
     share[:k] = np.maximum(values, 0) / np.trace(matrix)
     loadings[:, :k] = vectors * np.where(largest < 0, -1.0, 1.0)
@@ -195,16 +195,7 @@ def scaled(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
     [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
     """
     _check(x, scale)
-    n_bins = x.shape[-2]
-    mean = x.mean(axis=-2, keepdims=True, dtype=np.float64)
-    centred: np.ndarray = x - mean
-    square = np.einsum("...tu,...tu->...u", centred, centred)[..., None, :]
-    varies = _varying(square / n_bins, mean)
-    gain = np.where(varies | np.isnan(square), 1.0, 0.0)
-    if scale == "zscore":
-        gain *= np.sqrt((n_bins - 1) / np.where(varies, square, n_bins - 1))
-    centred *= gain
-    return centred
+    return _scaled(x, scale)[0]
 
 
 def pc1(spectrum: np.ndarray) -> np.ndarray:
@@ -281,7 +272,8 @@ def participation_ratio(spectrum: np.ndarray) -> np.ndarray:
     >>> float(participation_ratio(np.ones(7)))
     7.0
     """
-    return _where_any(spectrum, 1 / np.nansum(_shares(spectrum) ** 2, axis=-1))
+    square = np.nansum(_shares(spectrum) ** 2, axis=-1)
+    return 1 / np.where(square > 0, square, np.nan)
 
 
 def ngsc(spectrum: np.ndarray) -> np.ndarray:
@@ -362,7 +354,8 @@ def power_law_slope(
     total = np.where(used.sum(axis=-1) >= 3, w.sum(axis=-1), np.nan)[..., None]
     dx = x - (w * x).sum(axis=-1, keepdims=True) / total
     dy = y - (w * y).sum(axis=-1, keepdims=True) / total
-    return np.asarray((w * dx * dy).sum(axis=-1) / (w * dx * dx).sum(axis=-1))
+    square = (w * dx * dx).sum(axis=-1)
+    return np.asarray((w * dx * dy).sum(axis=-1) / np.where(square > 0, square, np.nan))
 
 
 def mean_squared_correlation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -655,8 +648,8 @@ def shared_variance(
     half : ndarray of bool (n_units,)
         Which units are in the second half; neighbours, which share spikes, should be apart.
     gap : int
-        Bins left out between the two halves of the time, so that slow fluctuations do not
-        reach across.
+        Bins left out between the two halves of the time, half of it at either end too, so
+        that slow fluctuations do not reach across, nor in what is shifted circularly.
     n_shifts : int
         Independent circular shifts of the units, whose mean is subtracted.
     keys : ndarray of uint64 (n_units,), optional
@@ -682,7 +675,7 @@ def shared_variance(
     True
     """
     n_bins, n_units = x.shape
-    length = (n_bins - gap) // 2
+    length, edge = n_bins // 2 - gap, gap // 2
     z = scaled(x).T
     varies = z.any(axis=1)
     first, second = varies & ~half, varies & half
@@ -692,7 +685,8 @@ def shared_variance(
         keys = np.arange(n_units, dtype=np.uint64)
 
     def share(rows: np.ndarray) -> float:
-        early, late = rows[:, :length], rows[:, n_bins - length :]
+        early = rows[:, edge : edge + length]
+        late = rows[:, n_bins - edge - length : n_bins - edge]
         covariance = variance = 0.0
         for found, measured in ((early, late), (late, early)):
             found = found - found.mean(axis=1, keepdims=True)
@@ -847,12 +841,12 @@ def _second_moments(x: np.ndarray, scale: str) -> tuple[np.ndarray, np.ndarray, 
     _check(x, scale)
     n_bins, n_units = x.shape[-2:]
     if n_units > n_bins:
-        z = scaled(x, scale=scale)
-        finite = np.isfinite(z.sum(axis=(-2, -1)))
+        z, varies, finite = _scaled(x, scale)
         if not finite.all():
             z = np.where(finite[..., None, None], z, 0.0)
-        varying = np.count_nonzero(z.any(axis=-2), axis=-1)
-        return np.matmul(z, np.swapaxes(z, -2, -1)) / (n_bins - 1), np.asarray(varying), finite
+        gram = np.matmul(z, np.swapaxes(z, -2, -1))
+        gram /= n_bins - 1
+        return gram, varies.sum(axis=-1), finite
     covariance, varies, finite = _covariance(x)
     gain = varies.astype(np.float64)
     if scale == "zscore":
@@ -861,11 +855,27 @@ def _second_moments(x: np.ndarray, scale: str) -> tuple[np.ndarray, np.ndarray, 
     return matrix, varies.sum(axis=-1), finite
 
 
+def _scaled(x: np.ndarray, scale: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give scaled activity, which units vary, and whether all of it is finite."""
+    n_bins = x.shape[-2]
+    with np.errstate(invalid="ignore"):  # of infinities
+        mean = x.mean(axis=-2, keepdims=True, dtype=np.float64)
+        centred: np.ndarray = x - mean
+    square = np.einsum("...tu,...tu->...u", centred, centred)
+    varies = _varying(square / n_bins, mean[..., 0, :], n_bins)
+    gain = np.where(varies | np.isnan(square), 1.0, 0.0)
+    if scale == "zscore":
+        gain *= np.sqrt((n_bins - 1) / np.where(varies, square, n_bins - 1))
+    centred *= gain[..., None, :]
+    return centred, varies, np.isfinite(square).all(axis=-1)
+
+
 def _covariance(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the covariance of units (0 where ``x`` is not finite), which vary, and if it is."""
     n_bins = x.shape[-2]
     rows = np.swapaxes(x, -2, -1)
-    total = rows.sum(axis=-1, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # of infinities
+        total = rows.sum(axis=-1, dtype=np.float64)
     finite = np.isfinite(total).all(axis=-1)
     if not finite.all():
         rows = np.where(finite[..., None, None], rows, 0)
@@ -874,7 +884,7 @@ def _covariance(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if covariance is None:
         centred = rows - total[..., None] / n_bins
         covariance = np.matmul(centred, np.swapaxes(centred, -2, -1)) / (n_bins - 1)
-    varies = _varying(np.einsum("...ii->...i", covariance), total / n_bins)
+    varies = _varying(np.einsum("...ii->...i", covariance), total / n_bins, n_bins)
     return covariance, varies, finite
 
 
@@ -904,9 +914,11 @@ def _whole(x: np.ndarray) -> bool:
     return bool((x == np.rint(x)).all() and np.abs(x).max(initial=0) < _EXACT_FLOAT32)
 
 
-def _varying(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:
+def _varying(variance: np.ndarray, mean: np.ndarray, n_bins: int) -> np.ndarray:
     """Tell which units have variance that is more than rounding of their mean."""
-    return np.asarray(variance > (8 * np.finfo(np.float64).eps * mean) ** 2)
+    rounding = n_bins * np.finfo(np.float64).eps * mean
+    with np.errstate(invalid="ignore"):
+        return np.asarray(variance > rounding**2)
 
 
 def _shares(spectrum: np.ndarray) -> np.ndarray:
