@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.cohort import building, cohorts, many_sessions, one_session, opening, reading
+from benchmarks.dimensionality import spectra, whole_cohort
 from benchmarks.importing import importing
 from benchmarks.records import tabling
 from benchmarks.spikes import counting, grouping, writing
@@ -23,11 +24,13 @@ def results(quick: bool, folder: Path) -> Iterator[Result]:
     yield grouping(quick)
     yield counting(quick)
     yield writing(quick)
+    yield from spectra(quick)
     large, small = cohorts(folder, quick)
     yield from building(large)
     yield one_session(large)
     yield from opening(large)
     yield from reading(large)
+    yield from whole_cohort(large, quick)
     yield from many_sessions(small)
 
 
