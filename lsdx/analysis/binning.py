@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lsdx.analysis.trains import Promised, map_trains, require_spikes
 from lsdx.clock import (
     TICKS_PER_SECOND,
     bin_centres,
@@ -17,7 +18,6 @@ from lsdx.clock import (
     to_ticks,
 )
 from lsdx.errors import ConfigError, SelectionError, located
-from lsdx.schema.spikes import session_runs
 
 _LATEST = 42_949.0  # s; the last that a tick in uint32 can tell
 
@@ -74,8 +74,7 @@ def bin_spikes(
     >>> s.lsd.bin("1 s", epoch="replay").counts.dims
     ('unit', 'phase', 'time')
     """
-    _require_spikes(ds)
-    _check_duplicates(ds, duplicates)
+    require_spikes(ds, "bin", duplicates)
     width = to_bin_ticks(bin_width)
     start, stop = _windows(ds, phase, epoch, intervals)
     known = ~(np.isnan(start.values) | np.isnan(stop.values))
@@ -98,8 +97,14 @@ def bin_spikes(
     bins = np.where(past, 0, n_bins(end - begin, width))
     length = int(bins.max(initial=0))
     flat = (ds.sizes["unit"], int(np.prod(begin.shape[1:])))
-    data = _count_by_session(
-        ds, begin.reshape(flat), bins.reshape(flat), width, length, duplicates == "drop"
+    data = map_trains(
+        ds,
+        "bin",
+        _count_block,
+        (begin.reshape(flat), bins.reshape(flat)),
+        (width, length),
+        Promised((flat[1], length), np.float32),
+        duplicates,
     ).reshape((*begin.shape, length))
     dims = (*start.dims, "time")
     duration = np.where(bins > 0, bins * (width / TICKS_PER_SECOND), np.nan)
@@ -181,7 +186,7 @@ def sliding(
     >>> w.counts.dims, w.sizes["window"]
     (('unit', 'window', 'time'), 9)
     """
-    _require_spikes(ds)
+    require_spikes(ds, "sliding", duplicates)
     bin_ticks = to_bin_ticks(bin_width)
     long, apart = (_whole_bins(v, n, bin_ticks) for v, n in ((width, "width"), (step, "step")))
     first = int(to_ticks(to_seconds(start, "start")))
@@ -233,68 +238,6 @@ def sliding(
     )
     out = out.assign_coords(stimulus=[*map(str, ds["epoch"].values), "none"])
     return out.assign_attrs(relative_to=relative_to, width=long / TICKS_PER_SECOND)
-
-
-def _check_rows(ticks: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> None:
-    """Refuse spikes that are not in order of time within each unit."""
-    falls = np.flatnonzero(ticks[1:] < ticks[:-1]) + 1
-    order = np.argsort(row_start, kind="stable")
-    row = np.searchsorted(row_start[order], falls, side="right") - 1
-    mine = order[np.maximum(row, 0)]
-    first = row_start[mine]
-    if ((row >= 0) & (falls > first) & (falls < first + row_size[mine])).any():
-        raise SelectionError(
-            located(
-                "bin",
-                "each unit's spikes in order of time",
-                "others",
-                "Do not sort or reverse along spike.",
-            )
-        )
-
-
-def _require_spikes(ds: xr.Dataset) -> None:
-    missing = [n for n in ("spike_time", "row_start", "row_size") if n not in ds.variables]
-    if not missing and "unit" not in ds.dims:
-        raise SelectionError(
-            located("bin", "the dimension 'unit'", "one unit alone", "Use isel(unit=[i]).")
-        )
-    if missing:
-        raise SelectionError(
-            located(
-                "bin",
-                "spike times",
-                "no " + ", ".join(missing),
-                "Open them for these units: lsdx.open_spikes(units=ds).",
-            )
-        )
-    whole = ds.attrs.get("n_spikes", ds.sizes["spike"])
-    if whole != ds.sizes["spike"]:
-        raise SelectionError(
-            located(
-                "bin",
-                f"all {whole} spikes that were opened",
-                f"{ds.sizes['spike']}",
-                "Select along unit, not along spike.",
-            )
-        )
-
-
-def _check_duplicates(ds: xr.Dataset, duplicates: str) -> None:
-    if duplicates not in ("keep", "drop"):
-        raise SelectionError(
-            located("bin, duplicates", "'keep' or 'drop'", repr(duplicates), "Correct it.")
-        )
-    bare = ds["insertion"].values[~ds["has_duplicate_mask"].values]
-    if duplicates == "drop" and bare.size:
-        raise SelectionError(
-            located(
-                "bin, duplicates='drop'",
-                "bombcell's duplicate mask of each insertion",
-                f"none for {bare[0]}",
-                "Run bombcell, or keep duplicates.",
-            )
-        )
 
 
 def _windows(
@@ -416,67 +359,9 @@ def _labelled(windows: xr.Dataset, name: str, wanted: Any) -> xr.Dataset:
         ) from None
 
 
-def _count_by_session(
-    ds: xr.Dataset, begin: np.ndarray, bins: np.ndarray, width: int, length: int, drop: bool
-) -> Any:
-    """Count in one block for each run of consecutive units of one session."""
-    import dask.array as da
-    from dask.delayed import delayed
-
-    row_start, row_size = ds["row_start"].values, ds["row_size"].values
-    shape = (row_start.size, begin.shape[1], length)
-    spikes, duplicate = ds["spike_time"].data, ds["duplicate"].data
-    lazy = isinstance(spikes, da.Array)
-    count = delayed(_count_block, pure=True) if lazy else _count_block
-    pieces = _Pieces(spikes), _Pieces(duplicate)
-    blocks = []
-    for rows in session_runs(ds["session"].values):
-        low = int(row_start[rows].min())
-        high = int((row_start[rows] + row_size[rows]).max())
-        seconds, base = pieces[0].covering(low, high)
-        mask = pieces[1].covering(low, high)[0] if drop else None
-        block = count(
-            seconds,
-            mask,
-            row_start[rows] - base,
-            row_size[rows],
-            begin[rows],
-            bins[rows],
-            width,
-            length,
-        )
-        if lazy:
-            block = da.from_delayed(block, (rows.stop - rows.start, *shape[1:]), np.float32)
-        blocks.append(block)
-    if not blocks:
-        return np.empty(shape, dtype=np.float32)
-    return da.concatenate(blocks) if lazy else np.concatenate(blocks)
-
-
-class _Pieces:
-    """Pieces of a long array: a whole chunk where one covers what is asked for, else a slice.
-
-    Slicing a dask array costs time in proportion to its chunks; shuffled units make as many
-    chunks as there are units.
-    """
-
-    def __init__(self, array: Any) -> None:
-        self.array = array
-        self.stops = np.cumsum(array.chunks[0]) if hasattr(array, "chunks") else None
-        self.chunks = array.to_delayed() if self.stops is not None else None
-
-    def covering(self, low: int, high: int) -> tuple[Any, int]:
-        """Give a piece that holds [low, high), and where it starts."""
-        if self.stops is not None and self.chunks is not None and high > low:
-            i = int(np.searchsorted(self.stops, low, side="right"))
-            if high <= self.stops[i]:
-                return self.chunks[i], int(self.stops[i - 1]) if i else 0
-        return self.array[low:high], low
-
-
 def _count_block(
-    seconds: np.ndarray,
-    duplicate: np.ndarray | None,
+    ticks: np.ndarray,
+    keep: np.ndarray | None,
     row_start: np.ndarray,
     row_size: np.ndarray,
     begin: np.ndarray,
@@ -486,19 +371,6 @@ def _count_block(
 ) -> np.ndarray:
     from lsdx.kernels.binning import count_spikes
 
-    ticks = to_ticks(seconds)
-    if ticks.size and not 0 <= int(ticks.min()) <= int(ticks.max()) < 2**32:
-        raise SelectionError(
-            located(
-                "bin",
-                "spike times in s of the recording, as they were opened",
-                f"times from {seconds.min()} to {seconds.max()}",
-                "Shift the intervals, not the spikes.",
-            )
-        )
-    ticks = ticks.astype(np.uint32)
-    _check_rows(ticks, row_start, row_size)
-    keep = None if duplicate is None else ~duplicate
     counts = count_spikes(
         ticks, row_start, row_size, begin, bins, width, length, keep, dtype=np.float32
     )

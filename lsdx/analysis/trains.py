@@ -1,0 +1,194 @@
+"""Spike trains: a function of each session's trains, lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import DTypeLike
+
+from lsdx.clock import to_ticks
+from lsdx.errors import SelectionError, located
+from lsdx.schema.spikes import session_runs
+
+
+@dataclass(frozen=True)
+class Promised:
+    """What a function of trains gives for each unit: shape and dtype."""
+
+    shape: tuple[int, ...]
+    dtype: DTypeLike = np.float64
+
+
+def map_trains(
+    ds: xr.Dataset,
+    where: str,
+    function: Callable[..., np.ndarray],
+    per_unit: Sequence[np.ndarray],
+    arguments: Sequence[Any],
+    promised: Promised,
+    duplicates: str = "keep",
+) -> Any:
+    """Call a function of the spikes of each run of consecutive units of one session.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `lsdx.open_spikes` gives, or a selection of its units.
+    where : str
+        Who asks, for errors.
+    function : callable
+        Of (ticks uint32 (n_spikes,), keep (n_spikes,) or None, row_start, row_size,
+        *per_unit, *arguments); gives (n_units, *shape).
+    per_unit : sequence of ndarray (n_units, ...)
+    arguments : sequence
+        The same for all.
+    promised : Promised
+    duplicates : {"keep", "drop"}
+
+    Returns
+    -------
+    array (n_units, *shape)
+        A dask array of one block a run where the spikes are lazy.
+    """
+    import dask.array as da
+    from dask.delayed import delayed
+
+    row_start, row_size = ds["row_start"].values, ds["row_size"].values
+    spikes, duplicate = ds["spike_time"].data, ds["duplicate"].data
+    lazy = isinstance(spikes, da.Array)
+    call: Any = delayed(_call, pure=True) if lazy else _call
+    pieces = _Pieces(spikes), _Pieces(duplicate)
+    blocks = []
+    for rows in session_runs(ds["session"].values):
+        low = int(row_start[rows].min())
+        high = int((row_start[rows] + row_size[rows]).max())
+        seconds, base = pieces[0].covering(low, high)
+        mask = pieces[1].covering(low, high)[0] if duplicates == "drop" else None
+        mine = (row_start[rows] - base, row_size[rows], *(a[rows] for a in per_unit))
+        block = call(where, function, seconds, mask, *mine, *arguments)
+        if lazy:
+            shape = (rows.stop - rows.start, *promised.shape)
+            block = da.from_delayed(block, shape, np.dtype(promised.dtype))
+        blocks.append(block)
+    if not blocks:
+        return np.empty((0, *promised.shape), dtype=promised.dtype)
+    return da.concatenate(blocks) if lazy else np.concatenate(blocks)
+
+
+def _call(
+    where: str,
+    function: Callable[..., np.ndarray],
+    seconds: np.ndarray,
+    duplicate: np.ndarray | None,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+    *arguments: Any,
+) -> np.ndarray:
+    ticks = to_ticks(seconds)
+    if ticks.size and not 0 <= int(ticks.min()) <= int(ticks.max()) < 2**32:
+        raise SelectionError(
+            located(
+                where,
+                "spike times in s of the recording, as they were opened",
+                f"times from {seconds.min()} to {seconds.max()}",
+                "Shift the intervals, not the spikes.",
+            )
+        )
+    ticks = ticks.astype(np.uint32)
+    _check_rows(where, ticks, row_start, row_size)
+    keep = None if duplicate is None else ~duplicate
+    return function(ticks, keep, row_start, row_size, *arguments)
+
+
+def require_spikes(ds: xr.Dataset, where: str, duplicates: str = "keep") -> None:
+    """Refuse a dataset without whole spike trains, or without the duplicate masks asked for.
+
+    Raises
+    ------
+    SelectionError
+    """
+    missing = [n for n in ("spike_time", "row_start", "row_size") if n not in ds.variables]
+    if not missing and "unit" not in ds.dims:
+        raise SelectionError(
+            located(where, "the dimension 'unit'", "one unit alone", "Use isel(unit=[i]).")
+        )
+    if missing:
+        raise SelectionError(
+            located(
+                where,
+                "spike times",
+                "no " + ", ".join(missing),
+                "Open them for these units: lsdx.open_spikes(units=ds).",
+            )
+        )
+    whole = ds.attrs.get("n_spikes", ds.sizes["spike"])
+    if whole != ds.sizes["spike"]:
+        raise SelectionError(
+            located(
+                where,
+                f"all {whole} spikes that were opened",
+                f"{ds.sizes['spike']}",
+                "Select along unit, not along spike.",
+            )
+        )
+    _check_duplicates(ds, where, duplicates)
+
+
+def _check_duplicates(ds: xr.Dataset, where: str, duplicates: str) -> None:
+    if duplicates not in ("keep", "drop"):
+        raise SelectionError(
+            located(f"{where}, duplicates", "'keep' or 'drop'", repr(duplicates), "Correct it.")
+        )
+    bare = ds["insertion"].values[~ds["has_duplicate_mask"].values]
+    if duplicates == "drop" and bare.size:
+        raise SelectionError(
+            located(
+                f"{where}, duplicates='drop'",
+                "bombcell's duplicate mask of each insertion",
+                f"none for {bare[0]}",
+                "Run bombcell, or keep duplicates.",
+            )
+        )
+
+
+def _check_rows(where: str, ticks: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> None:
+    """Refuse spikes that are not in order of time within each unit."""
+    falls = np.flatnonzero(ticks[1:] < ticks[:-1]) + 1
+    order = np.argsort(row_start, kind="stable")
+    row = np.searchsorted(row_start[order], falls, side="right") - 1
+    mine = order[np.maximum(row, 0)]
+    first = row_start[mine]
+    if ((row >= 0) & (falls > first) & (falls < first + row_size[mine])).any():
+        raise SelectionError(
+            located(
+                where,
+                "each unit's spikes in order of time",
+                "others",
+                "Do not sort or reverse along spike.",
+            )
+        )
+
+
+class _Pieces:
+    """Pieces of a long array: a whole chunk where one covers what is asked for, else a slice.
+
+    Slicing a dask array costs time in proportion to its chunks; shuffled units make as many
+    chunks as there are units.
+    """
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.stops = np.cumsum(array.chunks[0]) if hasattr(array, "chunks") else None
+        self.chunks = array.to_delayed() if self.stops is not None else None
+
+    def covering(self, low: int, high: int) -> tuple[Any, int]:
+        """Give a piece that holds [low, high), and where it starts."""
+        if self.stops is not None and self.chunks is not None and high > low:
+            i = int(np.searchsorted(self.stops, low, side="right"))
+            if high <= self.stops[i]:
+                return self.chunks[i], int(self.stops[i - 1]) if i else 0
+        return self.array[low:high], low
