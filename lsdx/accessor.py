@@ -385,3 +385,312 @@ class LsdAccessor:
             min_units=min_units,
             min_spikes=min_spikes,
         )
+
+    def rates(self) -> xr.DataArray:
+        """Give the firing rate of each unit in each epoch, in Hz.
+
+        Forwards to `lsdx.analysis.variability.rates`.
+
+        Returns
+        -------
+        DataArray
+            ``mean_rate``; NaN where not observed.
+
+        Raises
+        ------
+        SelectionError
+            Without ``n_spikes`` and ``duration``.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> lsdx.open_units(demo_stores).lsd.rates().attrs["units"]
+        'Hz'
+        """
+        from lsdx.analysis.variability import rates
+
+        return rates(self._ds)
+
+    def cv(
+        self,
+        *,
+        phase: str | Sequence[str] | None = None,
+        epoch: str | Sequence[str] | None = None,
+        duplicates: str = "keep",
+    ) -> xr.DataArray:
+        """Give the coefficient of variation of each unit's inter-spike intervals, lazily.
+
+        Forwards to `lsdx.analysis.variability.cv`.
+
+        Parameters
+        ----------
+        phase, epoch : str or sequence of str, optional
+            Which epochs; all by default.
+        duplicates : {"keep", "drop"}
+            Whether spikes that bombcell calls duplicates are counted.
+
+        Returns
+        -------
+        DataArray
+            Over (unit, phase, epoch); NaN for fewer than three spikes.
+
+        Raises
+        ------
+        SelectionError
+            Without spikes (``lsdx.open_spikes(units=...)`` supplies them).
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> lsdx.open_spikes(demo_stores).lsd.cv(phase="pre").dims
+        ('unit', 'epoch')
+        """
+        from lsdx.analysis.variability import cv
+
+        return cv(self._ds, phase=phase, epoch=epoch, duplicates=duplicates)
+
+    def cv2(
+        self,
+        *,
+        phase: str | Sequence[str] | None = None,
+        epoch: str | Sequence[str] | None = None,
+        duplicates: str = "keep",
+    ) -> xr.DataArray:
+        """Give CV2 of each unit's inter-spike intervals, lazily.
+
+        Forwards to `lsdx.analysis.variability.cv2`.
+
+        Parameters
+        ----------
+        phase, epoch : str or sequence of str, optional
+            Which epochs; all by default.
+        duplicates : {"keep", "drop"}
+            Whether spikes that bombcell calls duplicates are counted.
+
+        Returns
+        -------
+        DataArray
+            Over (unit, phase, epoch); NaN for fewer than three spikes.
+
+        Raises
+        ------
+        SelectionError
+            Without spikes (``lsdx.open_spikes(units=...)`` supplies them).
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> lsdx.open_spikes(demo_stores).lsd.cv2(phase="pre").dims
+        ('unit', 'epoch')
+        """
+        from lsdx.analysis.variability import cv2
+
+        return cv2(self._ds, phase=phase, epoch=epoch, duplicates=duplicates)
+
+    def lv(
+        self,
+        *,
+        phase: str | Sequence[str] | None = None,
+        epoch: str | Sequence[str] | None = None,
+        duplicates: str = "keep",
+    ) -> xr.DataArray:
+        """Give the local variation of each unit's inter-spike intervals, lazily.
+
+        Forwards to `lsdx.analysis.variability.lv`.
+
+        Parameters
+        ----------
+        phase, epoch : str or sequence of str, optional
+            Which epochs; all by default.
+        duplicates : {"keep", "drop"}
+            Whether spikes that bombcell calls duplicates are counted.
+
+        Returns
+        -------
+        DataArray
+            Over (unit, phase, epoch); NaN for fewer than three spikes.
+
+        Raises
+        ------
+        SelectionError
+            Without spikes (``lsdx.open_spikes(units=...)`` supplies them).
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> lsdx.open_spikes(demo_stores).lsd.lv(phase="pre").dims
+        ('unit', 'epoch')
+        """
+        from lsdx.analysis.variability import lv
+
+        return lv(self._ds, phase=phase, epoch=epoch, duplicates=duplicates)
+
+    def fano_factor(
+        self, *, window: str | float | Sequence[str | float] = ("100 ms", "1 s", "10 s")
+    ) -> xr.DataArray:
+        """Give the Fano factor of each unit's counts in windows, lazily.
+
+        Forwards to `lsdx.analysis.variability.fano_factor`.
+
+        Parameters
+        ----------
+        window : str, float or sequence of these
+            Lengths of the windows, whole numbers of bins.
+
+        Returns
+        -------
+        DataArray
+            Over (unit, ..., window).
+
+        Raises
+        ------
+        SelectionError
+            Without counts, or for a window that is no whole number of bins.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> lsdx.open_units(demo_stores).lsd.fano_factor(window="1 s").dims
+        ('unit', 'phase', 'epoch', 'window')
+        """
+        from lsdx.analysis.variability import fano_factor
+
+        return fano_factor(self._ds, window=window)
+
+    def allan_factor(
+        self, *, window: str | float | Sequence[str | float] = ("100 ms", "1 s", "10 s")
+    ) -> xr.DataArray:
+        """Give the Allan factor of each unit's counts in windows, lazily.
+
+        Forwards to `lsdx.analysis.variability.allan_factor`.
+
+        Parameters
+        ----------
+        window : str, float or sequence of these
+            Lengths of the windows, whole numbers of bins.
+
+        Returns
+        -------
+        DataArray
+            Over (unit, ..., window).
+
+        Raises
+        ------
+        SelectionError
+            Without counts, or for a window that is no whole number of bins.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> lsdx.open_units(demo_stores).lsd.allan_factor(window="1 s").dims
+        ('unit', 'phase', 'epoch', 'window')
+        """
+        from lsdx.analysis.variability import allan_factor
+
+        return allan_factor(self._ds, window=window)
+
+    def lempel_ziv(
+        self,
+        *,
+        rate: float | None = None,
+        surrogates: int = 100,
+        rng: np.random.Generator | int | None = None,
+    ) -> xr.Dataset:
+        """Give the Lempel-Ziv complexity of each unit's counts and its ratio to shuffled bins.
+
+        Forwards to `lsdx.analysis.variability.lempel_ziv`, where all is said.
+
+        Parameters
+        ----------
+        rate : float, optional
+            Hz to which trains are thinned; each unit's lowest by default.
+        surrogates : int
+            Shuffles of the bins.
+        rng : Generator or int, optional
+
+        Returns
+        -------
+        Dataset
+            ``lempel_ziv`` and ``lempel_ziv_ratio``; NaN for fewer than 200 bins.
+
+        Raises
+        ------
+        SelectionError
+            Without counts.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> u = lsdx.open_units(demo_stores).isel(unit=slice(2))
+        >>> list(u.lsd.lempel_ziv(surrogates=2, rng=0))
+        ['lempel_ziv', 'lempel_ziv_ratio']
+        """
+        from lsdx.analysis.variability import lempel_ziv
+
+        return lempel_ziv(self._ds, rate=rate, surrogates=surrogates, rng=rng)
+
+    def unit_metrics(
+        self,
+        *,
+        metrics: Sequence[str] = (
+            "mean_rate",
+            "cv",
+            "cv2",
+            "lv",
+            "fano_factor",
+            "allan_factor",
+        ),
+        window: str | float | Sequence[str | float] = ("100 ms", "1 s", "10 s"),
+        phase: str | Sequence[str] | None = None,
+        epoch: str | Sequence[str] | None = None,
+        surrogates: int = 100,
+        duplicates: str = "keep",
+        rng: np.random.Generator | int | None = None,
+    ) -> xr.Dataset:
+        """Give many measures of each unit in each epoch, lazily.
+
+        Forwards to `lsdx.analysis.variability.unit_metrics`, where all is said.
+
+        Parameters
+        ----------
+        metrics : sequence of str
+            Those that do not exist are refused with a list of those that do.
+        window : str, float or sequence of these
+            Of ``fano_factor`` and ``allan_factor``.
+        phase, epoch : str or sequence of str, optional
+            Which epochs; all by default.
+        surrogates : int
+            Of ``lempel_ziv``.
+        duplicates : {"keep", "drop"}
+            Whether spikes that bombcell calls duplicates are counted.
+        rng : Generator or int, optional
+            Of ``lempel_ziv``.
+
+        Returns
+        -------
+        Dataset
+            One variable a measure over (unit, phase, epoch[, window]).
+
+        Raises
+        ------
+        SelectionError
+            For an unknown metric, or without spikes.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> lsdx.open_spikes(demo_stores).lsd.unit_metrics(metrics=["cv2"]).cv2.dims
+        ('unit', 'phase', 'epoch')
+        """
+        from lsdx.analysis.variability import unit_metrics
+
+        return unit_metrics(
+            self._ds,
+            metrics=metrics,
+            window=window,
+            phase=phase,
+            epoch=epoch,
+            surrogates=surrogates,
+            duplicates=duplicates,
+            rng=rng,
+        )

@@ -15,6 +15,16 @@ from lsdx.analysis.binning import bin_spikes, sliding
 from lsdx.analysis.dimensionality import dimensionality
 from lsdx.analysis.selection import select, unit_table
 from lsdx.analysis.subspaces import components, subspaces
+from lsdx.analysis.variability import (
+    allan_factor,
+    cv,
+    cv2,
+    fano_factor,
+    lempel_ziv,
+    lv,
+    rates,
+    unit_metrics,
+)
 
 FORWARDED = {
     "select": select,
@@ -24,6 +34,14 @@ FORWARDED = {
     "dimensionality": dimensionality,
     "components": components,
     "subspaces": subspaces,
+    "rates": rates,
+    "cv": cv,
+    "cv2": cv2,
+    "lv": lv,
+    "fano_factor": fano_factor,
+    "allan_factor": allan_factor,
+    "lempel_ziv": lempel_ziv,
+    "unit_metrics": unit_metrics,
 }
 
 

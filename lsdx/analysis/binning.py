@@ -76,25 +76,9 @@ def bin_spikes(
     """
     require_spikes(ds, "bin", duplicates)
     width = to_bin_ticks(bin_width)
-    start, stop = _windows(ds, phase, epoch, intervals)
-    known = ~(np.isnan(start.values) | np.isnan(stop.values))
-    begin = to_ticks(np.clip(np.where(known, start.values, 0), -1, _LATEST))
-    end = to_ticks(np.clip(np.where(known, stop.values, 0), -1, _LATEST))
-    bad = (end < begin) | (begin < 0) | (end >= to_ticks(_LATEST))
-    if bad.any():
-        where = np.unravel_index(int(np.argmax(bad)), bad.shape)
-        raise SelectionError(
-            located(
-                "bin, intervals",
-                "0 <= start <= stop, in s of the recording",
-                f"{start.values[where]} to {stop.values[where]}",
-                "Correct the intervals.",
-            )
-        )
-    # what lies past the end of a probe's recording was not observed
-    last = to_ticks(np.nan_to_num(ds["last_spike"].values, nan=-2.0)) + TICKS_PER_SECOND
-    past = end > last.reshape(-1, *[1] * (end.ndim - 1))
-    bins = np.where(past, 0, n_bins(end - begin, width))
+    start, begin, end = observed_ticks(ds, "bin", phase, epoch, intervals)
+    bins = n_bins(end - begin, width)
+    bins[end == begin] = 0
     length = int(bins.max(initial=0))
     flat = (ds.sizes["unit"], int(np.prod(begin.shape[1:])))
     data = map_trains(
@@ -108,9 +92,7 @@ def bin_spikes(
     ).reshape((*begin.shape, length))
     dims = (*start.dims, "time")
     duration = np.where(bins > 0, bins * (width / TICKS_PER_SECOND), np.nan)
-    # the labels of the windows win: they may be fewer, or in another order
-    coords = {c: v for c, v in ds.coords.items() if set(v.dims) <= {"unit"}}
-    coords |= {c: v for c, v in start.coords.items() if "unit" not in v.dims}
+    coords = labels_of_windows(ds, start)
     out = xr.Dataset(
         {
             "counts": (
@@ -238,6 +220,45 @@ def sliding(
     )
     out = out.assign_coords(stimulus=[*map(str, ds["epoch"].values), "none"])
     return out.assign_attrs(relative_to=relative_to, width=long / TICKS_PER_SECOND)
+
+
+def observed_ticks(
+    ds: xr.Dataset,
+    where: str,
+    phase: str | Sequence[str] | None = None,
+    epoch: str | Sequence[str] | None = None,
+    intervals: xr.Dataset | np.ndarray | Sequence[Sequence[float]] | None = None,
+) -> tuple[xr.DataArray, np.ndarray, np.ndarray]:
+    """Give epochs or intervals by unit: starts with their labels, first ticks, last ticks.
+
+    Where they were not observed the last tick is the first. Arguments and errors are those of
+    `bin_spikes`.
+    """
+    start, stop = _windows(ds, phase, epoch, intervals)
+    known = ~(np.isnan(start.values) | np.isnan(stop.values))
+    begin = to_ticks(np.clip(np.where(known, start.values, 0), -1, _LATEST))
+    end = to_ticks(np.clip(np.where(known, stop.values, 0), -1, _LATEST))
+    bad = (end < begin) | (begin < 0) | (end >= to_ticks(_LATEST))
+    if bad.any():
+        at = np.unravel_index(int(np.argmax(bad)), bad.shape)
+        raise SelectionError(
+            located(
+                f"{where}, intervals",
+                "0 <= start <= stop, in s of the recording",
+                f"{start.values[at]} to {stop.values[at]}",
+                "Correct the intervals.",
+            )
+        )
+    # what lies past the end of a probe's recording was not observed
+    last = to_ticks(np.nan_to_num(ds["last_spike"].values, nan=-2.0)) + TICKS_PER_SECOND
+    past = end > last.reshape(-1, *[1] * (end.ndim - 1))
+    return start, begin, np.where(past, begin, end)
+
+
+def labels_of_windows(ds: xr.Dataset, start: xr.DataArray) -> dict[Any, Any]:
+    """Give the labels of units, and those of the windows, which may be fewer or reordered."""
+    coords = {c: v for c, v in ds.coords.items() if set(v.dims) <= {"unit"}}
+    return coords | {c: v for c, v in start.coords.items() if "unit" not in v.dims}
 
 
 def _windows(

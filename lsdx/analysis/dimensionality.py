@@ -13,11 +13,14 @@ import xarray as xr
 from lsdx.analysis.population import (
     Field,
     Population,
+    cell_keys,
     map_groups,
     n_observed_bins,
     population,
     result_attrs,
     result_coords,
+    seed_of,
+    unit_keys,
 )
 from lsdx.errors import SelectionError, located
 
@@ -43,7 +46,6 @@ _GAP = 20.0  # s, between the halves of the time
 _N_SHIFTS = 19
 _CHOICE, _THIN, _SHIFT = 0, 1, 2  # purposes of random numbers
 _Correlations = tuple[np.ndarray, np.ndarray, float]  # r, which units vary, chance
-_ID_KEY = "lsdx unit stream"  # of pandas' hash: ids get the same numbers everywhere
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ def dimensionality(
     Parameters
     ----------
     ds : Dataset
-        With ``counts`` over (unit, ..., time): of `lsdx.open_units`, ``spikes.lsd.bin`` or
-        ``spikes.lsd.sliding``.
+        With ``counts`` (of spikes, not rates) over (unit, ..., time): of `lsdx.open_units`,
+        ``spikes.lsd.bin`` or ``spikes.lsd.sliding``.
     by : str or sequence of str
         Labels on ``unit`` that make the groups, of units recorded together: ``"session"``,
         ``["session", "region"]``, ``"insertion"``.
@@ -114,18 +116,22 @@ def dimensionality(
     level : float
         Share of the variance of ``n_components``.
     ranks : (int, int)
-        Ranks of the fit of ``power_law_slope``; the last is capped at the last there is.
+        Ranks of the fit of ``power_law_slope``, weighted by 1 / rank; the last is capped at the
+        last there is.
     rng : Generator or int, optional
-        Of the draws; the attribute ``seed`` gives them again.
+        Of the draws; ``rng=int(result.attrs["seed"])`` gives them again.
 
     Returns
     -------
     Dataset
-        Over the groups, then phase, epoch or window: one variable a measure, float64, NaN where
-        it is not defined and ``note`` says why. ``<measure>_draw_sd`` is the spread over draws
+        Over the groups, then phase, epoch or window: one variable a measure, float64. Where
+        none is defined ``note`` says why; ``power_law_slope`` alone is NaN for fewer than three
+        ranks, ``participation_ratio_unbiased`` where the 95 % interval of
+        ``mean_squared_correlation`` holds 0. ``<measure>_draw_sd`` is the spread over draws
         (how much the choice matters; not an error bar), ``<measure>_unmatched`` what all units
         at their own rates give. ``n_units`` used, ``n_units_matched`` in each draw, ``n_bins``.
         Lazy where the counts are: one task a session; the same numbers whatever the chunks.
+        Compute it as a whole: each variable alone computes all of them.
 
     Raises
     ------
@@ -158,7 +164,7 @@ def dimensionality(
         raise _wrong("min_spikes", "a number above 0", min_spikes)
     pop = population(ds, by, min_spikes, "dimensionality")
     n_matched = _matched_size(pop, match_units, min_units)
-    keys = _unit_keys(ds)
+    keys = unit_keys(ds)
     half = _depth_halves(ds) if "shared_variance" in options.include else np.zeros(keys.size, bool)
     shape = (pop.n_cells,)
     largest = max((r.size for r in pop.groups.rows), default=0)
@@ -180,7 +186,8 @@ def dimensionality(
         if "parallel_analysis" in options.include:
             kinds += ["spectrum_shifted_low", "spectrum_shifted_high"]
         fields |= {kind: Field((*shape, options.n_ranks)) for kind in kinds}
-    arguments = [(keys[r], half[r], n_matched, matched, options) for r in pop.groups.rows]
+    ids = cell_keys(pop)
+    arguments = [(keys[r], half[r], ids, n_matched, matched, options) for r in pop.groups.rows]
     arrays = map_groups(pop, _measure_group, arguments, fields)
     return _labelled(pop, arrays, options, ds).assign_attrs(
         by=", ".join(pop.groups.dims),
@@ -231,7 +238,7 @@ def _options(
         match_rates=bool(match_rates),
         draws=draws,
         min_units=min_units,
-        seed=int(np.random.default_rng(rng).integers(2**63)),
+        seed=seed_of(rng),
         n_ranks=0,
         gap=round(_GAP / width),
         include=chosen,
@@ -246,12 +253,6 @@ def _is_count(value: Any, least: int) -> bool:
 
 def _wrong(name: str, expected: str, found: Any) -> SelectionError:
     return SelectionError(located(f"dimensionality, {name}", expected, repr(found), "Correct it."))
-
-
-def _unit_keys(ds: xr.Dataset) -> np.ndarray:
-    """Give each unit a number that follows from its id alone."""
-    ids = ds["unit"].values if "unit" in ds.coords else np.arange(ds.sizes["unit"])
-    return pd.util.hash_array(ids.astype(str).astype(object), hash_key=_ID_KEY, categorize=False)
 
 
 def _depth_halves(ds: xr.Dataset) -> np.ndarray:
@@ -285,8 +286,8 @@ def _matched_size(pop: Population, match_units: str | int | None, min_units: int
     return int(_smallest(pop.used, min_units))
 
 
-def _smallest(used: Sequence[tuple[np.ndarray, np.ndarray]], min_units: int) -> int:
-    sizes = [int(units.sum()) for units, cells in used if cells.any()]
+def _smallest(used: Sequence[tuple[np.ndarray, ...]], min_units: int) -> int:
+    sizes = [int(units.sum()) for units, cells, _ in used if cells.any()]
     return min((n for n in sizes if n >= min_units), default=-1)
 
 
@@ -299,6 +300,7 @@ def _measure_group(
     cells: np.ndarray,
     keys: np.ndarray,
     half: np.ndarray,
+    ids: Sequence[int],
     n_matched: int,
     matched: bool,
     options: _Options,
@@ -333,7 +335,8 @@ def _measure_group(
         else:
             out["note"][c] = why
     good = np.flatnonzero(cells & (lengths >= 2)).tolist()
-    if why or not good:
+    too_few = int(units.sum()) < max(options.min_units, 1)
+    if too_few or not good:
         return out
     n_bins = int(lengths[good].min())
     out["n_bins"][good] = n_bins
@@ -343,14 +346,14 @@ def _measure_group(
     keys, half = keys[units], half[units]
     name = "unmatched" if matched else "value"
     for k, c in enumerate(good):
-        values, _, spectra = _measure(rows[:, k], keys, half, c, 0, options)
+        values, _, spectra = _measure(rows[:, k], keys, half, ids[c], 0, options)
         out[name][:, c] = values
         if matched:
             spectra = {n: s for n, s in spectra.items() if n == "spectrum"}
         _keep_spectra(out, spectra, c, "_unmatched" if matched else "")
-    if matched:
+    if matched and not why:
         out["n_units_matched"] = n_matched or int(units.sum())
-        _draw(out, rows, keys, half, good, options)
+        _draw(out, rows, keys, half, good, [ids[c] for c in good], options)
     return out
 
 
@@ -360,7 +363,9 @@ def _why_not(units: np.ndarray, cells: np.ndarray, n_matched: int, options: _Opt
         return "no unit fires enough in all that is compared" if cells.any() else "not observed"
     if n < options.min_units:
         return f"{n} units, fewer than min_units={options.min_units}"
-    return f"{n} units, fewer than match_units={n_matched}" if n < n_matched else ""
+    if n < n_matched:
+        return f"{n} units, fewer than match_units={n_matched}: unmatched alone"
+    return ""
 
 
 def _draw(
@@ -369,6 +374,7 @@ def _draw(
     keys: np.ndarray,
     half: np.ndarray,
     good: Sequence[int],
+    ids: Sequence[int],
     options: _Options,
 ) -> None:
     """Fill in the means and spreads over draws of units and of spikes."""
@@ -379,10 +385,20 @@ def _draw(
     totals = rows.sum(axis=-1, dtype=np.float64)
     keep = totals.min(axis=1, keepdims=True) / totals
     thinned = options.match_rates and bool((keep < 1).any())
-    n_draws = options.draws if thinned or n < keys.size else 1  # else all are alike
+    if thinned and ((rows < 0) | (rows != np.rint(rows))).any():
+        raise SelectionError(
+            located(
+                "dimensionality, match_rates=True",
+                "counts of spikes, which can be thinned",
+                "numbers that are negative or not whole",
+                "Pass counts, or match_rates=False.",
+            )
+        )
+    alike = not thinned and n == keys.size
+    n_draws = 1 if alike else options.draws
     known: list[_Correlations | None] = [None] * len(good)
     if not thinned and options.scale == "zscore":
-        known = [_correlate(rows[:, k].T, keys, c, 0, options) for k, c in enumerate(good)]
+        known = [_correlate(rows[:, k].T, keys, i, 0, options) for k, i in enumerate(ids)]
     values = np.full((n_draws, len(options.names), len(good)), np.nan)
     errors = np.full((n_draws, len(good)), np.nan)
     spectra: list[list[dict[str, np.ndarray]]] = []
@@ -390,18 +406,20 @@ def _draw(
         chosen = np.sort(np.argsort(stream_keys(keys, options.seed, _CHOICE, d))[:n])
         mine = keys[chosen]
         spectra.append([])
-        for k, c in enumerate(good):
+        for k, i in enumerate(ids):
             x = rows[chosen, k]
             if thinned:
-                x = thin(x, keep[chosen, k], stream_keys(mine, options.seed, _THIN, d, c))
+                x = thin(x, keep[chosen, k], stream_keys(mine, options.seed, _THIN, d, i))
             values[d, :, k], errors[d, k], found = _measure(
-                x, mine, half[chosen], c, d, options, _part_of(known[k], chosen)
+                x, mine, half[chosen], i, d, options, _part_of(known[k], chosen)
             )
             spectra[d].append(found)
     out["value"][:, good] = values.mean(axis=0)
-    out["draw_sd"][:, good] = values.std(axis=0, ddof=1) if n_draws > 1 else 0.0
+    # no choice and no thinning: all draws are this one; else one draw has no spread
+    alone = np.where(np.isfinite(values[0]), 0.0 if alike else np.nan, np.nan)
+    out["draw_sd"][:, good] = values.std(axis=0, ddof=1) if n_draws > 1 else alone
     out["draws"][:, good, :n_draws] = np.moveaxis(values, 0, -1)
-    if n_draws == 1:
+    if alike:
         out["draws"][:, good] = out["draws"][:, good, :1]
     if "participation_ratio_unbiased" in options.names:
         # of the mean over draws: a draw whose interval holds 0 is no reason to leave it out
@@ -551,6 +569,7 @@ def _labelled(
             attributes: dict[str, Any] = {"units": units, "long_name": words + told}
             if name == "power_law_slope":
                 attributes["ranks"] = f"{options.ranks[0]} to {options.ranks[1]}, or to the last"
+                attributes["weights"] = "1 / rank"
             if name == "n_components":
                 attributes["level"] = options.level
             more = ("draw",) if key == "draws" else ()

@@ -24,6 +24,7 @@ _CARRIED = (
     "insertion",
     "probe",
 )
+_ID_KEY = "lsdx unit stream"  # of pandas' hash: ids get the same numbers everywhere
 _KEPT_ATTRS = (
     "title",
     "simulated",
@@ -68,8 +69,9 @@ class Field:
 class Population:
     """Counts (unit, cells..., time), grouped; which units and cells of each group are used.
 
-    A cell is what is compared: an epoch of a phase, a window. ``used[i]`` is a pair of masks,
-    over the group's units and over the cells, or the promise of one.
+    A cell is what is compared: an epoch of a phase, a window. ``used[i]`` holds masks over the
+    group's units and over the cells, and the spikes that each unit has in each cell; or it is
+    the promise of these.
     """
 
     counts: xr.DataArray
@@ -122,6 +124,15 @@ def population(
                 "Leave it a label: broadcasting units against sessions multiplies them.",
             )
         )
+    for dim in ("unit", "time"):
+        if not ds["counts"].sizes[dim]:
+            raise SelectionError(
+                located(where, f"at least one {dim}", "none", "Nothing was selected, or observed.")
+            )
+    if "unit" in ds.coords and len(set(ds["unit"].values.tolist())) < ds.sizes["unit"]:
+        raise SelectionError(
+            located(where, "each unit once", "some twice", "Drop them: ds.drop_duplicates('unit').")
+        )
     counts = ds["counts"].transpose("unit", ..., "time")
     cells = tuple(str(d) for d in counts.dims[1:-1])
     groups = group_units(ds, by, where)
@@ -143,13 +154,13 @@ def population(
 
 def _used(
     n_spikes: np.ndarray, rows: np.ndarray, min_spikes: float
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mine = n_spikes[rows]
     seen = np.isfinite(mine)
     somewhere = seen.any(axis=1)
     cells = seen[somewhere].all(axis=0) & somewhere.any()
     enough = (np.nan_to_num(mine[:, cells]) >= min_spikes).all(axis=1)
-    return somewhere & enough, cells
+    return somewhere & enough, cells, mine
 
 
 def map_groups(
@@ -178,7 +189,8 @@ def map_groups(
     n_units = pop.counts.sizes["unit"]
     data = pop.counts.data
     call: Any = _run_session
-    session = _sessions_of(pop)
+    of_unit = pop.counts["session"].values
+    session = [str(of_unit[rows[0]]) for rows in pop.groups.rows]
     if pop.lazy:
         import dask.array as da
         from dask.delayed import delayed
@@ -215,6 +227,43 @@ def map_groups(
     }
 
 
+def seed_of(rng: np.random.Generator | int | None) -> int:
+    """Give the seed of a measure: a whole number is its own, anything else draws one.
+
+    Examples
+    --------
+    >>> seed_of(7)
+    7
+    """
+    if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and 0 <= rng < 2**63:
+        return int(rng)
+    if rng is None or isinstance(rng, np.random.Generator):
+        return int(np.random.default_rng(rng).integers(2**63))
+    raise SelectionError(
+        located("rng", "a Generator or a whole number from 0 to 2**63", repr(rng), "Correct it.")
+    )
+
+
+def unit_keys(ds: xr.Dataset) -> np.ndarray:
+    """Give each unit a number that follows from its id alone."""
+    ids = ds["unit"].values if "unit" in ds.coords else np.arange(ds.sizes["unit"])
+    return pd.util.hash_array(ids.astype(str).astype(object), hash_key=_ID_KEY, categorize=False)
+
+
+def cell_keys(pop: Population) -> list[int]:
+    """Give each cell a number that follows from its labels alone, whatever their order."""
+    dims = sorted(pop.cells)
+    labels = [
+        pop.counts[d].values if d in pop.counts.coords else np.arange(pop.counts.sizes[d])
+        for d in pop.cells
+    ]
+    table = pd.MultiIndex.from_product(labels, names=pop.cells).to_frame() if dims else None
+    if table is None:
+        return [0]
+    names = table[dims].astype(str).agg("|".join, axis=1).to_numpy(dtype=object)
+    return pd.util.hash_array(names, hash_key=_ID_KEY, categorize=False).astype(int).tolist()
+
+
 def n_observed_bins(counts: np.ndarray) -> int:
     """Count the bins observed from the start, (n_units, n_bins); -1 where some are missing.
 
@@ -243,13 +292,6 @@ def result_attrs(ds: xr.Dataset) -> dict[str, Any]:
     return {k: ds.attrs[k] for k in _KEPT_ATTRS if k in ds.attrs}
 
 
-def _sessions_of(pop: Population) -> list[str]:
-    if "session" not in pop.counts.coords or pop.counts["session"].dims != ("unit",):
-        return [""] * len(pop.groups.rows)
-    session = pop.counts["session"].values
-    return [str(session[rows[0]]) for rows in pop.groups.rows]
-
-
 def _as_slice(rows: np.ndarray) -> Any:
     """Give rows as a slice where they follow one another: no copy."""
     if rows.size and (np.diff(rows) == 1).all():
@@ -261,14 +303,25 @@ def _run_session(
     function: Callable[..., dict[str, Any]],
     block: np.ndarray,
     local: Sequence[np.ndarray],
-    jobs: Sequence[tuple[tuple[np.ndarray, np.ndarray], tuple[Any, ...]]],
+    jobs: Sequence[tuple[tuple[np.ndarray, np.ndarray, np.ndarray], tuple[Any, ...]]],
 ) -> list[dict[str, Any]]:
     cells = block.reshape((block.shape[0], -1, block.shape[-1]))
+    results = []
     with one_blas_thread():
-        return [
-            function(cells[_as_slice(rows)], *used, *arguments)
-            for rows, (used, arguments) in zip(local, jobs, strict=True)
-        ]
+        for rows, ((units, observed, n_spikes), arguments) in zip(local, jobs, strict=True):
+            mine = cells[_as_slice(rows)]
+            found = np.nansum(mine, axis=-1, dtype=np.float64)
+            if not np.allclose(found, np.nan_to_num(n_spikes), rtol=1e-6, atol=1e-6):
+                raise SelectionError(
+                    located(
+                        "counts",
+                        "those that n_spikes is the sum of",
+                        "others (sliced in time, or changed?)",
+                        "Drop the old sums: ds.drop_vars('n_spikes').",
+                    )
+                )
+            results.append(function(mine, units, observed, *arguments))
+    return results
 
 
 def _gather(
@@ -309,8 +362,8 @@ def group_units(ds: xr.Dataset, by: str | Sequence[str], where: str) -> Groups:
     Raises
     ------
     SelectionError
-        If a label does not exist, or a group's units are of several sessions: they were not
-        recorded together, and have no covariance.
+        If a label does not exist, ``session`` is not among them, or a group's units are of
+        several sessions: they were not recorded together, and have no covariance.
 
     Examples
     --------
@@ -318,7 +371,7 @@ def group_units(ds: xr.Dataset, by: str | Sequence[str], where: str) -> Groups:
     >>> [rows.tolist() for rows in group_units(ds, "session", "test").rows]
     [[0, 1], [2]]
     """
-    names = [by] if isinstance(by, str) else list(by)
+    names = [by] if isinstance(by, str) else list(by or ())
     labels = [str(n) for n, v in ds.coords.items() if v.dims == ("unit",) and n != "unit"]
     wrong = [n for n in names if n not in labels]
     if wrong or not names or len(set(names)) < len(names):
@@ -328,6 +381,15 @@ def group_units(ds: xr.Dataset, by: str | Sequence[str], where: str) -> Groups:
                 "distinct labels on unit, of " + ", ".join(sorted(labels)),
                 repr(by),
                 "Correct it.",
+            )
+        )
+    if "session" not in labels:
+        raise SelectionError(
+            located(
+                where,
+                "the label session on unit, which tells who was recorded together",
+                "none",
+                "Keep it, or set it: ds.assign_coords(session=('unit', ...)).",
             )
         )
     table = pd.DataFrame({n: ds[n].values for n in dict.fromkeys([*names, *labels])})
@@ -347,7 +409,7 @@ def group_units(ds: xr.Dataset, by: str | Sequence[str], where: str) -> Groups:
     order = np.argsort(flat, kind="stable")
     place, first = np.unique(flat[order], return_index=True)
     rows = np.split(order, first[1:]) if place.size else []
-    if "session" in table and len(table):
+    if len(table):
         session = pd.factorize(table["session"])[0]
         mixed = [i for i, r in enumerate(rows) if (session[r] != session[r[0]]).any()]
         if mixed:

@@ -155,6 +155,10 @@ def subspaces(
     (('session', 'epoch'), 'degree')
     """
     _check_arguments("subspaces", n_components, scale)
+    if min_units < 2:
+        raise SelectionError(
+            located("subspaces, min_units", "at least 2", repr(min_units), "Correct it.")
+        )
     pop = population(ds, by, min_spikes, "subspaces")
     if between not in pop.cells or pop.counts.sizes[between] != 2:
         sizes = ", ".join(f"{d} ({pop.counts.sizes[d]})" for d in pop.cells)
@@ -284,7 +288,8 @@ def _turn(
         if len(both) < 2:
             out["note"][i] = "not observed for all units in both"
         elif n < max(min_units, least):
-            out["note"][i] = f"{n} units, fewer than {max(min_units, least)}"
+            needed = f"min_units={min_units}" if n < min_units else f"n_components + 1 = {least}"
+            out["note"][i] = f"{n} units, fewer than {needed}"
         elif min(len(x) for x in both) < 2 * least:
             out["note"][i] = f"fewer than {2 * least} bins"
         else:

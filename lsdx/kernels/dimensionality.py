@@ -601,6 +601,8 @@ def parallel_analysis(
     1
     """
     spectrum = explained_variance(x, scale=scale)
+    if np.isnan(spectrum).all():
+        return -1
     if null == "circular_shift":
         seed = np.random.default_rng(rng).integers(2**63)
         keys = stream_keys(np.arange(x.shape[1], dtype=np.uint64), int(seed))
@@ -662,6 +664,11 @@ def shared_variance(
         independent units, 1 where each unit has its like in the other half. NaN where ``x``
         holds NaN, a half has fewer than two units, or a half of the time fewer than two bins.
 
+    Raises
+    ------
+    ValueError
+        For a negative gap, or a ``half`` of another length.
+
     Notes
     -----
     Stringer et al. 2019, Science 364:255. Time is cut into two contiguous halves; each serves
@@ -675,6 +682,9 @@ def shared_variance(
     True
     """
     n_bins, n_units = x.shape
+    half = np.asarray(half, dtype=bool)
+    if gap < 0 or half.shape != (n_units,):
+        raise ValueError(f"expected a gap from 0 and half ({n_units},), found {gap}, {half.shape}")
     length, edge = n_bins // 2 - gap, gap // 2
     z = scaled(x).T
     varies = z.any(axis=1)
@@ -810,14 +820,16 @@ def pc1_angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float64 (...)
-        ``arccos(abs(cos))``, from 0 to pi / 2: the sign of a component is arbitrary.
+        ``arccos(abs(cos))``, from 0 to pi / 2: the sign of a component is arbitrary. NaN for
+        an axis of length 0.
 
     Examples
     --------
     >>> float(pc1_angle(np.array([1.0, 0.0]), np.array([-2.0, 0.0])))
     0.0
     """
-    cosine = np.sum(a * b, axis=-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
+    length = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    cosine = np.sum(a * b, axis=-1) / np.where(length > 0, length, np.nan)
     return np.asarray(np.arccos(np.minimum(np.abs(cosine), 1.0)))
 
 

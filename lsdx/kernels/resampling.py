@@ -38,7 +38,7 @@ def stream_keys(units: np.ndarray, *path: int) -> np.ndarray:
     keys = np.asarray(units, dtype=np.uint64)
     with np.errstate(over="ignore"):
         for step in path:
-            keys = _mix(keys ^ _mix(np.uint64(step) + _STEP))
+            keys = _mix(keys ^ _mix(np.uint64(step % 2**64) + _STEP))
     return keys
 
 
@@ -58,6 +58,11 @@ def thin(counts: np.ndarray, keep: np.ndarray, keys: np.ndarray) -> np.ndarray:
     -------
     ndarray of float32 (n_units, n_bins)
 
+    Raises
+    ------
+    ValueError
+        If ``keep`` or ``keys`` are not one a unit.
+
     Notes
     -----
     A thinned Poisson process is one of ``keep`` times the rate.
@@ -69,6 +74,11 @@ def thin(counts: np.ndarray, keep: np.ndarray, keys: np.ndarray) -> np.ndarray:
     >>> bool(abs(thinned[0].mean() - 0.25) < 0.02), float(thinned[1].mean())
     (True, 1.0)
     """
+    if not counts.shape[:1] == np.shape(keep) == np.shape(keys):
+        raise ValueError(
+            f"expected keep and keys of {counts.shape[0]} units, found {np.shape(keep)}, "
+            f"{np.shape(keys)}"
+        )
     out = np.empty(counts.shape, dtype=np.float32)
     threshold = np.clip(np.asarray(keep, dtype=np.float64), 0, 1) * 2.0**53
     _thin(np.ascontiguousarray(counts), threshold, np.asarray(keys, dtype=np.uint64), out)

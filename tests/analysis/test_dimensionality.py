@@ -103,6 +103,8 @@ def test_matching_takes_out_numbers_of_units_and_rates(two: xr.Dataset) -> None:
     ratio = at_one_rate.participation_ratio[1] / at_one_rate.participation_ratio[0]
     assert abs(float(ratio) - 1) < 0.1
     assert (out.ngsc_draw_sd.sel(session="large") > 0).all()
+    one = dimensionality(two, draws=1, rng=0)
+    assert one.ngsc_draw_sd.isnull().all()  # one draw of many has no spread
 
 
 def test_without_thinning_draws_are_submatrices_of_one_covariance(two: xr.Dataset) -> None:
@@ -121,16 +123,19 @@ def test_one_seed_gives_one_result_whatever_the_order_chunks_and_neighbours(
     two: xr.Dataset,
 ) -> None:
     expected = dimensionality(two, draws=3, rng=3)
-    seed = int(expected.attrs["seed"])
-    assert seed == int(dimensionality(two, draws=3, rng=3).attrs["seed"])
+    unseeded = dimensionality(two, draws=3)
+    again = dimensionality(two, draws=3, rng=int(unseeded.attrs["seed"]))
+    xr.testing.assert_identical(again, unseeded)
     shuffled = two.isel(unit=np.random.default_rng(0).permutation(140))
     for other in (
         two.chunk(unit=33, phase=1, time=400),
         two.chunk(),
         shuffled,
         shuffled.chunk(unit=7),
+        two.sel(phase=["post", "pre"]).transpose("time", "phase", "unit"),
     ):
-        found = dimensionality(other, draws=3, rng=3).compute().sel(session=expected.session)
+        found = dimensionality(other, draws=3, rng=3).compute()
+        found = found.sel(session=expected.session, phase=expected.phase)
         for name in MEASURES:
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-10, err_msg=name)
     alone = two.isel(unit=two.session.values == "large")
@@ -140,7 +145,7 @@ def test_one_seed_gives_one_result_whatever_the_order_chunks_and_neighbours(
 
 def test_scale_and_order_of_units_do_not_matter(two: xr.Dataset) -> None:
     factor = xr.DataArray(np.random.default_rng(0).uniform(1, 5, 140), dims="unit")
-    scaled = two.assign(counts=two.counts * factor)
+    scaled = two.assign(counts=two.counts * factor, n_spikes=two.n_spikes * factor)
     expected, found = dimensionality(two, **FAST), dimensionality(scaled, **FAST)
     for name in MEASURES:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-10)
@@ -253,7 +258,11 @@ def test_small_groups_are_nan_with_their_number(two: xr.Dataset) -> None:
     assert out.ngsc.sel(session="small").isnull().all()
     assert out.n_units_matched.sel(session="large") == 100
     out = dimensionality(two, match_units=60, draws=2, rng=0)
-    assert set(out.note.sel(session="small").values) == {"40 units, fewer than match_units=60"}
+    assert set(out.note.sel(session="small").values) == {
+        "40 units, fewer than match_units=60: unmatched alone"
+    }
+    assert out.ngsc.sel(session="small").isnull().all()
+    assert out.ngsc_unmatched.sel(session="small").notnull().all()
     out = dimensionality(two, min_units=500, draws=2, rng=0)
     assert out.ngsc.isnull().all()
     assert (out.note != "").all()
@@ -262,7 +271,7 @@ def test_small_groups_are_nan_with_their_number(two: xr.Dataset) -> None:
 def test_bins_that_are_missing_amid_others_are_told(two: xr.Dataset) -> None:
     counts = two.counts.copy(deep=True)
     counts[0, 0, 700] = np.nan
-    out = dimensionality(two.assign(counts=counts), draws=2, rng=0)
+    out = dimensionality(two.assign(counts=counts).drop_vars("n_spikes"), draws=2, rng=0)
     assert out.note.sel(session="small", phase="pre") == "NaN bins among those observed"
     assert np.isnan(out.ngsc.sel(session="small", phase="pre"))
 
@@ -270,13 +279,14 @@ def test_bins_that_are_missing_amid_others_are_told(two: xr.Dataset) -> None:
 def test_what_is_compared_is_cut_to_the_same_number_of_bins(two: xr.Dataset) -> None:
     counts = two.counts.copy(deep=True)
     counts[:40, 1, 900:] = np.nan
-    out = dimensionality(two.assign(counts=counts), **FAST)
+    bare = two.drop_vars("n_spikes")
+    out = dimensionality(bare.assign(counts=counts), **FAST)
     assert out.n_bins.values.tolist() == [[900, 900], [1500, 1500]]
     assert out.note.values[0].tolist() == ["cut from 1500 to 900 bins, as the shortest has", ""]
     expected = kernel.ngsc(kernel.explained_variance(two.counts.values[:40, 0, :900].T))
     assert out.ngsc[0, 0] == expected
     counts[:40, 1, 1:] = np.nan
-    out = dimensionality(two.assign(counts=counts), min_spikes=0.5, **FAST)
+    out = dimensionality(bare.assign(counts=counts), min_spikes=0.5, **FAST)
     assert out.note[0, 1] == "fewer than 2 bins"
 
 
@@ -327,12 +337,39 @@ def test_a_combination_without_units_is_nan(two: xr.Dataset) -> None:
         ({"level": 80}, "level"),
         ({"ranks": (5, 5)}, "ranks"),
         ({"ranks": (0, 5)}, "ranks"),
+        ({"by": None}, "by: expected distinct labels"),
+        ({"rng": -1}, "rng"),
+        ({"rng": "a"}, "rng"),
     ],
 )
 def test_wrong_arguments_are_refused(two: xr.Dataset, options: Any, words: str) -> None:
     ds = two.assign_coords(subject=("unit", np.full(140, "M", dtype=object)))
     with pytest.raises(SelectionError, match=words):
         dimensionality(ds, **options)
+
+
+def test_rates_cannot_be_thinned(two: xr.Dataset) -> None:
+    rates = two.assign(counts=two.counts / 0.1 + 0.5).drop_vars("n_spikes")
+    with pytest.raises(SelectionError, match="match_rates=False"):
+        dimensionality(rates, rng=0)
+    assert dimensionality(rates, match_rates=False, draws=2, rng=0).ngsc.notnull().all()
+
+
+def test_sums_of_other_counts_and_empty_or_double_units_are_refused(two: xr.Dataset) -> None:
+    for ds in (two.isel(time=slice(100)), two.chunk().isel(time=slice(100))):
+        with pytest.raises(SelectionError, match=r"n_spikes is the sum of.*drop_vars"):
+            dimensionality(ds, **FAST).compute()
+    assert dimensionality(two.isel(time=slice(900)).drop_vars("n_spikes"), **FAST).n_units[0] > 0
+    with pytest.raises(SelectionError, match="at least one unit"):
+        dimensionality(two.isel(unit=slice(0)))
+    with pytest.raises(SelectionError, match="at least one time"):
+        dimensionality(two.isel(time=slice(0)))
+    with pytest.raises(SelectionError, match="each unit once"):
+        dimensionality(two.isel(unit=[0, 0, 1]))
+    with pytest.raises(SelectionError, match="label session on unit"):
+        dimensionality(
+            two.assign_coords(region=("unit", ["a"] * 140)).drop_vars("session"), by="region"
+        )
 
 
 def test_data_without_counts_or_with_sessions_as_dimension_are_refused(demo_stores: Path) -> None:
@@ -499,7 +536,7 @@ def test_wrong_subspaces_are_refused(two: xr.Dataset, options: Any, words: str) 
 
 def test_subspaces_that_cannot_be_compared_are_nan_with_their_reason(two: xr.Dataset) -> None:
     out = two.lsd.subspaces(min_units=50)
-    assert out.note.values.tolist() == ["40 units, fewer than 50", ""]
+    assert out.note.values.tolist() == ["40 units, fewer than min_units=50", ""]
     assert np.isnan(out.similarity[0])
     mine = two.unit.values[:40]
     out = changed(two, {"unit": mine, "phase": "post"}, np.nan).lsd.subspaces()

@@ -1,0 +1,592 @@
+"""Measures of single units: rates, irregularity, variability of counts, complexity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from lsdx.analysis.binning import bin_spikes, labels_of_windows, observed_ticks
+from lsdx.analysis.trains import Promised, map_trains, require_spikes
+from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
+from lsdx.errors import SelectionError, located
+
+# of inter-spike intervals, in the order of the kernel; of counts in windows; of bits
+OF_INTERVALS = {
+    "cv": "Coefficient of variation of the inter-spike intervals",
+    "cv2": "CV2 of neighbouring inter-spike intervals",
+    "lv": "Local variation of the inter-spike intervals",
+}
+OF_WINDOWS = {
+    "fano_factor": "Fano factor of counts in windows",
+    "allan_factor": "Allan factor of counts in windows",
+}
+OF_BITS = {"lempel_ziv": "Lempel-Ziv complexity of bins with more spikes than the unit's mean"}
+METRICS = ("mean_rate", *OF_INTERVALS, *OF_WINDOWS, *OF_BITS)
+_WINDOWS = ("100 ms", "1 s", "10 s")
+
+
+def rates(ds: xr.Dataset) -> xr.DataArray:
+    """Give the firing rate of each unit in each epoch.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With ``n_spikes`` and ``duration``: of `lsdx.open_units` or ``spikes.lsd.bin``.
+
+    Returns
+    -------
+    DataArray
+        ``mean_rate`` in Hz, over the dimensions of ``n_spikes``; NaN where not observed. It
+        does not depend on the bin width.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` lacks them.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> lsdx.open_units(demo_stores).lsd.rates().dims
+    ('unit', 'phase', 'epoch')
+    """
+    missing = [n for n in ("n_spikes", "duration") if n not in ds.variables]
+    if missing:
+        raise SelectionError(
+            located(
+                "rates",
+                "n_spikes and duration",
+                "no " + ", ".join(missing),
+                "Start from lsdx.open_units(), or ds.lsd.bin(...) of spikes.",
+            )
+        )
+    found = (ds["n_spikes"] / ds["duration"]).rename("mean_rate")
+    found.attrs = {"units": "Hz", "long_name": "Firing rate"}
+    return found
+
+
+def cv(
+    ds: xr.Dataset,
+    *,
+    phase: str | Sequence[str] | None = None,
+    epoch: str | Sequence[str] | None = None,
+    duplicates: str = "keep",
+) -> xr.DataArray:
+    """Give the coefficient of variation of each unit's inter-spike intervals.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `lsdx.open_spikes` gives, or a selection of its units.
+    phase, epoch : str or sequence of str, optional
+        Which epochs; all by default.
+    duplicates : {"keep", "drop"}
+        Whether spikes that bombcell calls duplicates are counted.
+
+    Returns
+    -------
+    DataArray
+        Over (unit, phase, epoch), float64; NaN for fewer than three spikes in an epoch, and
+        where it was not observed. Lazy where the spikes are.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` holds no spikes, or for a phase or epoch that is unknown.
+
+    Notes
+    -----
+    `lsdx.kernels.variability.cv` has the formula. It rises where the rate
+    drifts: `cv2` and `lv` hardly do.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> lsdx.open_spikes(demo_stores).lsd.cv(epoch="rfm").dims
+    ('unit', 'phase')
+    """
+    return _intervals_measure(ds, "cv", phase=phase, epoch=epoch, duplicates=duplicates)
+
+
+def cv2(
+    ds: xr.Dataset,
+    *,
+    phase: str | Sequence[str] | None = None,
+    epoch: str | Sequence[str] | None = None,
+    duplicates: str = "keep",
+) -> xr.DataArray:
+    """Give CV2 of each unit: how much neighbouring inter-spike intervals differ.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `lsdx.open_spikes` gives, or a selection of its units.
+    phase, epoch : str or sequence of str, optional
+        Which epochs; all by default.
+    duplicates : {"keep", "drop"}
+        Whether spikes that bombcell calls duplicates are counted.
+
+    Returns
+    -------
+    DataArray
+        Over (unit, phase, epoch), float64; NaN for fewer than three spikes in an epoch, and
+        where it was not observed. Lazy where the spikes are.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` holds no spikes, or for a phase or epoch that is unknown.
+
+    Notes
+    -----
+    `lsdx.kernels.variability.cv2` has the formula. Of neighbouring
+    intervals, so that drift of the rate hardly changes it.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> lsdx.open_spikes(demo_stores).lsd.cv2(epoch="rfm").dims
+    ('unit', 'phase')
+    """
+    return _intervals_measure(ds, "cv2", phase=phase, epoch=epoch, duplicates=duplicates)
+
+
+def lv(
+    ds: xr.Dataset,
+    *,
+    phase: str | Sequence[str] | None = None,
+    epoch: str | Sequence[str] | None = None,
+    duplicates: str = "keep",
+) -> xr.DataArray:
+    """Give the local variation of each unit's inter-spike intervals.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `lsdx.open_spikes` gives, or a selection of its units.
+    phase, epoch : str or sequence of str, optional
+        Which epochs; all by default.
+    duplicates : {"keep", "drop"}
+        Whether spikes that bombcell calls duplicates are counted.
+
+    Returns
+    -------
+    DataArray
+        Over (unit, phase, epoch), float64; NaN for fewer than three spikes in an epoch, and
+        where it was not observed. Lazy where the spikes are.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` holds no spikes, or for a phase or epoch that is unknown.
+
+    Notes
+    -----
+    `lsdx.kernels.variability.lv` has the formula. Of neighbouring
+    intervals, so that drift of the rate hardly changes it.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> lsdx.open_spikes(demo_stores).lsd.lv(epoch="rfm").dims
+    ('unit', 'phase')
+    """
+    return _intervals_measure(ds, "lv", phase=phase, epoch=epoch, duplicates=duplicates)
+
+
+def fano_factor(
+    ds: xr.Dataset, *, window: str | float | Sequence[str | float] = _WINDOWS
+) -> xr.DataArray:
+    """Give the Fano factor of each unit's counts in windows: variance over mean (ddof 1).
+
+    Parameters
+    ----------
+    ds : Dataset
+        With ``counts`` over (unit, ..., time): of `lsdx.open_units` or ``spikes.lsd.bin``.
+    window : str, float or sequence of these
+        Lengths of the windows, whole numbers of bins; a plain number is seconds.
+
+    Returns
+    -------
+    DataArray
+        Over (unit, ..., window), float64; the coordinate ``window`` in s. What is left of an
+        epoch after its last whole window is not used. NaN for fewer than two windows, mean 0,
+        and where not observed. Lazy where the counts are.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` has no counts, or a window is no whole number of bins.
+
+    Notes
+    -----
+    `lsdx.kernels.variability.fano_factor` has the formula. Above 1 it may be
+    drift of the rate: `allan_factor`, of successive windows, is the check.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> u = lsdx.open_units(demo_stores)
+    >>> u.lsd.fano_factor(window=["1 s", "10 s"]).window.values.tolist()
+    [1.0, 10.0]
+    """
+    return _windows_measure(ds, "fano_factor", window=window)
+
+
+def allan_factor(
+    ds: xr.Dataset, *, window: str | float | Sequence[str | float] = _WINDOWS
+) -> xr.DataArray:
+    """Give the Allan factor of each unit's counts in windows: of successive ones.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With ``counts`` over (unit, ..., time): of `lsdx.open_units` or ``spikes.lsd.bin``.
+    window : str, float or sequence of these
+        Lengths of the windows, whole numbers of bins; a plain number is seconds.
+
+    Returns
+    -------
+    DataArray
+        Over (unit, ..., window), float64; the coordinate ``window`` in s. What is left of an
+        epoch after its last whole window is not used. NaN for fewer than two windows, mean 0,
+        and where not observed. Lazy where the counts are.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` has no counts, or a window is no whole number of bins.
+
+    Notes
+    -----
+    `lsdx.kernels.variability.allan_factor` has the formula. Drift of the
+    rate over many windows hardly changes it.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> u = lsdx.open_units(demo_stores)
+    >>> u.lsd.allan_factor(window=["1 s", "10 s"]).window.values.tolist()
+    [1.0, 10.0]
+    """
+    return _windows_measure(ds, "allan_factor", window=window)
+
+
+def _intervals_measure(
+    ds: xr.Dataset,
+    name: str,
+    *,
+    phase: str | Sequence[str] | None = None,
+    epoch: str | Sequence[str] | None = None,
+    intervals: xr.Dataset | None = None,
+    duplicates: str = "keep",
+) -> xr.DataArray:
+    """Give a measure of the inter-spike intervals of each unit in epochs, or in intervals."""
+    require_spikes(ds, name, duplicates)
+    start, begin, end = observed_ticks(ds, name, phase, epoch, intervals)
+    flat = (ds.sizes["unit"], int(np.prod(begin.shape[1:])))
+    values = map_trains(
+        ds,
+        name,
+        _of_intervals,
+        (begin.reshape(flat), end.reshape(flat)),
+        (list(OF_INTERVALS).index(name),),
+        Promised(flat[1:]),
+        duplicates,
+    ).reshape(begin.shape)
+    about = {"units": "1", "long_name": OF_INTERVALS[name]}
+    return xr.DataArray(values, labels_of_windows(ds, start), start.dims, name, about)
+
+
+def _of_intervals(
+    ticks: np.ndarray,
+    keep: np.ndarray | None,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+    begin: np.ndarray,
+    end: np.ndarray,
+    measure: int,
+) -> np.ndarray:
+    from lsdx.kernels.variability import interval_measures
+
+    if keep is not None:
+        kept = np.r_[0, np.cumsum(keep)]
+        row_stop = kept[row_start + row_size]
+        row_start = kept[row_start]
+        ticks, row_size = ticks[keep], row_stop - row_start
+    return np.asarray(interval_measures(ticks, row_start, row_size, begin, end)[measure])
+
+
+def _windows_measure(
+    ds: xr.Dataset, name: str, *, window: str | float | Sequence[str | float]
+) -> xr.DataArray:
+    """Give a measure of the counts in windows of each unit."""
+    counts = _counts(ds, name)
+    sizes = _window_sizes(ds, name, window)
+    out: xr.DataArray = xr.apply_ufunc(
+        _of_windows,
+        counts,
+        input_core_dims=[["time"]],
+        output_core_dims=[["window"]],
+        kwargs={"name": name, "sizes": sizes},
+        dask="parallelized",
+        output_dtypes=[np.float64],
+        dask_gufunc_kwargs={"output_sizes": {"window": len(sizes)}},
+    )
+    width = float(ds.attrs["bin_width"])
+    out = out.assign_coords(window=("window", np.array(sizes) * width, {"units": "s"}))
+    out.attrs = {"units": "1", "long_name": OF_WINDOWS[name]}
+    return out.rename(name)
+
+
+def _of_windows(counts: np.ndarray, *, name: str, sizes: Sequence[int]) -> np.ndarray:
+    from lsdx.kernels import variability
+
+    measure = getattr(variability, name)
+    return np.stack([measure(variability.window_counts(counts, n)) for n in sizes], axis=-1)
+
+
+def lempel_ziv(
+    ds: xr.Dataset,
+    *,
+    rate: float | None = None,
+    surrogates: int = 100,
+    rng: np.random.Generator | int | None = None,
+) -> xr.Dataset:
+    """Give the Lempel-Ziv complexity of each unit's counts, and its ratio to shuffled bins.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With ``counts`` over (unit, ..., time): of `lsdx.open_units` or ``spikes.lsd.bin``.
+    rate : float, optional
+        Hz to which trains are thinned; by default each unit's lowest among what is compared.
+        Trains of fewer spikes are taken as they are.
+    surrogates : int
+        Shuffles of the bins.
+    rng : Generator or int, optional
+        Of thinning and shuffles; the attribute ``seed`` gives them again.
+
+    Returns
+    -------
+    Dataset
+        ``lempel_ziv`` (c log2(n) / n) and ``lempel_ziv_ratio`` (to the mean of shuffled bins: 1
+        where their order does not matter) over (unit, ...), float64; NaN for fewer than 200
+        bins, trains without a bin above or below the threshold, and where not observed. Lazy
+        where the counts are; the same for any chunks.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` has no counts, or ``surrogates`` is below 1.
+
+    Notes
+    -----
+    Bits are bins with more spikes than the unit's mean over all that is compared: one threshold
+    a unit. The number of phrases depends on the number of ones: hence the thinning, and the
+    ratio.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> u = lsdx.open_units(demo_stores).isel(unit=slice(3)).sel(epoch="rfm")
+    >>> u.lsd.lempel_ziv(surrogates=5, rng=0).lempel_ziv_ratio.dims
+    ('unit', 'phase')
+    """
+    counts = _counts(ds, "lempel_ziv")
+    if isinstance(surrogates, bool) or surrogates < 1:
+        found = repr(surrogates)
+        raise SelectionError(
+            located("lempel_ziv, surrogates", "a whole number from 1", found, "Correct it.")
+        )
+    from lsdx.analysis.population import seed_of, unit_keys
+
+    seed = seed_of(rng)
+    cells = [str(d) for d in counts.dims if d not in ("unit", "time")]
+    whole = counts.chunk(dict.fromkeys([*cells, "time"], -1)) if counts.chunks else counts
+    keys = xr.DataArray(unit_keys(ds), dims="unit")
+    plain, ratio = xr.apply_ufunc(
+        _of_bits,
+        whole,
+        keys,
+        input_core_dims=[[*cells, "time"], []],
+        output_core_dims=[cells, cells],
+        kwargs={
+            "target": None if rate is None else rate * float(ds.attrs["bin_width"]),
+            "surrogates": int(surrogates),
+            "seed": seed,
+        },
+        dask="parallelized",
+        output_dtypes=[np.float64, np.float64],
+    )
+    words = OF_BITS["lempel_ziv"]
+    plain.attrs = {"units": "1", "long_name": words}
+    ratio.attrs = {"units": "1", "long_name": f"{words}, over that of shuffled bins"}
+    return xr.Dataset({"lempel_ziv": plain, "lempel_ziv_ratio": ratio}).assign_attrs(
+        seed=str(seed), surrogates=int(surrogates)
+    )
+
+
+def _of_bits(
+    counts: np.ndarray, keys: np.ndarray, *, target: float | None, surrogates: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give complexity and ratio of counts (n_units, cells..., n_bins)."""
+    from lsdx.kernels import complexity
+    from lsdx.kernels.resampling import stream_keys, thin
+
+    shape = counts.shape[:-1]
+    rows = counts.reshape(shape[0], -1, counts.shape[-1])
+    seen = np.isfinite(rows)
+    n_bins = seen.sum(axis=-1)
+    mean = np.nansum(rows, axis=-1, dtype=np.float64) / np.where(n_bins, n_bins, 1)
+    lowest = np.where(n_bins > 0, mean, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    wanted = lowest if target is None else np.full_like(lowest, target)
+    keep = np.where(mean > 0, wanted / np.where(mean > 0, mean, 1.0), 1.0)
+    thinned = np.empty(rows.shape, dtype=np.float32)
+    for c in range(rows.shape[1]):
+        cell = np.where(seen[:, c], rows[:, c], 0.0)
+        thinned[:, c] = thin(cell, keep[:, c], stream_keys(keys, seed, c))
+    total = thinned.sum(axis=(1, 2), dtype=np.float64)
+    threshold = total / np.maximum(n_bins.sum(axis=1), 1)
+    bits = thinned > threshold[:, None, None]
+    plain, ratio = np.full((2, *rows.shape[:2]), np.nan)
+    for n in np.unique(n_bins[n_bins >= 200]):
+        at = np.nonzero((n_bins == n) & seen[..., :n].all(axis=-1))
+        mine = bits[at][:, :n]
+        ones = mine.sum(axis=1)
+        some = (ones > 0) & (ones < n)
+        value = complexity.lempel_ziv(mine)
+        chance = np.full(value.shape, np.nan)
+        for k in np.unique(ones[some]):
+            # what shuffling gives depends on the numbers of bits and ones alone
+            chance[ones == k] = complexity.shuffled_lempel_ziv(int(n), int(k), surrogates, seed)
+        plain[at] = np.where(some, value, np.nan)
+        ratio[at] = value / chance
+    return plain.reshape(shape), ratio.reshape(shape)
+
+
+def unit_metrics(
+    ds: xr.Dataset,
+    *,
+    metrics: Sequence[str] = METRICS[:-1],
+    window: str | float | Sequence[str | float] = _WINDOWS,
+    phase: str | Sequence[str] | None = None,
+    epoch: str | Sequence[str] | None = None,
+    surrogates: int = 100,
+    duplicates: str = "keep",
+    rng: np.random.Generator | int | None = None,
+) -> xr.Dataset:
+    """Give many measures of each unit in each epoch, from spikes.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `lsdx.open_spikes` gives, or a selection of its units.
+    metrics : sequence of str
+        Of ``mean_rate``, ``cv``, ``cv2``, ``lv``, ``fano_factor``, ``allan_factor`` and
+        ``lempel_ziv``; a value does not depend on what else is asked for.
+    window : str, float or sequence of these
+        Of ``fano_factor`` and ``allan_factor``; whole numbers of the smallest.
+    phase, epoch : str or sequence of str, optional
+        Which epochs; all by default.
+    surrogates : int
+        Of ``lempel_ziv``, whose bins are the smallest window.
+    duplicates : {"keep", "drop"}
+        Whether spikes that bombcell calls duplicates are counted.
+    rng : Generator or int, optional
+        Of ``lempel_ziv``.
+
+    Returns
+    -------
+    Dataset
+        One variable a measure over (unit, phase, epoch[, window]), float64; NaN as each
+        measure's own function says. Lazy where the spikes are.
+
+    Raises
+    ------
+    SelectionError
+        For a metric that does not exist (the error lists those that do), or without spikes.
+
+    Notes
+    -----
+    Inter-spike intervals come from the spikes themselves, all else from counts.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> s = lsdx.open_spikes(demo_stores)
+    >>> list(s.lsd.unit_metrics(metrics=["mean_rate", "lv"], epoch="rfm"))
+    ['mean_rate', 'lv']
+    """
+    chosen = [metrics] if isinstance(metrics, str) else list(metrics)
+    unknown = [m for m in chosen if m not in METRICS]
+    if unknown or not chosen:
+        raise SelectionError(
+            located(
+                "unit_metrics, metrics",
+                "some of " + ", ".join(METRICS),
+                repr(metrics),
+                "Correct it.",
+            )
+        )
+    require_spikes(ds, "unit_metrics", duplicates)
+    which: dict[str, Any] = {"phase": phase, "epoch": epoch, "duplicates": duplicates}
+    lengths = _listed(window)
+    width = min(to_bin_ticks(w) for w in lengths) / TICKS_PER_SECOND
+    counts = bin_spikes(ds, width, **which)
+    found: dict[str, Any] = {}
+    for name in chosen:
+        if name == "mean_rate":
+            found[name] = rates(counts)
+        elif name in OF_INTERVALS:
+            found[name] = _intervals_measure(ds, name, **which)
+        elif name in OF_WINDOWS:
+            found[name] = _windows_measure(counts, name, window=lengths)
+        else:
+            complexity = lempel_ziv(counts, surrogates=surrogates, rng=rng)
+            found |= {str(n): v for n, v in complexity.data_vars.items()}
+    about = {k: v for k, v in counts.attrs.items() if k != "n_spikes"}
+    # as variables: xarray would compare their labels, computing those that are lazy
+    coords = {n: c.variable for v in found.values() for n, c in v.coords.items()}
+    return xr.Dataset({n: v.variable for n, v in found.items()}, coords).assign_attrs(about)
+
+
+def _counts(ds: xr.Dataset, where: str) -> xr.DataArray:
+    if "counts" not in ds.variables or not {"unit", "time"} <= set(ds["counts"].dims):
+        raise SelectionError(
+            located(
+                where,
+                "counts over unit and time",
+                "dims " + ", ".join(map(str, ds.dims)),
+                "Start from lsdx.open_units(), or ds.lsd.bin(...) of spikes.",
+            )
+        )
+    if "bin_width" not in ds.attrs:
+        raise SelectionError(
+            located(where, "the attribute bin_width (s)", "none", "Set it: ds.assign_attrs(...).")
+        )
+    return ds["counts"]
+
+
+def _listed(window: Any) -> list[Any]:
+    return [window] if isinstance(window, str) or np.ndim(window) == 0 else list(window)
+
+
+def _window_sizes(ds: xr.Dataset, where: str, window: Any) -> list[int]:
+    lengths = _listed(window)
+    width = to_bin_ticks(float(ds.attrs["bin_width"]))
+    ticks = [to_bin_ticks(w) for w in lengths]
+    wrong = [w for w, t in zip(lengths, ticks, strict=True) if t % width]
+    if wrong or not lengths:
+        raise SelectionError(
+            located(
+                f"{where}, window",
+                f"whole numbers of bins of {width / TICKS_PER_SECOND:g} s",
+                repr(window),
+                "Choose such windows, or bin spikes in narrower bins.",
+            )
+        )
+    return [t // width for t in ticks]

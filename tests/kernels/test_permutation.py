@@ -1,0 +1,103 @@
+"""The block permutation test: enumerated ways, levels, power; false discovery rates."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lsdx.kernels.modulation import modulation_index
+from lsdx.kernels.permutation import assignments, benjamini_hochberg, block_test
+
+
+def test_all_ways_of_five_and_five_are_enumerated() -> None:
+    ways, exact = assignments(5, 5)
+    assert exact
+    assert len({tuple(w) for w in ways}) == 252
+    assert (ways.sum(axis=1) == 5).all()
+    np.testing.assert_array_equal(ways[0], np.arange(10) >= 5)
+
+
+def test_many_ways_are_drawn_and_seeded() -> None:
+    ways, exact = assignments(10, 10, n_permutations=199, rng=1)
+    assert not exact
+    assert ways.shape == (200, 20)
+    np.testing.assert_array_equal(ways[0], np.arange(20) >= 10)
+    np.testing.assert_array_equal(ways, assignments(10, 10, n_permutations=199, rng=1)[0])
+
+
+def test_the_statistic_is_welchs_and_p_the_share_of_ways() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(20, 8)) + 5
+    ways, exact = assignments(4, 4)
+    found = block_test(values, ways, exact=exact)
+    for row, t, p in zip(values, found["statistic"], found["p"], strict=True):
+        np.testing.assert_allclose(t, stats.ttest_ind(row[4:], row[:4], equal_var=False).statistic)
+        others = []
+        for second in itertools.combinations(range(8), 4):
+            first = [i for i in range(8) if i not in second]
+            both = row[list(second)], row[first]
+            others.append(stats.ttest_ind(*both, equal_var=False).statistic)
+        assert p == np.mean(np.abs(others) >= abs(t) * (1 - 1e-9))
+
+
+def test_independent_blocks_are_rejected_at_the_level() -> None:
+    """Poisson counts of 60 s at 5 Hz: no drift, no step."""
+    values = np.random.default_rng(1).poisson(300.0, (4000, 10)).astype(float)
+    for ways, exact in (assignments(5, 5), assignments(5, 5, n_permutations=99, rng=0)):
+        p = block_test(values, ways, exact=exact)["p"]
+        assert abs(np.mean(p < 0.05) - 0.05) < 0.025
+        assert p.min() >= (2 / 252 if exact else 1 / 100)
+        assert p.max() <= 1
+
+
+@pytest.mark.parametrize(("step", "share"), [(2.0, 0.95), (1.3, 0.9)])
+def test_steps_of_the_rate_are_found(step: float, share: float) -> None:
+    rng = np.random.default_rng(2)
+    values = np.hstack([rng.poisson(300, (500, 5)), rng.poisson(300 * step, (500, 5))])
+    ways, exact = assignments(5, 5)
+    found = block_test(values.astype(float), ways, exact=exact)
+    assert np.mean(found["p"] < 0.05) >= share
+    assert (found["statistic"][found["p"] < 0.05] > 0).all()
+
+
+def test_blocks_without_difference_and_blocks_that_are_not_defined() -> None:
+    ways, exact = assignments(5, 5)
+    values = np.full((4, 10), 7.3)
+    values[1, :4] = np.nan  # one block left before
+    values[2] = np.r_[np.full(5, 1.0), np.full(5, 2.0)]  # a step, and nothing else
+    values[3, 0] = np.nan
+    before = values.copy()
+    found = block_test(values, ways, exact=exact)
+    np.testing.assert_array_equal(found["p"][[0, 3]], 1)
+    assert np.isnan([found[n][1] for n in found]).all()
+    assert found["statistic"][2] == np.inf
+    assert found["p"][2] == 2 / 252
+    np.testing.assert_array_equal(values, before)
+
+
+def test_scale_does_not_matter() -> None:
+    values = np.random.default_rng(3).normal(size=(50, 10)) + 100
+    ways, exact = assignments(5, 5)
+    expected = block_test(values, ways, exact=exact)
+    for factor in (1e-6, 1e6):
+        found = block_test(values * factor, ways, exact=exact)
+        np.testing.assert_allclose(found["statistic"], expected["statistic"], rtol=1e-6)
+        np.testing.assert_array_equal(found["p"], expected["p"])
+
+
+def test_benjamini_and_hochbergs_own_example() -> None:
+    """The 15 p-values of their section 3: four are rejected at 5 %."""
+    p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459]
+    p += [0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0]
+    assert (benjamini_hochberg(np.array(p)) <= 0.05).sum() == 4
+    q = benjamini_hochberg(np.array([np.nan, *p]))
+    assert np.isnan(q[0])
+    np.testing.assert_array_equal(q[1:], benjamini_hochberg(np.array(p)))
+
+
+def test_modulation_index() -> None:
+    a, b = np.array([10.0, 30.0, 4.0, 0.0, np.nan]), np.array([30.0, 10.0, 4.0, 0.0, 1.0])
+    np.testing.assert_array_equal(modulation_index(a, b), [0.5, -0.5, 0.0, np.nan, np.nan])
