@@ -91,6 +91,24 @@ class Population:
         return int(np.prod(self.cell_shape))
 
 
+def require_counts(ds: xr.Dataset, where: str) -> None:
+    """Refuse a dataset without counts over (unit, ..., time).
+
+    Raises
+    ------
+    SelectionError
+    """
+    if "counts" not in ds.variables or not {"unit", "time"} <= set(ds["counts"].dims):
+        raise SelectionError(
+            located(
+                where,
+                "counts over unit and time",
+                "dims " + ", ".join(map(str, ds.dims)),
+                "Start from lsdx.open_units(), or ds.lsd.bin(...) of spikes.",
+            )
+        )
+
+
 def population(
     ds: xr.Dataset, by: str | Sequence[str], min_spikes: float, where: str
 ) -> Population:
@@ -106,15 +124,7 @@ def population(
         If ``ds`` has no counts over (unit, ..., time), or has sessions as a dimension; for
         what `group_units` refuses.
     """
-    if "counts" not in ds.variables or not {"unit", "time"} <= set(ds["counts"].dims):
-        raise SelectionError(
-            located(
-                where,
-                "counts over unit and time",
-                "dims " + ", ".join(map(str, ds.dims)),
-                "Start from lsdx.open_units(), or ds.lsd.bin(...) of spikes.",
-            )
-        )
+    require_counts(ds, where)
     if "session" in ds["counts"].dims:
         raise SelectionError(
             located(

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from lsdx.analysis.binning import bin_spikes, labels_of_windows, observed_ticks
+from lsdx.analysis.population import require_counts, seed_of, unit_keys
 from lsdx.analysis.trains import Promised, map_trains, require_spikes
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
 from lsdx.errors import SelectionError, located
@@ -402,8 +403,6 @@ def lempel_ziv(
         raise SelectionError(
             located("lempel_ziv, surrogates", "a whole number from 1", found, "Correct it.")
         )
-    from lsdx.analysis.population import seed_of, unit_keys
-
     seed = seed_of(rng)
     cells = [str(d) for d in counts.dims if d not in ("unit", "time")]
     whole = counts.chunk(dict.fromkeys([*cells, "time"], -1)) if counts.chunks else counts
@@ -555,15 +554,7 @@ def unit_metrics(
 
 
 def _counts(ds: xr.Dataset, where: str) -> xr.DataArray:
-    if "counts" not in ds.variables or not {"unit", "time"} <= set(ds["counts"].dims):
-        raise SelectionError(
-            located(
-                where,
-                "counts over unit and time",
-                "dims " + ", ".join(map(str, ds.dims)),
-                "Start from lsdx.open_units(), or ds.lsd.bin(...) of spikes.",
-            )
-        )
+    require_counts(ds, where)
     if "bin_width" not in ds.attrs:
         raise SelectionError(
             located(where, "the attribute bin_width (s)", "none", "Set it: ds.assign_attrs(...).")
