@@ -592,26 +592,29 @@ class LsdAccessor:
     def lempel_ziv(
         self,
         *,
+        window: str | float | Sequence[str | float] = "100 ms",
         rate: float | None = None,
         surrogates: int = 100,
         rng: np.random.Generator | int | None = None,
     ) -> xr.Dataset:
-        """Give the Lempel-Ziv complexity of each unit's counts and its ratio to shuffled bins.
+        """Give the Lempel-Ziv complexity of each unit's counts and its ratio to shuffled bits.
 
         Forwards to `lsdx.analysis.variability.lempel_ziv`, where all is said.
 
         Parameters
         ----------
+        window : str, float or sequence of these
+            Lengths of the windows that become bits.
         rate : float, optional
             Hz to which trains are thinned; each unit's lowest by default.
         surrogates : int
-            Shuffles of the bins.
+            Shuffles of the bits.
         rng : Generator or int, optional
 
         Returns
         -------
         Dataset
-            ``lempel_ziv`` and ``lempel_ziv_ratio``; NaN for fewer than 200 bins.
+            ``lempel_ziv`` and ``lempel_ziv_ratio``; NaN for fewer than 200 windows.
 
         Raises
         ------
@@ -627,7 +630,7 @@ class LsdAccessor:
         """
         from lsdx.analysis.variability import lempel_ziv
 
-        return lempel_ziv(self._ds, rate=rate, surrogates=surrogates, rng=rng)
+        return lempel_ziv(self._ds, window=window, rate=rate, surrogates=surrogates, rng=rng)
 
     def unit_metrics(
         self,
@@ -691,6 +694,96 @@ class LsdAccessor:
             phase=phase,
             epoch=epoch,
             surrogates=surrogates,
+            duplicates=duplicates,
+            rng=rng,
+        )
+
+    def modulation(
+        self,
+        *,
+        metric: str | Sequence[str] = "mean_rate",
+        between: tuple[str, str] = ("pre", "post"),
+        epoch: str | Sequence[str] | None = None,
+        method: str = "block",
+        block: str | float = "60 s",
+        window: str | float = "100 ms",
+        n_permutations: int = 999,
+        settle: int | None = None,
+        family: str | Sequence[str] = (),
+        alpha: float = 0.05,
+        surrogates: int = 100,
+        null: bool = False,
+        duplicates: str = "keep",
+        rng: np.random.Generator | int | None = None,
+    ) -> xr.Dataset:
+        """Test whether measures of each unit differ between two phases.
+
+        Forwards to `lsdx.analysis.modulation.modulation`, where all is said: what the test
+        finds, and what it cannot tell from a drug.
+
+        Parameters
+        ----------
+        metric : str or sequence of str
+            Of those of ``unit_metrics``.
+        between : tuple of two str
+            Phases.
+        epoch : str or sequence of str, optional
+            Which epochs; all by default.
+        method : {"block", "isi_shuffle"}
+            The second is for reproducing earlier work alone.
+        block : str or float
+            About how long blocks are.
+        window : str or float
+            Of what counts in windows.
+        n_permutations : int
+        settle : int, optional
+            Draw no more for a unit once so many reach its statistic.
+        family : str or sequence of str
+            Labels within which q is worked out.
+        alpha : float
+            Level of ``share_modulated``.
+        surrogates : int
+            Of ``lempel_ziv``.
+        null : bool
+            Whether the null distributions are given.
+        duplicates : {"keep", "drop"}
+            Whether spikes that bombcell calls duplicates are counted.
+        rng : Generator or int, optional
+
+        Returns
+        -------
+        Dataset
+            ``value``, ``index``, ``statistic``, ``p``, ``q``, ``p_least``, ... over (unit, epoch,
+            metric), and ``share_modulated`` of each condition.
+
+        Raises
+        ------
+        SelectionError
+            For what does not exist, and for a method that is not valid between phases.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> m = lsdx.open_spikes(demo_stores).lsd.modulation(epoch="rfm", rng=0)
+        >>> m.share_modulated.dims
+        ('arm', 'metric')
+        """
+        from lsdx.analysis.modulation import modulation
+
+        return modulation(
+            self._ds,
+            metric=metric,
+            between=between,
+            epoch=epoch,
+            method=method,
+            block=block,
+            window=window,
+            n_permutations=n_permutations,
+            settle=settle,
+            family=family,
+            alpha=alpha,
+            surrogates=surrogates,
+            null=null,
             duplicates=duplicates,
             rng=rng,
         )

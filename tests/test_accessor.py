@@ -13,6 +13,7 @@ import lsdx
 from lsdx.accessor import LsdAccessor
 from lsdx.analysis.binning import bin_spikes, sliding
 from lsdx.analysis.dimensionality import dimensionality
+from lsdx.analysis.modulation import modulation
 from lsdx.analysis.selection import select, unit_table
 from lsdx.analysis.subspaces import components, subspaces
 from lsdx.analysis.variability import (
@@ -42,6 +43,7 @@ FORWARDED = {
     "allan_factor": allan_factor,
     "lempel_ziv": lempel_ziv,
     "unit_metrics": unit_metrics,
+    "modulation": modulation,
 }
 
 

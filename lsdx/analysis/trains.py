@@ -104,6 +104,17 @@ def _call(
     return function(ticks, keep, row_start, row_size, *arguments)
 
 
+def kept_trains(
+    ticks: np.ndarray, keep: np.ndarray | None, row_start: np.ndarray, row_size: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Leave out the spikes that are not kept: ticks, and where each unit's are now."""
+    if keep is None:
+        return ticks, row_start, row_size
+    before = np.r_[0, np.cumsum(keep)]
+    first = before[row_start]
+    return ticks[keep], first, before[row_start + row_size] - first
+
+
 def require_spikes(ds: xr.Dataset, where: str, duplicates: str = "keep") -> None:
     """Refuse a dataset without whole spike trains, or without the duplicate masks asked for.
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from lsdx.analysis.binning import bin_spikes, labels_of_windows, observed_ticks
 from lsdx.analysis.population import require_counts, seed_of, unit_keys
-from lsdx.analysis.trains import Promised, map_trains, require_spikes
+from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
 from lsdx.errors import SelectionError, located
 
@@ -24,8 +24,9 @@ OF_WINDOWS = {
     "fano_factor": "Fano factor of counts in windows",
     "allan_factor": "Allan factor of counts in windows",
 }
-OF_BITS = {"lempel_ziv": "Lempel-Ziv complexity of bins with more spikes than the unit's mean"}
+OF_BITS = {"lempel_ziv": "Lempel-Ziv complexity of windows with more spikes than the unit's mean"}
 METRICS = ("mean_rate", *OF_INTERVALS, *OF_WINDOWS, *OF_BITS)
+_RATE = {"units": "Hz", "long_name": "Firing rate"}
 _WINDOWS = ("100 ms", "1 s", "10 s")
 
 
@@ -40,8 +41,9 @@ def rates(ds: xr.Dataset) -> xr.DataArray:
     Returns
     -------
     DataArray
-        ``mean_rate`` in Hz, over the dimensions of ``n_spikes``; NaN where not observed. It
-        does not depend on the bin width.
+        ``mean_rate`` in Hz, over the dimensions of ``n_spikes``; NaN where not observed. Of
+        the binned time: the last part of an epoch, shorter than a bin, is left out.
+        `unit_metrics` gives that of the whole epochs.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def rates(ds: xr.Dataset) -> xr.DataArray:
             )
         )
     found = (ds["n_spikes"] / ds["duration"]).rename("mean_rate")
-    found.attrs = {"units": "Hz", "long_name": "Firing rate"}
+    found.attrs = dict(_RATE)
     return found
 
 
@@ -109,7 +111,7 @@ def cv(
     >>> lsdx.open_spikes(demo_stores).lsd.cv(epoch="rfm").dims
     ('unit', 'phase')
     """
-    return _intervals_measure(ds, "cv", phase=phase, epoch=epoch, duplicates=duplicates)
+    return _spikes_measure(ds, "cv", phase=phase, epoch=epoch, duplicates=duplicates)
 
 
 def cv2(
@@ -152,7 +154,7 @@ def cv2(
     >>> lsdx.open_spikes(demo_stores).lsd.cv2(epoch="rfm").dims
     ('unit', 'phase')
     """
-    return _intervals_measure(ds, "cv2", phase=phase, epoch=epoch, duplicates=duplicates)
+    return _spikes_measure(ds, "cv2", phase=phase, epoch=epoch, duplicates=duplicates)
 
 
 def lv(
@@ -195,7 +197,7 @@ def lv(
     >>> lsdx.open_spikes(demo_stores).lsd.lv(epoch="rfm").dims
     ('unit', 'phase')
     """
-    return _intervals_measure(ds, "lv", phase=phase, epoch=epoch, duplicates=duplicates)
+    return _spikes_measure(ds, "lv", phase=phase, epoch=epoch, duplicates=duplicates)
 
 
 def fano_factor(
@@ -276,7 +278,7 @@ def allan_factor(
     return _windows_measure(ds, "allan_factor", window=window)
 
 
-def _intervals_measure(
+def _spikes_measure(
     ds: xr.Dataset,
     name: str,
     *,
@@ -285,7 +287,7 @@ def _intervals_measure(
     intervals: xr.Dataset | None = None,
     duplicates: str = "keep",
 ) -> xr.DataArray:
-    """Give a measure of the inter-spike intervals of each unit in epochs, or in intervals."""
+    """Give a measure of the spikes themselves of each unit in epochs, or in intervals."""
     require_spikes(ds, name, duplicates)
     start, begin, end = observed_ticks(ds, name, phase, epoch, intervals)
     flat = (ds.sizes["unit"], int(np.prod(begin.shape[1:])))
@@ -294,11 +296,11 @@ def _intervals_measure(
         name,
         _of_intervals,
         (begin.reshape(flat), end.reshape(flat)),
-        (list(OF_INTERVALS).index(name),),
+        (name,),
         Promised(flat[1:]),
         duplicates,
     ).reshape(begin.shape)
-    about = {"units": "1", "long_name": OF_INTERVALS[name]}
+    about = {"units": "1", "long_name": OF_INTERVALS[name]} if name in OF_INTERVALS else _RATE
     return xr.DataArray(values, labels_of_windows(ds, start), start.dims, name, about)
 
 
@@ -309,16 +311,16 @@ def _of_intervals(
     row_size: np.ndarray,
     begin: np.ndarray,
     end: np.ndarray,
-    measure: int,
+    name: str,
 ) -> np.ndarray:
+    from lsdx.kernels.binning import count_in_intervals
     from lsdx.kernels.variability import interval_measures
 
-    if keep is not None:
-        kept = np.r_[0, np.cumsum(keep)]
-        row_stop = kept[row_start + row_size]
-        row_start = kept[row_start]
-        ticks, row_size = ticks[keep], row_stop - row_start
-    return np.asarray(interval_measures(ticks, row_start, row_size, begin, end)[measure])
+    trains = kept_trains(ticks, keep, row_start, row_size)
+    if name in OF_INTERVALS:
+        return np.asarray(interval_measures(*trains, begin, end)[list(OF_INTERVALS).index(name)])
+    seconds = np.where(end > begin, end - begin, np.nan) / TICKS_PER_SECOND
+    return np.asarray(count_in_intervals(*trains, begin, end) / seconds)
 
 
 def _windows_measure(
@@ -337,8 +339,7 @@ def _windows_measure(
         output_dtypes=[np.float64],
         dask_gufunc_kwargs={"output_sizes": {"window": len(sizes)}},
     )
-    width = float(ds.attrs["bin_width"])
-    out = out.assign_coords(window=("window", np.array(sizes) * width, {"units": "s"}))
+    out = out.assign_coords(window=_window_coord(ds, sizes))
     out.attrs = {"units": "1", "long_name": OF_WINDOWS[name]}
     return out.rename(name)
 
@@ -353,6 +354,7 @@ def _of_windows(counts: np.ndarray, *, name: str, sizes: Sequence[int]) -> np.nd
 def lempel_ziv(
     ds: xr.Dataset,
     *,
+    window: str | float | Sequence[str | float] = _WINDOWS[0],
     rate: float | None = None,
     surrogates: int = 100,
     rng: np.random.Generator | int | None = None,
@@ -363,39 +365,43 @@ def lempel_ziv(
     ----------
     ds : Dataset
         With ``counts`` over (unit, ..., time): of `lsdx.open_units` or ``spikes.lsd.bin``.
+    window : str, float or sequence of these
+        Lengths of the windows that become bits, whole numbers of bins; a plain number is
+        seconds.
     rate : float, optional
         Hz to which trains are thinned; by default each unit's lowest among what is compared.
         Trains of fewer spikes are taken as they are.
     surrogates : int
-        Shuffles of the bins.
+        Shuffles of the bits.
     rng : Generator or int, optional
         Of thinning and shuffles; the attribute ``seed`` gives them again.
 
     Returns
     -------
     Dataset
-        ``lempel_ziv`` (c log2(n) / n) and ``lempel_ziv_ratio`` (to the mean of shuffled bins: 1
-        where their order does not matter) over (unit, ...), float64; NaN for fewer than 200
-        bins, trains without a bin above or below the threshold, and where not observed. Lazy
-        where the counts are; the same for any chunks.
+        ``lempel_ziv`` (c log2(n) / n) and ``lempel_ziv_ratio`` (to the mean of shuffled bits: 1
+        where their order does not matter) over (unit, ..., window), float64; NaN for fewer than
+        200 windows, trains without one above or below the threshold, and where not observed.
+        Lazy where the counts are; the same for any chunks.
 
     Raises
     ------
     SelectionError
-        If ``ds`` has no counts, or ``surrogates`` is below 1.
+        If ``ds`` has no counts, ``surrogates`` is below 1, or a window is no whole number of
+        bins.
 
     Notes
     -----
-    Bits are bins with more spikes than the unit's mean over all that is compared: one threshold
-    a unit. The number of phrases depends on the number of ones: hence the thinning, and the
-    ratio.
+    Bits are windows with more spikes than the unit's mean over all that is compared: one
+    threshold a unit. The number of phrases depends on the number of ones: hence the thinning,
+    and the ratio.
 
     Examples
     --------
     >>> import lsdx
     >>> u = lsdx.open_units(demo_stores).isel(unit=slice(3)).sel(epoch="rfm")
     >>> u.lsd.lempel_ziv(surrogates=5, rng=0).lempel_ziv_ratio.dims
-    ('unit', 'phase')
+    ('unit', 'phase', 'window')
     """
     counts = _counts(ds, "lempel_ziv")
     if isinstance(surrogates, bool) or surrogates < 1:
@@ -404,6 +410,7 @@ def lempel_ziv(
             located("lempel_ziv, surrogates", "a whole number from 1", found, "Correct it.")
         )
     seed = seed_of(rng)
+    sizes = _window_sizes(ds, "lempel_ziv", window)
     cells = [str(d) for d in counts.dims if d not in ("unit", "time")]
     whole = counts.chunk(dict.fromkeys([*cells, "time"], -1)) if counts.chunks else counts
     keys = xr.DataArray(unit_keys(ds), dims="unit")
@@ -412,59 +419,51 @@ def lempel_ziv(
         whole,
         keys,
         input_core_dims=[[*cells, "time"], []],
-        output_core_dims=[cells, cells],
+        output_core_dims=[[*cells, "window"]] * 2,
         kwargs={
-            "target": None if rate is None else rate * float(ds.attrs["bin_width"]),
+            "sizes": sizes,
+            "rate": None if rate is None else rate * float(ds.attrs["bin_width"]),
             "surrogates": int(surrogates),
             "seed": seed,
         },
         dask="parallelized",
         output_dtypes=[np.float64, np.float64],
+        dask_gufunc_kwargs={"output_sizes": {"window": len(sizes)}},
     )
     words = OF_BITS["lempel_ziv"]
     plain.attrs = {"units": "1", "long_name": words}
     ratio.attrs = {"units": "1", "long_name": f"{words}, over that of shuffled bins"}
-    return xr.Dataset({"lempel_ziv": plain, "lempel_ziv_ratio": ratio}).assign_attrs(
-        seed=str(seed), surrogates=int(surrogates)
-    )
+    out = xr.Dataset({"lempel_ziv": plain, "lempel_ziv_ratio": ratio})
+    out = out.assign_coords(window=_window_coord(ds, sizes))
+    return out.assign_attrs(seed=str(seed), surrogates=int(surrogates))
 
 
 def _of_bits(
-    counts: np.ndarray, keys: np.ndarray, *, target: float | None, surrogates: int, seed: int
+    counts: np.ndarray,
+    keys: np.ndarray,
+    *,
+    sizes: Sequence[int],
+    rate: float | None,
+    surrogates: int,
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give complexity and ratio of counts (n_units, cells..., n_bins)."""
-    from lsdx.kernels import complexity
-    from lsdx.kernels.resampling import stream_keys, thin
+    """Give complexity and ratio of counts (n_units, cells..., n_bins) in windows of ``sizes``."""
+    from lsdx.kernels.complexity import equal_rate_bits, lempel_ziv_ratio
+    from lsdx.kernels.resampling import stream_keys
+    from lsdx.kernels.variability import window_counts
 
-    shape = counts.shape[:-1]
-    rows = counts.reshape(shape[0], -1, counts.shape[-1])
-    seen = np.isfinite(rows)
-    n_bins = seen.sum(axis=-1)
-    mean = np.nansum(rows, axis=-1, dtype=np.float64) / np.where(n_bins, n_bins, 1)
-    lowest = np.where(n_bins > 0, mean, np.inf).min(axis=1, keepdims=True, initial=np.inf)
-    wanted = lowest if target is None else np.full_like(lowest, target)
-    keep = np.where(mean > 0, wanted / np.where(mean > 0, mean, 1.0), 1.0)
-    thinned = np.empty(rows.shape, dtype=np.float32)
-    for c in range(rows.shape[1]):
-        cell = np.where(seen[:, c], rows[:, c], 0.0)
-        thinned[:, c] = thin(cell, keep[:, c], stream_keys(keys, seed, c))
-    total = thinned.sum(axis=(1, 2), dtype=np.float64)
-    threshold = total / np.maximum(n_bins.sum(axis=1), 1)
-    bits = thinned > threshold[:, None, None]
-    plain, ratio = np.full((2, *rows.shape[:2]), np.nan)
-    for n in np.unique(n_bins[n_bins >= 200]):
-        at = np.nonzero((n_bins == n) & seen[..., :n].all(axis=-1))
-        mine = bits[at][:, :n]
-        ones = mine.sum(axis=1)
-        some = (ones > 0) & (ones < n)
-        value = complexity.lempel_ziv(mine)
-        chance = np.full(value.shape, np.nan)
-        for k in np.unique(ones[some]):
-            # what shuffling gives depends on the numbers of bits and ones alone
-            chance[ones == k] = complexity.shuffled_lempel_ziv(int(n), int(k), surrogates, seed)
-        plain[at] = np.where(some, value, np.nan)
-        ratio[at] = value / chance
-    return plain.reshape(shape), ratio.reshape(shape)
+    cells = counts.reshape(counts.shape[0], -1, counts.shape[-1])
+    streams = np.stack([stream_keys(keys, seed, c) for c in range(cells.shape[1])], axis=1)
+    found = []
+    for size in sizes:
+        # each window is thinned by itself: its value does not depend on the others
+        mean = None if rate is None else rate * size
+        bits, n_bits = equal_rate_bits(window_counts(cells, size), streams, mean=mean)
+        rows = bits.reshape(-1, bits.shape[-1]), n_bits.reshape(-1)
+        found.append(lempel_ziv_ratio(*rows, n_shuffles=surrogates, seed=seed))
+    shape = (*counts.shape[:-1], len(sizes))
+    plain, ratio = (np.stack(v, axis=-1).reshape(shape) for v in zip(*found, strict=True))
+    return plain, ratio
 
 
 def unit_metrics(
@@ -488,11 +487,11 @@ def unit_metrics(
         Of ``mean_rate``, ``cv``, ``cv2``, ``lv``, ``fano_factor``, ``allan_factor`` and
         ``lempel_ziv``; a value does not depend on what else is asked for.
     window : str, float or sequence of these
-        Of ``fano_factor`` and ``allan_factor``; whole numbers of the smallest.
+        Of ``fano_factor``, ``allan_factor`` and ``lempel_ziv``; whole numbers of the smallest.
     phase, epoch : str or sequence of str, optional
         Which epochs; all by default.
     surrogates : int
-        Of ``lempel_ziv``, whose bins are the smallest window.
+        Of ``lempel_ziv``.
     duplicates : {"keep", "drop"}
         Whether spikes that bombcell calls duplicates are counted.
     rng : Generator or int, optional
@@ -511,7 +510,7 @@ def unit_metrics(
 
     Notes
     -----
-    Inter-spike intervals come from the spikes themselves, all else from counts.
+    Rates and inter-spike intervals come from the spikes themselves, all else from counts.
 
     Examples
     --------
@@ -538,19 +537,21 @@ def unit_metrics(
     counts = bin_spikes(ds, width, **which)
     found: dict[str, Any] = {}
     for name in chosen:
-        if name == "mean_rate":
-            found[name] = rates(counts)
-        elif name in OF_INTERVALS:
-            found[name] = _intervals_measure(ds, name, **which)
+        if name == "mean_rate" or name in OF_INTERVALS:
+            found[name] = _spikes_measure(ds, name, **which)
         elif name in OF_WINDOWS:
             found[name] = _windows_measure(counts, name, window=lengths)
         else:
-            complexity = lempel_ziv(counts, surrogates=surrogates, rng=rng)
+            complexity = lempel_ziv(counts, window=lengths, surrogates=surrogates, rng=rng)
             found |= {str(n): v for n, v in complexity.data_vars.items()}
     about = {k: v for k, v in counts.attrs.items() if k != "n_spikes"}
     # as variables: xarray would compare their labels, computing those that are lazy
     coords = {n: c.variable for v in found.values() for n, c in v.coords.items()}
     return xr.Dataset({n: v.variable for n, v in found.items()}, coords).assign_attrs(about)
+
+
+def _window_coord(ds: xr.Dataset, sizes: Sequence[int]) -> tuple[str, np.ndarray, dict[str, str]]:
+    return "window", np.array(sizes) * float(ds.attrs["bin_width"]), {"units": "s"}
 
 
 def _counts(ds: xr.Dataset, where: str) -> xr.DataArray:

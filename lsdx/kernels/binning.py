@@ -164,6 +164,39 @@ def count_spikes(
     return out
 
 
+def count_in_intervals(
+    ticks: np.ndarray,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+    start: np.ndarray,
+    stop: np.ndarray,
+) -> np.ndarray:
+    """Count the spikes of each unit in each of its half-open intervals.
+
+    Parameters
+    ----------
+    ticks : ndarray of uint32 (n_spikes,)
+        Each unit's spikes, sorted in time.
+    row_start, row_size : ndarray of int64 (n_units,)
+        Where each unit's spikes are.
+    start, stop : ndarray of int64 (n_units, n_intervals)
+        Ticks.
+
+    Returns
+    -------
+    ndarray of int64 (n_units, n_intervals)
+
+    Examples
+    --------
+    >>> train = np.array([5, 10, 19, 20], dtype=np.uint32), np.array([0]), np.array([4])
+    >>> count_in_intervals(*train, np.array([[5, 20]]), np.array([[19, 90]])).tolist()
+    [[2, 1]]
+    """
+    out = np.empty(start.shape, dtype=np.int64)
+    _count_between(ticks, row_start, row_size, start, stop, out)
+    return out
+
+
 def count_clusters(clusters: np.ndarray, n_clusters: int) -> np.ndarray:
     """Count the spikes of each cluster, without the copy that `numpy.bincount` makes.
 
@@ -243,3 +276,12 @@ def _count(ticks, row_start, row_size, start, bins, width, keep, limit, out):  #
                     out[u, k, b] = n
                 i += 1
     return True
+
+
+@jit
+def _count_between(ticks, row_start, row_size, start, stop, out):  # type: ignore[no-untyped-def]
+    for u in range(row_start.size):
+        row = ticks[row_start[u] : row_start[u] + row_size[u]]
+        for k in range(start.shape[1]):
+            first, end = np.searchsorted(row, start[u, k]), np.searchsorted(row, stop[u, k])
+            out[u, k] = max(end - first, 0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from lsdx.kernels.compile import jit
+from lsdx.kernels.resampling import scatter_ones, thin
 
 _MIN_BITS = 200
 
@@ -78,6 +81,7 @@ def lempel_ziv(bits: np.ndarray) -> np.ndarray:
     return np.asarray(_phrases(bits) * (np.log2(n) / n))
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def shuffled_lempel_ziv(n: int, ones: int, n_shuffles: int, seed: int) -> float:
     """Give the mean complexity of shuffled sequences of so many bits and ones.
 
@@ -99,9 +103,99 @@ def shuffled_lempel_ziv(n: int, ones: int, n_shuffles: int, seed: int) -> float:
     >>> shuffled_lempel_ziv(1000, 0, 1, 0) < shuffled_lempel_ziv(1000, 500, 10, 0)
     True
     """
-    rng = np.random.default_rng([seed, n, ones])
-    bits = np.tile(np.arange(n) < ones, (n_shuffles, 1))
-    return float(lempel_ziv(rng.permuted(bits, axis=1)).mean())
+    return float(lempel_ziv(scatter_ones(n, ones, n_shuffles, seed)).mean())
+
+
+def equal_rate_bits(
+    counts: np.ndarray, keys: np.ndarray, *, mean: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make bits of counts, with one threshold a unit, after thinning to equal rates.
+
+    Parameters
+    ----------
+    counts : ndarray (n_units, n_cells, n_bins)
+        NaN past a cell's last bin; a cell is what is compared, such as an epoch.
+    keys : ndarray of uint64 (n_units, n_cells)
+        Of the thinning, as `lsdx.kernels.resampling.stream_keys` gives them.
+    mean : float, optional
+        Spikes a bin to thin to; by default each unit's lowest among its cells. Cells with fewer
+        are taken as they are.
+
+    Returns
+    -------
+    bits : ndarray of bool (n_units, n_cells, n_bins)
+        Bins with more spikes than the thinned unit's mean over all its cells.
+    n_bins : ndarray of int64 (n_units, n_cells)
+        Observed bins, which come first; 0 where some are missing between others.
+
+    Examples
+    --------
+    >>> counts = np.array([[[0, 2, 0, 2], [4, 4, 0, np.nan]]])
+    >>> bits, n = equal_rate_bits(counts, np.ones((1, 2), dtype=np.uint64), mean=9.0)
+    >>> bits[0].astype(int).tolist(), n.tolist()
+    ([[0, 1, 0, 1], [1, 1, 0, 0]], [[4, 3]])
+    """
+    seen = np.isfinite(counts)
+    n_bins = seen.sum(axis=-1)
+    divisor = np.where(n_bins, n_bins, 1)
+    average = np.nansum(counts, axis=-1, dtype=np.float64) / divisor
+    lowest = np.where(n_bins > 0, average, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    wanted = lowest if mean is None else np.full_like(lowest, mean)
+    keep = np.where(average > 0, wanted / np.where(average > 0, average, 1.0), 1.0)
+    thinned = np.empty(counts.shape, dtype=np.float32)
+    for c in range(counts.shape[1]):
+        cell = np.where(seen[:, c], counts[:, c], 0.0)
+        thinned[:, c] = thin(cell, keep[:, c], keys[:, c])
+    total = thinned.sum(axis=(1, 2), dtype=np.float64)
+    threshold = total / np.maximum(n_bins.sum(axis=1), 1)
+    whole = seen.argmin(axis=-1) == np.where(n_bins < counts.shape[-1], n_bins, 0)
+    return thinned > threshold[:, None, None], np.where(whole, n_bins, 0)
+
+
+def lempel_ziv_ratio(
+    bits: np.ndarray, n_bits: np.ndarray, *, n_shuffles: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the complexity of sequences of their own lengths, and its ratio to shuffled ones.
+
+    Parameters
+    ----------
+    bits : ndarray of bool (n_sequences, n)
+    n_bits : ndarray of int (n_sequences,)
+        How many bits of each count, from the first.
+    n_shuffles : int
+        Of which the mean is taken.
+    seed : int
+
+    Returns
+    -------
+    value : ndarray of float64 (n_sequences,)
+        As `lempel_ziv` gives it; NaN for fewer than 200 bits, and where all bits are the same.
+    ratio : ndarray of float64 (n_sequences,)
+        1 where the order of the bits does not matter.
+
+    Notes
+    -----
+    What shuffling gives depends on the numbers of bits and of ones alone: it is made once for
+    each pair of numbers, and does not depend on what else is asked for.
+
+    Examples
+    --------
+    >>> bits = np.arange(400)[None] % 2 == 0
+    >>> value, ratio = lempel_ziv_ratio(bits, np.array([400]), n_shuffles=10, seed=0)
+    >>> bool(ratio[0] < 0.1)
+    True
+    """
+    value, ratio = np.full((2, len(bits)), np.nan)
+    for n in np.unique(n_bits[n_bits >= _MIN_BITS]):
+        rows = np.flatnonzero(n_bits == n)
+        ones = bits[rows, :n].sum(axis=1)
+        some = (ones > 0) & (ones < n)
+        rows, ones = rows[some], ones[some]
+        value[rows] = lempel_ziv(bits[rows, :n])
+        distinct, which = np.unique(ones, return_inverse=True)
+        chance = [shuffled_lempel_ziv(int(n), int(k), n_shuffles, seed) for k in distinct]
+        ratio[rows] = value[rows] / np.array(chance)[which] if rows.size else np.nan
+    return value, ratio
 
 
 def _phrases(bits: np.ndarray) -> np.ndarray:

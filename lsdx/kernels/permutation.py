@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
+
+from lsdx.kernels.compile import jit
 
 _SLACK = 1e-9  # relative: sums in another order are the same statistic
 
@@ -49,7 +52,7 @@ def assignments(
     return np.concatenate([true[None], random]), False
 
 
-def block_test(values: np.ndarray, second: np.ndarray, *, exact: bool) -> dict[str, np.ndarray]:
+def block_test(values: np.ndarray, second: np.ndarray) -> dict[str, np.ndarray]:
     """Test whether a measure differs between two conditions, by permuting blocks.
 
     Parameters
@@ -57,42 +60,104 @@ def block_test(values: np.ndarray, second: np.ndarray, *, exact: bool) -> dict[s
     values : ndarray of float64 (n_units, n_blocks)
         The measure in each block; NaN where it is not defined.
     second : ndarray of bool (n_ways, n_blocks)
-    exact : bool
-        As `assignments` gives them.
+        As `assignments` gives them: the true one first.
 
     Returns
     -------
     dict
         ``statistic``, Welch's t of the second minus the first condition; ``p``, two-sided;
         ``null_mean`` and ``null_sd`` of the statistic over the other ways, infinite ones left
-        out; each float64 (n_units,). NaN where a condition has fewer than two blocks.
+        out; each float64 (n_units,); and ``null``, the statistic of the other ways, (n_units,
+        n_ways - 1). NaN where a condition has fewer than two blocks.
 
     Notes
     -----
     Under the null hypothesis blocks can change places. ``p`` is the share of ways with
-    ``|t*| >= |t|``: of all of them if they are exact, else ``(1 + #) / (B + 1)`` (Phipson &
-    Smyth 2010). Blocks without difference have t = 0 and p = 1.
+    ``|t*| >= |t|``, the true one among them: of all, or ``(1 + #) / (B + 1)`` of B random ones
+    (Phipson & Smyth 2010). Blocks without difference have t = 0 and p = 1.
 
     Examples
     --------
     >>> ways, exact = assignments(5, 5)
     >>> steps = np.array([[1, 2, 1, 2, 1, 8, 9, 8, 9, 8.0], [3.0] * 10])
-    >>> block_test(steps, ways, exact=exact)["p"].round(4).tolist()
+    >>> block_test(steps, ways)["p"].round(4).tolist()
     [0.0079, 1.0]
     """
     t = _welch(values, second)
-    observed = t[:, :1]
-    # a way that leaves a condition without two blocks is no evidence against the null
-    reached = (np.abs(t) >= np.abs(observed) * (1 - _SLACK)) | np.isnan(t)
-    count = reached.sum(axis=1)
-    p = count / t.shape[1] if exact else (1 + reached[:, 1:].sum(axis=1)) / t.shape[1]
-    defined = ~np.isnan(observed[:, 0])
-    null = np.where(np.isfinite(t[:, 1:]), t[:, 1:], np.nan)
-    n = np.maximum(np.isfinite(null).sum(axis=1), 1)
-    mean = np.nansum(null, axis=1) / n
-    sd = np.sqrt(np.nansum((null - mean[:, None]) ** 2, axis=1) / n)
-    found = {"statistic": observed[:, 0], "p": p, "null_mean": mean, "null_sd": sd}
-    return {name: np.where(defined, v, np.nan) for name, v in found.items()}
+    observed = t[:, 0]
+    count = _reached(t[:, 1:], observed).sum(axis=1)
+    # of all ways the true one is one, of random ones it is one more
+    found = {"statistic": observed, "p": (1 + count) / t.shape[1], **_moments(t[:, 1:])}
+    defined = ~np.isnan(observed)
+    out = {name: np.where(defined, v, np.nan) for name, v in found.items()}
+    return out | {"null": t[:, 1:]}
+
+
+def sequential_test(
+    observed: np.ndarray,
+    draw: Callable[[np.ndarray, int, int], np.ndarray],
+    n_draws: int,
+    *,
+    settle: int | None = None,
+    batch: int = 16,
+) -> dict[str, np.ndarray]:
+    """Test statistics against draws of their null distributions, in batches.
+
+    Parameters
+    ----------
+    observed : ndarray of float64 (n_units,)
+    draw : callable
+        Of (units, first, stop): gives draws ``first`` to ``stop`` of the statistic of these
+        units, (n_chosen, stop - first). The same draw is the same whoever asks for it.
+    n_draws : int
+    settle : int, optional
+        A unit needs no more draws once so many reach its statistic. All are made by default.
+    batch : int
+        Draws at once.
+
+    Returns
+    -------
+    dict
+        ``p``, two-sided, ``null_mean``, ``null_sd`` over the draws that were made, ``n_draws``,
+        each float64 (n_units,); ``null`` (n_units, n_draws), NaN where none was made. NaN where
+        ``observed`` is.
+
+    Notes
+    -----
+    ``p = (1 + #{|T*| >= |T|}) / (B + 1)`` (Phipson & Smyth 2010), or ``h / l`` where the h-th
+    reached it in the l-th draw and no more were made (Besag & Clifford 1991, Biometrika
+    78:301). Draws without a value are no evidence against the null, and count as reached.
+
+    Examples
+    --------
+    >>> null = np.arange(1.0, 101.0)[None]
+    >>> test = lambda t, **k: sequential_test(np.array([t]), lambda u, a, b: null[:, a:b], 100, **k)
+    >>> test(96.0)["p"].round(3).tolist(), test(2.0, settle=10)["p"].round(3).tolist()
+    ([0.059], [0.909])
+    """
+    n_units = observed.size
+    null = np.full((n_units, n_draws), np.nan)
+    count, made = np.zeros(n_units, dtype=np.int64), np.zeros(n_units, dtype=np.int64)
+    open_units = np.flatnonzero(~np.isnan(observed))
+    p = np.full(n_units, np.nan)
+    for first in range(0, n_draws, batch):
+        if not open_units.size:
+            break
+        stop = min(first + batch, n_draws)
+        t = draw(open_units, first, stop)
+        null[open_units, first:stop] = t
+        running = count[open_units, None] + _reached(t, observed[open_units]).cumsum(axis=1)
+        count[open_units], made[open_units] = running[:, -1], stop
+        if settle is not None:
+            done = running[:, -1] >= settle
+            settled = open_units[done]
+            made[settled] = first + 1 + (running[done] >= settle).argmax(axis=1)
+            p[settled] = settle / made[settled]
+            open_units = open_units[~done]
+    p[open_units] = (1 + count[open_units]) / (n_draws + 1)
+    null[np.arange(n_draws) >= made[:, None]] = np.nan
+    tested = {"p": p, **_moments(null), "n_draws": np.where(np.isnan(p), np.nan, made)}
+    return {n: np.where(np.isnan(p), np.nan, v) for n, v in tested.items()} | {"null": null}
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
@@ -125,6 +190,22 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     return q
 
 
+def _reached(null: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    # a way without a value, of blocks too few to tell, is no evidence against the null
+    out: np.ndarray = (np.abs(null) >= np.abs(observed[:, None]) * (1 - _SLACK)) | np.isnan(null)
+    return out
+
+
+def _moments(null: np.ndarray) -> dict[str, np.ndarray]:
+    finite = np.where(np.isfinite(null), null, np.nan)
+    n = np.maximum(np.isfinite(finite).sum(axis=1), 1)
+    mean = np.nansum(finite, axis=1) / n
+    return {
+        "null_mean": mean,
+        "null_sd": np.sqrt(np.nansum((finite - mean[:, None]) ** 2, axis=1) / n),
+    }
+
+
 def _welch(values: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Give Welch's t of each unit (rows) in each way (columns)."""
     valid = ~np.isnan(values)
@@ -133,18 +214,34 @@ def _welch(values: np.ndarray, second: np.ndarray) -> np.ndarray:
     x = np.where(valid, values - centre, 0.0)
     scale = np.abs(x).max(axis=1, keepdims=True, initial=0.0)
     x = x / np.where(scale > _SLACK * np.abs(centre), scale, np.inf)  # rounding is no difference
-    way = second.T.astype(np.float64)
-    n_b, sum_b, square_b = valid @ way, x @ way, (x * x) @ way
-    n_a = valid.sum(axis=1, keepdims=True) - n_b
-    sum_a = x.sum(axis=1, keepdims=True) - sum_b
-    square_a = (x * x).sum(axis=1, keepdims=True) - square_b
-    enough = (n_a >= 2) & (n_b >= 2)
-    n_a, n_b = np.where(enough, n_a, np.nan), np.where(enough, n_b, np.nan)
-    mean_a, mean_b = sum_a / n_a, sum_b / n_b
-    variance = (square_a / n_a - mean_a**2) / (n_a - 1) + (square_b / n_b - mean_b**2) / (n_b - 1)
-    difference = mean_b - mean_a
-    same = np.abs(difference) < _SLACK
-    flat = variance < _SLACK**2 * 1e6
-    t = difference / np.sqrt(np.where(flat, 1.0, variance))
-    t = np.where(flat & enough, np.copysign(np.inf, difference), t)
-    return np.where(same & enough, 0.0, t)
+    t = np.empty((len(values), len(second)))
+    _t_of_ways(np.where(valid, x, np.nan), second, t)
+    return t
+
+
+@jit
+def _t_of_ways(x, second, t):  # type: ignore[no-untyped-def]
+    # no product of matrices: its rounding depends on how many units there are
+    n, total, square = np.empty(2, dtype=np.int64), np.empty(2), np.empty(2)
+    for u in range(x.shape[0]):
+        for w in range(second.shape[0]):
+            n[:], total[:], square[:] = 0, 0.0, 0.0
+            for i in range(x.shape[1]):
+                value = x[u, i]
+                if not np.isnan(value):
+                    side = np.int64(second[w, i])
+                    n[side] += 1
+                    total[side] += value
+                    square[side] += value * value
+            if n[0] < 2 or n[1] < 2:
+                t[u, w] = np.nan
+                continue
+            mean = total / n
+            spread = (square / n - mean**2) / (n - 1)
+            variance, difference = spread[0] + spread[1], mean[1] - mean[0]
+            if abs(difference) < _SLACK:
+                t[u, w] = 0.0
+            elif variance < _SLACK**2 * 1e6:
+                t[u, w] = np.inf if difference > 0 else -np.inf
+            else:
+                t[u, w] = difference / np.sqrt(variance)

@@ -112,6 +112,71 @@ def shift_circularly(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return out
 
 
+def scatter_ones(n: int, ones: int, n_draws: int, seed: int) -> np.ndarray:
+    """Give random sequences of so many bits and ones, each way to place them being as likely.
+
+    Parameters
+    ----------
+    n, ones : int
+        Bits, and how many of them are 1.
+    n_draws : int
+    seed : int
+
+    Returns
+    -------
+    ndarray of bool (n_draws, n)
+
+    Examples
+    --------
+    >>> scatter_ones(100, 30, 5, 0).sum(axis=1).tolist()
+    [30, 30, 30, 30, 30]
+    """
+    keys = stream_keys(np.arange(n_draws, dtype=np.uint64), seed, n, ones)
+    out = np.empty((n_draws, n), dtype=np.bool_)
+    _scatter(ones, keys, out)
+    return out
+
+
+def shuffle_intervals(
+    ticks: np.ndarray,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+    keys: np.ndarray,
+    first: int,
+    stop: int,
+) -> np.ndarray:
+    """Make trains of each unit's inter-spike intervals in random order.
+
+    Parameters
+    ----------
+    ticks : ndarray of int64 (n_spikes,)
+        Each unit's spikes, sorted, from tick 0; the time to the first is an interval too.
+    row_start, row_size : ndarray of int64 (n_units,)
+        Where each unit's spikes are; rows do not overlap and follow one another.
+    keys : ndarray of uint64 (n_units,)
+    first, stop : int
+        Which shuffles, of those that the keys give.
+
+    Returns
+    -------
+    ndarray of int64 (stop - first, n_spikes)
+        Spikes where those of ``ticks`` are, of the same intervals: what depends on their order,
+        such as drift of the rate, is gone.
+
+    Examples
+    --------
+    >>> train = np.array([1, 3, 7]), np.array([0]), np.array([3])
+    >>> shuffled = shuffle_intervals(*train, np.ones(1, dtype=np.uint64), 0, 2)
+    >>> np.sort(np.diff(shuffled, prepend=0)).tolist()
+    [[1, 2, 4], [1, 2, 4]]
+    """
+    out = np.empty((stop - first, ticks.size), dtype=np.int64)
+    draws = [stream_keys(keys, i) for i in range(first, stop)]
+    streams = np.array(draws, dtype=np.uint64).reshape(stop - first, keys.size)
+    _shuffle(np.asarray(ticks, dtype=np.int64), row_start, row_size, streams, out)
+    return out
+
+
 def _mix(key: Any) -> Any:
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -143,3 +208,35 @@ def _shift(x, offset, out):  # type: ignore[no-untyped-def]
         first = x.shape[1] - offset[u]
         out[u, :first] = x[u, offset[u] :]
         out[u, first:] = x[u, : offset[u]]
+
+
+@jit
+def _shuffle(ticks, row_start, row_size, streams, out):  # type: ignore[no-untyped-def]
+    for s in range(out.shape[0]):
+        for u in range(row_start.size):
+            low, n = row_start[u], row_size[u]
+            row = out[s, low : low + n]
+            before = 0
+            for i in range(n):
+                row[i] = ticks[low + i] - before
+                before = ticks[low + i]
+            state = streams[s, u]
+            for i in range(n - 1, 0, -1):
+                state += _STEP
+                # the upper 32 bits times i + 1, over 2**32: even to 2**-32
+                j = np.int64(((_mixed(state) >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))
+                row[i], row[j] = row[j], row[i]
+            for i in range(1, n):
+                row[i] += row[i - 1]
+
+
+@jit
+def _scatter(ones, keys, out):  # type: ignore[no-untyped-def]
+    n = out.shape[1]
+    for s in range(out.shape[0]):
+        state, left = keys[s], ones
+        for i in range(n):
+            state += _STEP
+            one = (_mixed(state) >> np.uint64(11)) * 2.0**-53 * (n - i) < left
+            out[s, i] = one
+            left -= one

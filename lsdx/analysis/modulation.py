@@ -1,0 +1,678 @@
+"""How measures of single units change from one phase to the other, and whether by chance."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import comb
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from lsdx.analysis.binning import labels_of_windows, observed_ticks
+from lsdx.analysis.population import result_attrs, seed_of, unit_keys
+from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
+from lsdx.analysis.variability import METRICS, OF_BITS, OF_INTERVALS, OF_WINDOWS
+from lsdx.clock import TICKS_PER_SECOND, n_bins, to_bin_ticks, to_seconds
+from lsdx.errors import SelectionError, located
+
+METHODS = ("block", "isi_shuffle")
+_REFUSED = {
+    "circular_shift": (
+        "a shift of the whole train carries the drug's step into its own null distribution, and "
+        "finds a step of 2 or 4 times in a sixth of the units; it is for what is stationary, "
+        "such as locking to events"
+    )
+}
+# what a function of trains gives for each unit, epoch and metric, before the null
+_FIELDS = ("first", "second", "index", "statistic", "p", "null_mean", "null_sd", "n_draws")
+_AT_ONCE = 20_000_000  # spikes of surrogates, and bins of them, that are held at once
+_WARNING = (
+    "Change beyond the fluctuation between blocks of one epoch. Drift slower than an epoch "
+    "cannot be told from the drug within one session: compare with the saline sessions."
+)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is asked, the same for all units."""
+
+    metrics: tuple[str, ...]
+    streams: tuple[tuple[int, int], ...]  # of each epoch and phase: what thinning is keyed by
+    method: str
+    block: int  # ticks
+    window: int  # ticks
+    n_permutations: int
+    settle: int | None
+    surrogates: int
+    seed: int
+    n_null: int  # draws of the null that are given
+
+
+def modulation(
+    ds: xr.Dataset,
+    *,
+    metric: str | Sequence[str] = "mean_rate",
+    between: tuple[str, str] = ("pre", "post"),
+    epoch: str | Sequence[str] | None = None,
+    method: str = "block",
+    block: str | float = "60 s",
+    window: str | float = "100 ms",
+    n_permutations: int = 999,
+    settle: int | None = None,
+    family: str | Sequence[str] = (),
+    alpha: float = 0.05,
+    surrogates: int = 100,
+    null: bool = False,
+    duplicates: str = "keep",
+    rng: np.random.Generator | int | None = None,
+) -> xr.Dataset:
+    """Test whether measures of each unit differ between two phases.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `lsdx.open_spikes` gives, or a selection of its units.
+    metric : str or sequence of str
+        Of ``mean_rate``, ``cv``, ``cv2``, ``lv``, ``fano_factor``, ``allan_factor`` and
+        ``lempel_ziv`` (its ratio to shuffled bits).
+    between : tuple of two str
+        Phases, the first and the second.
+    epoch : str or sequence of str, optional
+        Which epochs; each by itself, all by default.
+    method : {"block", "isi_shuffle"}
+        How the null distribution is made. ``"isi_shuffle"``, shuffled inter-spike intervals, is
+        for reproducing earlier work alone: where rates drift within the recording it calls most
+        units modulated. ``"circular_shift"`` is refused.
+    block : str or float
+        About how long blocks are: the time that both phases have is cut into equal ones. A
+        plain number is seconds.
+    window : str or float
+        Of ``fano_factor``, ``allan_factor`` and ``lempel_ziv``. What is left of a block after
+        its last whole window is not used.
+    n_permutations : int
+        Of blocks, where there are more ways than these; shuffles of intervals.
+    settle : int, optional
+        Draw no more of the null for a unit once so many reach its statistic (Besag & Clifford
+        1991). It saves time with ``"isi_shuffle"`` and where a measure needs more than a block.
+    family : str or sequence of str
+        Labels within which q is worked out; by default all units of an epoch and metric are one
+        family.
+    alpha : float
+        Level of ``share_modulated``.
+    surrogates : int
+        Shuffles of bits, for ``lempel_ziv``.
+    null : bool
+        Whether the null distributions are given.
+    duplicates : {"keep", "drop"}
+        Whether spikes that bombcell calls duplicates are counted.
+    rng : Generator or int, optional
+        The attribute ``seed`` gives the same numbers again, whatever the chunks, the other
+        units, epochs or metrics.
+
+    Returns
+    -------
+    Dataset
+        Over (unit, epoch, metric), float64, lazy where the spikes are:
+
+        - ``value`` (..., phase) of the whole epochs; ``index``, their `modulation_index`;
+        - ``statistic``: Welch's t of the second phase's blocks minus the first's; where blocks
+          are too short for the measure (one window for Fano and Allan factors, 200 for
+          ``lempel_ziv``), and with ``"isi_shuffle"``, the difference of values;
+        - ``p``, two-sided; ``q``, Benjamini-Hochberg; ``null_mean`` and ``null_sd`` of the
+          statistic; ``n_draws`` of it;
+        - ``p_least`` (unit, epoch), the least p possible; ``n_blocks`` a phase,
+          ``block_duration`` (s);
+        - ``share_modulated`` (arm, epoch, metric) of the units tested, at ``p < alpha``,
+          ``n_tested`` and ``n_sessions``: an arm is a condition;
+        - with ``null=True`` ``null`` and ``null_index`` (..., permutation), of the statistic
+          and of the index.
+
+        NaN where a phase was not observed, holds fewer than two blocks with a value, or fewer
+        spikes than the measure needs.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` holds no spikes; for an unknown metric (the error lists them), method, phase,
+        epoch or label; for ``"circular_shift"``, with the reason.
+    ConfigError
+        For a block or window that is no whole number of 10 us.
+
+    Notes
+    -----
+    Blocks are dealt to the phases in all ways if there are no more than ``n_permutations`` (two
+    times five blocks: 252, so that p is .008 at least), else in so many random ways, the same
+    for all units. The test is of change beyond the fluctuation from block to block within an
+    epoch: drift over seconds raises false positives to some 7 to 10 %, drift slower than the
+    epoch to anything up to 100 %. It cannot be told from the drug within one session. What can
+    be compared is the share of modulated units in saline sessions: hence ``share_modulated``.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> s = lsdx.open_spikes(demo_stores)
+    >>> m = s.lsd.modulation(epoch="rfm", rng=0)
+    >>> m.p.dims, m.share_modulated.dims
+    (('unit', 'metric'), ('arm', 'metric'))
+    """
+    metrics = _checked_metrics(metric)
+    _check_choice(method, between, ds, n_permutations, settle, alpha, surrogates)
+    require_spikes(ds, "modulation", duplicates)
+    chosen = [epoch] if isinstance(epoch, str) else epoch
+    start, begin, end = observed_ticks(ds, "modulation", list(between), chosen)
+    if start.dims != ("unit", "phase", "epoch"):
+        raise SelectionError(
+            located(
+                "modulation",
+                "dims unit, phase and epoch of start",
+                ", ".join(map(str, start.dims)),
+                "Do not select phase or epoch before: say between= and epoch=.",
+            )
+        )
+    epochs = tuple(map(str, start["epoch"].values))
+    seed = seed_of(rng)
+    blocks, length = _blocks(begin, end, to_bin_ticks(block))
+    numbers = [int(n) for n in np.unique(blocks[blocks >= 2])]
+    draws = {n: _draws(method, n, n_permutations) for n in numbers}
+    n_null = max((n for n, _ in draws.values()), default=0) if null else 0
+    plan = _Plan(
+        metrics,
+        tuple(
+            (zlib.crc32(f"{between[0]}/{e}".encode()), zlib.crc32(f"{between[1]}/{e}".encode()))
+            for e in epochs
+        ),
+        method,
+        to_bin_ticks(block),
+        to_bin_ticks(window),
+        n_permutations,
+        settle,
+        surrogates,
+        seed,
+        n_null,
+    )
+    shape = (len(epochs), len(metrics), len(_FIELDS) + 2 * n_null)
+    data = map_trains(
+        ds,
+        "modulation",
+        _of_trains,
+        (begin, end, unit_keys(ds)),
+        (plan,),
+        Promised(shape),
+        duplicates,
+    )
+    out = _labelled(ds, data, start, plan, (blocks, length), draws)
+    out = _with_families(out, ds, [family] if isinstance(family, str) else list(family), alpha)
+    about = {
+        "method": method,
+        "block": to_seconds(block, "block"),
+        "window": to_seconds(window, "window"),
+        "n_permutations": n_permutations,
+        "seed": str(seed),
+        "alpha": alpha,
+        "warning": _WARNING
+        if method == "block"
+        else "Not valid where rates drift: for the reproduction of earlier work alone.",
+    }
+    out = out.assign_attrs(result_attrs(ds) | about | {"duplicates": duplicates})
+    return out.isel(epoch=0) if isinstance(epoch, str) else out
+
+
+def _checked_metrics(metric: str | Sequence[str]) -> tuple[str, ...]:
+    chosen = (metric,) if isinstance(metric, str) else tuple(metric)
+    if not chosen or set(chosen) - set(METRICS) or len(set(chosen)) < len(chosen):
+        raise SelectionError(
+            located(
+                "modulation, metric",
+                "distinct ones of " + ", ".join(METRICS),
+                repr(metric),
+                "Correct it.",
+            )
+        )
+    return chosen
+
+
+def _check_choice(
+    method: str,
+    between: Any,
+    ds: xr.Dataset,
+    n_permutations: Any,
+    settle: Any,
+    alpha: float,
+    surrogates: Any,
+) -> None:
+    if method in _REFUSED:
+        raise SelectionError(
+            located(
+                f"modulation, method={method!r}",
+                f"one of {', '.join(METHODS)} between phases",
+                f"what is not valid here: {_REFUSED[method]}",
+                "Use method='block'.",
+            )
+        )
+    known = list(map(str, ds["phase"].values)) if "phase" in ds.dims else []
+    numbers = (
+        ("n_permutations", n_permutations, 1),
+        ("surrogates", surrogates, 1),
+        ("settle", 1 if settle is None else settle, 1),
+    )
+    wrong = [
+        (name, f"a whole number from {low}", value)
+        for name, value, low in numbers
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low
+    ]
+    if method not in METHODS:
+        wrong.append(("method", f"one of {', '.join(METHODS)}", method))
+    if isinstance(between, str) or len(set(between)) != 2 or len(tuple(between)) != 2:
+        wrong.append(("between", "two phases", between))
+    elif known and set(between) - set(known):
+        wrong.append(("between", f"two of {', '.join(known)}", between))
+    if not 0 < alpha < 1:
+        wrong.append(("alpha", "a number between 0 and 1", alpha))
+    if wrong:
+        name, expected, found = wrong[0]
+        raise SelectionError(located(f"modulation, {name}", expected, repr(found), "Correct it."))
+
+
+def _blocks(begin: np.ndarray, end: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give how many blocks each phase of (n_units, 2, n_epochs) has, and their ticks."""
+    common = (end - begin).min(axis=1)
+    number = np.where(common > 0, np.maximum(np.rint(common / block), 1), 0).astype(np.int64)
+    return number, common // np.maximum(number, 1)
+
+
+def _draws(method: str, n_blocks: int, n_permutations: int) -> tuple[int, float]:
+    """Give how many draws of the null there are, and the least p."""
+    n_ways = comb(2 * n_blocks, n_blocks)
+    if method == "block" and n_ways <= n_permutations + 1:
+        # a way and its mirror image are equally far from the middle
+        return n_ways - 1, 2 / n_ways
+    return n_permutations, 1 / (n_permutations + 1)
+
+
+# ---- of the trains of one session -----------------------------------------------------------
+
+
+def _of_trains(
+    ticks: np.ndarray,
+    keep: np.ndarray | None,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+    begin: np.ndarray,
+    end: np.ndarray,
+    keys: np.ndarray,
+    plan: _Plan,
+) -> np.ndarray:
+    """Give all fields and the null of each unit, epoch and metric."""
+    from lsdx.kernels.modulation import modulation_index
+
+    trains = kept_trains(ticks, keep, row_start, row_size)
+    n_units, _, n_epochs = begin.shape
+    n_fields = len(_FIELDS)
+    out = np.full((n_units, n_epochs, len(plan.metrics), n_fields + 2 * plan.n_null), np.nan)
+    for e in range(n_epochs):
+        number, length = _blocks(begin[..., e : e + 1], end[..., e : e + 1], plan.block)
+        kinds = np.concatenate([number, length, (end - begin)[..., e]], axis=1)
+        for kind in np.unique(kinds, axis=0):
+            if kind[0] == 0:
+                continue
+            rows = np.flatnonzero((kinds == kind).all(axis=1))
+            mine = trains[0], trains[1][rows], trains[2][rows]
+            times = begin[rows, :, e], end[rows, :, e]
+            for m, name in enumerate(plan.metrics):
+                one = _Measure(name, mine, keys[rows], plan.streams[e], plan)
+                values = one.of_intervals(*times)
+                fields, null, null_index = _tested(one, values, times, kind[:2])
+                index = modulation_index(*values.T)
+                out[rows, e, m, :n_fields] = np.stack([*values.T, index, *fields], axis=1)
+                if plan.n_null:
+                    for first, draws in enumerate((null, null_index)):
+                        at = n_fields + first * plan.n_null
+                        out[rows, e, m, at : at + draws.shape[1]] = draws
+    return out
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """One measure of some units' trains in intervals of one length, or in blocks."""
+
+    name: str
+    trains: tuple[np.ndarray, np.ndarray, np.ndarray]  # ticks, row_start, row_size
+    keys: np.ndarray
+    streams: tuple[int, int]
+    plan: _Plan
+
+    def of_intervals(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Give the measure in each interval, (n_units, n_intervals)."""
+        if self.name == "mean_rate":
+            from lsdx.kernels.binning import count_in_intervals
+
+            n = count_in_intervals(*self.trains, begin, end)
+            return np.asarray(n / ((end - begin) / TICKS_PER_SECOND))
+        if self.name in OF_INTERVALS:
+            from lsdx.kernels.variability import interval_measures
+
+            which = list(OF_INTERVALS).index(self.name)
+            return np.asarray(interval_measures(*self.trains, begin, end)[which])
+        if self.name in OF_BITS:
+            bits, n_bits = self._bits(begin, end)
+            return self._ratio(bits, n_bits)
+        return self._of_counts(self._windows(begin, end))
+
+    def in_blocks(
+        self, begin: np.ndarray, end: np.ndarray, number: int, length: int
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Give the measure in each block of the first, then of the second interval.
+
+        Where a block is too short for it, the windows or bits that it is made of come second,
+        (n_units, n_blocks, n_windows).
+        """
+        first = begin[..., None] + np.arange(number) * length
+        starts = first.reshape(len(begin), 2 * number)
+        undefined = np.full(starts.shape, np.nan)
+        if self.name in OF_BITS:
+            bits, n_bits = self._bits(begin, end)
+            n = int(min(n_bits.min(), (number * length + 1) // self.plan.window)) // number
+            parts = bits[..., : n * number].reshape(*starts.shape, n)
+            if n < 200:
+                return undefined, parts
+            return self._ratio(parts, np.full(starts.shape, n)), None
+        if self.name in OF_WINDOWS:
+            parts = self._windows(starts, starts + length)
+            return (self._of_counts(parts), None) if parts.shape[-1] > 1 else (undefined, parts)
+        return self.of_intervals(starts, starts + length), None
+
+    def of_parts(self, parts: np.ndarray) -> np.ndarray:
+        """Give the measure of blocks put together, from (n_units, n_blocks, n_windows)."""
+        if self.name in OF_BITS:
+            bits = parts.reshape(len(parts), 1, -1)
+            return self._ratio(bits, np.full(bits.shape[:2], bits.shape[-1]))[:, 0]
+        # blocks that did not follow one another have no successive windows
+        apart = np.pad(parts, ((0, 0), (0, 0), (0, 1)), constant_values=np.nan)
+        return self._of_counts(apart.reshape(len(parts), -1))
+
+    def _counts(self, begin: np.ndarray, bins: np.ndarray, width: int) -> np.ndarray:
+        from lsdx.kernels.binning import count_spikes
+
+        length = int(bins.max(initial=0))
+        return count_spikes(*self.trains, begin, bins, width, length, dtype=np.float32)
+
+    def _windows(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+        bins = n_bins(end - begin, self.plan.window)
+        counts = self._counts(begin, bins, self.plan.window)
+        counts[np.arange(counts.shape[-1]) >= bins[..., None]] = np.nan
+        return counts
+
+    def _of_counts(self, counts: np.ndarray) -> np.ndarray:
+        from lsdx.kernels import variability
+
+        return np.asarray(getattr(variability, self.name)(counts))
+
+    def _bits(self, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        from lsdx.kernels.complexity import equal_rate_bits
+        from lsdx.kernels.resampling import stream_keys
+
+        keys = [stream_keys(self.keys, self.plan.seed, s) for s in self.streams]
+        return equal_rate_bits(self._windows(begin, end), np.stack(keys, axis=1))
+
+    def _ratio(self, bits: np.ndarray, n_bits: np.ndarray) -> np.ndarray:
+        from lsdx.kernels.complexity import lempel_ziv_ratio
+
+        found = lempel_ziv_ratio(
+            bits.reshape(-1, bits.shape[-1]),
+            n_bits.reshape(-1),
+            n_shuffles=self.plan.surrogates,
+            seed=self.plan.seed,
+        )
+        return np.asarray(found[1].reshape(bits.shape[:-1]))
+
+
+def _tested(
+    measure: _Measure,
+    values: np.ndarray,
+    times: tuple[np.ndarray, np.ndarray],
+    kind: np.ndarray,
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Give statistic, p, mean and sd of the null, draws; the null itself, that of the index."""
+    from lsdx.kernels.permutation import assignments, block_test
+
+    plan, number = measure.plan, int(kind[0])
+    if plan.method == "isi_shuffle":
+        draw, batch = _interval_shuffles(measure, *times)
+        return _by_draws(values, draw, plan.n_permutations, plan.settle, batch)
+    if number < 2:
+        none = np.full(len(values), np.nan)
+        return [none] * 5, none[:, None], none[:, None]
+    by_block, parts = measure.in_blocks(*times, number, int(kind[1]))
+    rng = np.random.default_rng([plan.seed, number])
+    ways = assignments(number, number, n_permutations=plan.n_permutations, rng=rng)[0]
+    if parts is not None:
+        # who stops early must not meet the ways in the order of their enumeration
+        others = ways[1:][rng.permutation(len(ways) - 1)]
+
+        def recomputed(units: np.ndarray, first: int, stop: int) -> np.ndarray:
+            mine = parts[units]
+            return np.stack(
+                [
+                    np.stack([measure.of_parts(mine[:, side]) for side in (~w, w)], axis=-1)
+                    for w in others[first:stop]
+                ],
+                axis=1,
+            )
+
+        pair = [measure.of_parts(parts[:, side]) for side in (~ways[0], ways[0])]
+        return _by_draws(np.stack(pair, axis=-1), recomputed, len(others), plan.settle, 16)
+    found = block_test(by_block, ways)
+    fields = [found[n] for n in ("statistic", "p", "null_mean", "null_sd")]
+    n_draws = np.where(np.isnan(found["p"]), np.nan, len(ways) - 1)
+    null_index = _index_of_ways(by_block, ways[1:]) if plan.n_null else found["null"]
+    return [*fields, n_draws], found["null"], null_index
+
+
+def _index_of_ways(by_block: np.ndarray, ways: np.ndarray) -> np.ndarray:
+    """Give the modulation index of the means of blocks, for each way to deal them."""
+    from lsdx.kernels.modulation import modulation_index
+
+    def mean(side: np.ndarray) -> np.ndarray:
+        # rows are summed one by one: a product of matrices rounds by how many there are
+        mine = np.ascontiguousarray(by_block[:, side])
+        n = np.isfinite(mine).sum(axis=1)
+        return np.asarray(np.nansum(mine, axis=1) / np.where(n, n, np.nan))
+
+    return np.stack([modulation_index(mean(~w), mean(w)) for w in ways], axis=1)
+
+
+def _by_draws(
+    pair: np.ndarray,
+    draw: Callable[[np.ndarray, int, int], np.ndarray],
+    n_draws: int,
+    settle: int | None,
+    batch: int,
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Test a difference against draws of both values, (n_units, n_draws, 2)."""
+    from lsdx.kernels.modulation import modulation_index
+    from lsdx.kernels.permutation import sequential_test
+
+    null_index = np.full((len(pair), n_draws), np.nan)
+
+    def difference(units: np.ndarray, first: int, stop: int) -> np.ndarray:
+        found = draw(units, first, stop)
+        null_index[units, first:stop] = modulation_index(found[..., 0], found[..., 1])
+        return np.asarray(found[..., 1] - found[..., 0])
+
+    observed = pair[:, 1] - pair[:, 0]
+    test = sequential_test(observed, difference, n_draws, settle=settle, batch=batch)
+    fields = [test[n] for n in ("p", "null_mean", "null_sd", "n_draws")]
+    null_index[np.isnan(test["null"])] = np.nan
+    return [observed, *fields], test["null"], null_index
+
+
+def _interval_shuffles(
+    measure: _Measure, begin: np.ndarray, end: np.ndarray
+) -> tuple[Callable[[np.ndarray, int, int], np.ndarray], int]:
+    """Give a draw of the measure in both intervals after shuffling their spikes' intervals."""
+    from lsdx.kernels.resampling import shuffle_intervals, stream_keys
+
+    ticks, row_start, row_size = measure.trains
+    unit = np.repeat(np.arange(len(begin)), row_size)
+    within = np.arange(unit.size) - np.repeat(np.cumsum(row_size) - row_size, row_size)
+    times = ticks[row_start[unit] + within].astype(np.int64)
+    length = end - begin
+    side = [(begin[unit, i] <= times) & (times < end[unit, i]) for i in (0, 1)]
+    joined = np.where(side[0], times - begin[unit, 0], length[unit, 0] + times - begin[unit, 1])
+    inside = side[0] | side[1]
+    # the second interval may come before the first
+    order = np.lexsort((joined[inside], unit[inside]))
+    joined, size = joined[inside][order], np.bincount(unit[inside], minlength=len(begin))
+    first_of = np.cumsum(size) - size
+    keys = stream_keys(measure.keys, measure.plan.seed, *measure.streams)
+    edges = np.stack([np.zeros(len(begin), dtype=np.int64), length[:, 0]], axis=1)
+
+    def draw(units: np.ndarray, first: int, stop: int) -> np.ndarray:
+        n, n_draws = len(units), stop - first
+        rows = np.repeat(first_of[units], size[units])
+        mine = np.cumsum(size[units]) - size[units]
+        local = np.arange(rows.size) - np.repeat(mine, size[units])
+        made = shuffle_intervals(joined[rows + local], mine, size[units], keys[units], first, stop)
+        each = np.arange(n_draws)[:, None] * rows.size + mine
+        shuffled = _Measure(
+            measure.name,
+            (made.reshape(-1).astype(np.uint32), each.reshape(-1), np.tile(size[units], n_draws)),
+            np.tile(measure.keys[units], n_draws),
+            measure.streams,
+            measure.plan,
+        )
+        begins = np.tile(edges[units], (n_draws, 1))
+        values = shuffled.of_intervals(begins, begins + np.tile(length[units], (n_draws, 1)))
+        return np.asarray(values.reshape(n_draws, n, 2).transpose(1, 0, 2))
+
+    held = joined.size + int((length.sum(axis=1) // measure.plan.window).sum())
+    return draw, int(np.clip(_AT_ONCE // max(held, 1), 1, 64))
+
+
+# ---- labels and families --------------------------------------------------------------------
+
+
+def _labelled(
+    ds: xr.Dataset,
+    data: Any,
+    start: xr.DataArray,
+    plan: _Plan,
+    blocks: tuple[np.ndarray, np.ndarray],
+    draws: dict[int, tuple[int, float]],
+) -> xr.Dataset:
+    per = ("unit", "epoch", "metric")
+    coords = labels_of_windows(ds, start) | {"metric": ("metric", list(plan.metrics))}
+    n, length = blocks
+    least = np.full(n.shape, np.nan)
+    for number, (_, p) in draws.items():
+        least[n == number] = p
+    about = {
+        "statistic": "Welch's t of blocks, or difference of values",
+        "p": "Two-sided p of the statistic",
+        "null_mean": "Mean of the statistic's null distribution",
+        "null_sd": "Standard deviation of the statistic's null distribution",
+        "n_draws": "Draws of the null distribution",
+    }
+    found: dict[str, Any] = {
+        "value": ((*per, "phase"), data[..., :2], {"long_name": "Value of the measure"}),
+        "index": (per, data[..., 2], {"units": "1", "long_name": "Modulation index"}),
+    }
+    for i, name in enumerate(_FIELDS[3:], 3):
+        found[name] = (per, data[..., i], {"units": "1", "long_name": about[name]})
+    two = ("unit", "epoch")
+    words = "Least p that the test can give"
+    found["p_least"] = (two, least, {"units": "1", "long_name": words})
+    found["n_blocks"] = (two, n, {"units": "1", "long_name": "Blocks of each phase"})
+    duration = np.where(n > 0, length / TICKS_PER_SECOND, np.nan)
+    found["block_duration"] = (two, duration, {"units": "s", "long_name": "Length of a block"})
+    if plan.n_null:
+        first = len(_FIELDS)
+        for i, (name, words) in enumerate(
+            (("null", "Statistic by chance"), ("null_index", "Modulation index by chance"))
+        ):
+            low = first + i * plan.n_null
+            values = data[..., low : low + plan.n_null]
+            found[name] = ((*per, "permutation"), values, {"units": "1", "long_name": words})
+    return xr.Dataset(found, coords)
+
+
+def _with_families(out: xr.Dataset, ds: xr.Dataset, family: list[str], alpha: float) -> xr.Dataset:
+    """Add what needs all units: q, and the share of modulated units of each condition."""
+    labels = {str(n) for n, v in ds.coords.items() if v.dims == ("unit",)}
+    if set(family) - labels:
+        raise SelectionError(
+            located(
+                "modulation, family",
+                "labels on unit, of " + ", ".join(sorted(labels)),
+                repr(family),
+                "Correct it.",
+            )
+        )
+    codes = _codes(ds, family)
+    have = [n for n in ("condition", "session") if n in labels]
+    arms = ds["condition"].values.astype(str) if "condition" in have else np.full(len(codes), "all")
+    sessions = ds["session"].values.astype(str) if "session" in have else np.full(len(codes), "")
+    names = [a for a in str(ds.attrs.get("conditions", "")).split(", ") if a in arms]
+    names += sorted(set(arms.tolist()) - set(names))
+    p = out["p"].data
+    shape = (len(names), *p.shape[1:])
+    arguments = (codes, arms, np.array(names, dtype=object), sessions, alpha)
+    if hasattr(p, "dask"):
+        import dask.array as da
+        from dask.delayed import delayed
+
+        promise = delayed(_over_units, pure=True)(p, *arguments)
+        shapes = (p.shape, shape, shape, shape)
+        q, *shares = (da.from_delayed(promise[i], s, np.float64) for i, s in enumerate(shapes))
+        q = q.rechunk(p.chunks)
+    else:
+        q, *shares = _over_units(p, *arguments)
+    words = f"Benjamini-Hochberg within epoch, metric{''.join(', ' + f for f in family)}"
+    out["q"] = (out["p"].dims, q, {"units": "1", "long_name": "q of the p", "family": words})
+    about = (
+        ("share_modulated", f"Share of tested units with p < {alpha:g}"),
+        ("n_tested", "Units tested"),
+        ("n_sessions", "Sessions of them"),
+    )
+    for (name, text), values in zip(about, shares, strict=True):
+        out[name] = (("arm", "epoch", "metric"), values, {"units": "1", "long_name": text})
+    arm = ("arm", np.array(names, dtype=object), {"long_name": "Condition of the sessions"})
+    return out.assign_coords(arm=arm)
+
+
+def _codes(ds: xr.Dataset, labels: Sequence[str]) -> np.ndarray:
+    import pandas as pd
+
+    if not labels:
+        return np.zeros(ds.sizes["unit"], dtype=np.int64)
+    table = pd.DataFrame({n: ds[n].values for n in labels})
+    return table.groupby(list(labels), dropna=False).ngroup().to_numpy()
+
+
+def _over_units(
+    p: np.ndarray,
+    codes: np.ndarray,
+    arms: np.ndarray,
+    names: np.ndarray,
+    sessions: np.ndarray,
+    alpha: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    from lsdx.kernels.permutation import benjamini_hochberg
+
+    q = np.full(p.shape, np.nan)
+    for code in np.unique(codes):
+        rows = codes == code
+        for cell in np.ndindex(p.shape[1:]):
+            q[(rows, *cell)] = benjamini_hochberg(p[(rows, *cell)])
+    tested = ~np.isnan(p)
+    share, n, n_sessions = np.full((3, len(names), *p.shape[1:]), np.nan)
+    for a, name in enumerate(names):
+        rows = arms == name
+        n[a] = tested[rows].sum(axis=0)
+        share[a] = (p[rows] < alpha).sum(axis=0) / np.where(n[a] > 0, n[a], np.nan)
+        for cell in np.ndindex(p.shape[1:]):
+            n_sessions[(a, *cell)] = len(set(sessions[rows][tested[(rows, *cell)]].tolist()))
+    return q, share, n, n_sessions

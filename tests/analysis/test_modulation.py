@@ -1,0 +1,362 @@
+"""Modulation between phases: levels, power, what each null gets wrong, and bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+import lsdx
+from lsdx.analysis.modulation import METHODS, modulation
+from lsdx.analysis.variability import METRICS, unit_metrics
+from lsdx.errors import ConfigError, SelectionError
+from lsdx.kernels.permutation import assignments
+
+RATE = 5.0  # Hz
+
+
+def trains(
+    times: Sequence[np.ndarray], *, spans: Sequence[tuple[float, float]] = ((0, 300), (300, 600))
+) -> xr.Dataset:
+    """Spikes of one session as `open_spikes` gives them; one epoch of two phases."""
+    size = np.array([len(t) for t in times])
+    n = len(times)
+    spans = np.array(spans, dtype=float)
+    whole = np.concatenate([*times, np.empty(0)])
+    names = [f"u{i}" for i in range(n)]
+    return xr.Dataset(
+        {
+            "spike_time": ("spike", whole),
+            "duplicate": ("spike", np.zeros(whole.size, dtype=bool)),
+            "row_size": ("unit", size),
+            "row_start": ("unit", np.cumsum(size) - size),
+            "start": (("unit", "phase", "epoch"), np.tile(spans[:, :1], (n, 1, 1))),
+            "stop": (("unit", "phase", "epoch"), np.tile(spans[:, 1:], (n, 1, 1))),
+            "last_spike": ("unit", np.full(n, spans.max())),
+            "has_duplicate_mask": ("unit", np.zeros(n, dtype=bool)),
+        },
+        {
+            "unit": names,
+            "session": ("unit", ["s"] * n),
+            "insertion": ("unit", ["i"] * n),
+            "condition": ("unit", ["lsd"] * n),
+            "phase": ["pre", "post"],
+            "epoch": ["rest"],
+        },
+    )
+
+
+def poisson(
+    n: int, seed: int, *, step: float = 1.0, tau: float | None = None, slope: float = 0.0
+) -> xr.Dataset:
+    """Poisson trains of 5 Hz over 600 s: a step at 300 s, log-normal drift, a trend."""
+    rng = np.random.default_rng(seed)
+    dt = 0.5
+    centres = (np.arange(1200) + 0.5) * dt
+    rate = RATE * np.where(centres < 300, 1.0, step) * np.exp(slope * (centres - 300) / 600)
+    rates = np.tile(rate, (n, 1))
+    if tau is not None:
+        keep = np.exp(-dt / tau)
+        noise = rng.standard_normal((n, centres.size))
+        drift = noise.copy()
+        for i in range(1, centres.size):
+            drift[:, i] = keep * drift[:, i - 1] + np.sqrt(1 - keep**2) * noise[:, i]
+        rates = rates * np.exp(0.5 * drift)
+    counts = rng.poisson(rates * dt)
+    times = [np.sort(np.repeat(centres, c) + rng.uniform(-dt / 2, dt / 2, c.sum())) for c in counts]
+    return trains(times)
+
+
+def below(ds: xr.Dataset, **options: Any) -> float:
+    return float((modulation(ds, rng=0, **options).p < 0.05).mean())
+
+
+# ---- known answers --------------------------------------------------------------------------
+
+
+def test_ten_to_thirty_hertz_is_one_half_and_back() -> None:
+    slow, fast = np.arange(0.05, 300, 0.1), np.arange(0.01, 300, 1 / 30)
+    m = modulation(trains([np.r_[slow, 300 + fast], np.r_[fast, 300 + slow], np.empty(0)]), rng=0)
+    np.testing.assert_allclose(m["index"][:, 0, 0], [0.5, -0.5, np.nan])
+    np.testing.assert_allclose(m["value"][0, 0, 0], [10, 30])
+    # no spread within a phase: as far from chance as 252 ways can tell
+    np.testing.assert_allclose(m["p"][:, 0, 0], [2 / 252, 2 / 252, 1])
+    np.testing.assert_allclose(m["p_least"], 2 / 252)
+
+
+def test_one_rate_over_unequal_times_is_no_modulation() -> None:
+    regular = np.arange(0.05, 900, 0.1)
+    m = modulation(trains([regular], spans=[(0, 300), (300, 900)]), rng=0)
+    assert m["index"].item() == 0
+    assert m["p"].item() == 1  # a train that does not differ between blocks
+    assert m["n_blocks"].item() == 5  # of the shorter phase
+    assert m["block_duration"].item() == 60
+
+
+def test_the_statistic_is_welchs_of_the_blocks_and_p_the_share_of_ways() -> None:
+    ds = poisson(30, 1, step=1.2)
+    m = modulation(ds, rng=0, null=True)
+    counts = np.array(
+        [
+            np.histogram(ds.spike_time[s : s + n], np.arange(0, 601, 60))[0]
+            for s, n in zip(ds.row_start.values, ds.row_size.values, strict=True)
+        ]
+    )
+    expected = stats.ttest_ind(counts[:, 5:], counts[:, :5], axis=1, equal_var=False)
+    np.testing.assert_allclose(m["statistic"][:, 0, 0], expected.statistic)
+    exact = stats.permutation_test(
+        (counts[:, 5:], counts[:, :5]),
+        lambda a, b, axis: np.abs(stats.ttest_ind(a, b, axis=axis, equal_var=False).statistic),
+        axis=1,
+        n_resamples=np.inf,
+        alternative="greater",
+        vectorized=True,
+    )
+    np.testing.assert_allclose(m["p"][:, 0, 0], exact.pvalue)
+    assert m["null"].shape == (30, 1, 1, 251)
+    np.testing.assert_allclose(m["null"].mean("permutation"), m["null_mean"])
+    # the index by chance: of the counts that each way deals to the second phase
+    second = counts @ assignments(5, 5)[0][1:].T
+    total = counts.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(m["null_index"][:, 0, 0], (2 * second - total) / total, atol=1e-12)
+
+
+def test_values_are_those_of_unit_metrics(demo_stores: Path) -> None:
+    s = lsdx.open_spikes(demo_stores).isel(unit=slice(0, 60)).compute()
+    names = METRICS[:-1]  # complexity is thinned to the rates of what is compared
+    m = modulation(s, metric=names, window="1 s", rng=0)
+    metrics = unit_metrics(s, metrics=names, window="1 s")
+    for name in names:
+        expected = metrics[name].squeeze(drop=True).transpose("unit", "epoch", "phase")
+        np.testing.assert_allclose(m["value"].sel(metric=name), expected, rtol=1e-6)
+
+
+def test_q_is_benjamini_hochberg_within_its_family() -> None:
+    ds = poisson(60, 2, step=1.15)
+    kinds = np.repeat(["a", "b"], [40, 20])
+    ds = ds.assign_coords(kind=("unit", kinds))
+    p = modulation(ds, rng=0)["p"].values.ravel()
+    one = modulation(ds, rng=0)["q"].values.ravel()
+    np.testing.assert_allclose(one, stats.false_discovery_control(p))
+    two = modulation(ds, rng=0, family="kind")["q"].values.ravel()
+    for kind in "ab":
+        mine = kinds == kind
+        np.testing.assert_allclose(two[mine], stats.false_discovery_control(p[mine]))
+
+
+# ---- levels and power -----------------------------------------------------------------------
+
+
+def test_levels_and_power_of_blocks() -> None:
+    """Figures of the plan: hundreds of simulated units each."""
+    assert abs(below(poisson(1000, 10)) - 0.05) < 0.025
+    assert below(poisson(1000, 11, tau=20)) < 0.12
+    assert below(poisson(300, 12, step=2.0)) >= 0.95
+    assert below(poisson(300, 13, step=1.3)) >= 0.9
+    assert below(poisson(300, 14, step=2.0, tau=20)) >= 0.6
+    assert below(poisson(300, 15, slope=1.0)) > 0.9  # a trend is called modulation: documented
+
+
+def test_random_assignments_hold_the_level_too() -> None:
+    found = modulation(poisson(500, 16), rng=0, block="30 s", n_permutations=199)
+    assert abs(float((found.p < 0.05).mean()) - 0.05) < 0.03
+    assert found.p.min() >= 1 / 200
+    np.testing.assert_allclose(found["p_least"], 1 / 200)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_holds_its_level(metric: str) -> None:
+    found = modulation(poisson(200, 17), metric=metric, rng=0, window="100 ms", surrogates=20)
+    assert found["p"].notnull().all()
+    assert float((found["p"] < 0.05).mean()) < 0.11
+    assert (found["p"] >= 2 / 252).all()
+    assert (found["p"] <= 1).all()
+
+
+def test_shuffled_intervals_hold_without_drift_and_fail_with_it() -> None:
+    options = {"method": "isi_shuffle", "n_permutations": 199}
+    assert abs(below(poisson(300, 18), **options) - 0.05) < 0.04
+    assert below(poisson(100, 19, tau=20), **options) > 0.5
+
+
+def test_regular_against_irregular_is_found_at_one_rate() -> None:
+    """Ten regular seconds each second against Poisson: CV2 and Fano change, the rate does not."""
+    rng = np.random.default_rng(20)
+    times = [
+        np.r_[np.arange(0.05, 300, 0.1), 300 + np.sort(rng.uniform(0, 300, 3000))]
+        for _ in range(20)
+    ]
+    m = modulation(trains(times), metric=["mean_rate", "cv2", "fano_factor"], window="1 s", rng=0)
+    assert (m["p"].sel(metric=["cv2", "fano_factor"]) < 0.01).all()
+    assert (m["index"].sel(metric="cv2") > 0.9).all()
+    assert float((m["p"].sel(metric="mean_rate") < 0.05).mean()) <= 0.25
+
+
+# ---- measures that need more than a block ---------------------------------------------------
+
+
+def test_blocks_of_one_window_are_put_together_and_recomputed() -> None:
+    ds = poisson(40, 21)
+    m = modulation(ds, metric="fano_factor", block="60 s", window="60 s", rng=0)
+    counts = np.array(
+        [
+            np.histogram(ds.spike_time[s : s + n], np.arange(0, 601, 60))[0]
+            for s, n in zip(ds.row_start.values, ds.row_size.values, strict=True)
+        ]
+    )
+
+    def fano(c: np.ndarray) -> np.ndarray:
+        return c.var(axis=1, ddof=1) / c.mean(axis=1)
+
+    ways = assignments(5, 5)[0]
+    t = np.array([fano(counts[:, w]) - fano(counts[:, ~w]) for w in ways])
+    np.testing.assert_allclose(m["statistic"][:, 0, 0], t[0])
+    reached = np.abs(t) >= np.abs(t[0]) * (1 - 1e-9)
+    np.testing.assert_allclose(m["p"][:, 0, 0], reached.mean(axis=0))
+
+
+def test_long_windows_of_complexity_are_recomputed() -> None:
+    found = modulation(poisson(6, 22), metric="lempel_ziv", window="1 s", rng=0, surrogates=10)
+    assert found["p"].notnull().all()
+    assert found["value"].notnull().all()
+
+
+def test_settled_units_stop_early_with_the_same_verdict() -> None:
+    ds = poisson(60, 23, step=1.02)
+    options = {"metric": "mean_rate", "method": "isi_shuffle", "n_permutations": 499}
+    full, early = (modulation(ds, rng=0, settle=s, **options) for s in (None, 20))
+    assert float(early["n_draws"].mean()) < 250
+    np.testing.assert_allclose(early["p"], full["p"], atol=0.2)
+    found = full["p"] < 0.02  # never settled: all draws were made
+    np.testing.assert_allclose(early["p"].where(found), full["p"].where(found))
+
+
+# ---- what does not change anything ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def spikes(demo_stores: Path) -> xr.Dataset:
+    return lsdx.open_spikes(demo_stores)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_metrics_units_epochs_and_chunks_change_nothing(
+    spikes: xr.Dataset, method: str
+) -> None:
+    options: dict[str, Any] = {"method": method, "n_permutations": 19, "rng": 5, "surrogates": 3}
+    some = spikes.isel(unit=slice(0, 40))
+    whole = modulation(some, metric=METRICS, null=True, **options).compute()
+    loaded = modulation(some.load(), metric=METRICS, null=True, **options)
+    xr.testing.assert_identical(loaded, whole)
+    alone = modulation(
+        spikes.isel(unit=[30, 3, 17]), metric=METRICS[::-1], epoch=["rfm"], null=True, **options
+    ).compute()
+    mine = whole.isel(unit=[30, 3, 17]).sel(metric=list(METRICS[::-1]), epoch=["rfm"])
+    for name in ("value", "index", "statistic", "p", "null"):
+        np.testing.assert_array_equal(alone[name], mine[name], err_msg=name)
+
+
+def test_the_input_is_not_changed(spikes: xr.Dataset) -> None:
+    some = spikes.isel(unit=slice(0, 10)).load()
+    before = some.copy(deep=True)
+    modulation(some, metric=METRICS, rng=0, surrogates=2)
+    xr.testing.assert_identical(some, before)
+
+
+def test_nothing_is_computed_until_asked(demo_stores: Path) -> None:
+    computed = []
+
+    def scheduler(dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        computed.append(keys)
+        return dask.get(dsk, keys, **kwargs)
+
+    with dask.config.set(scheduler=scheduler):
+        lazy = lsdx.open_spikes(demo_stores).lsd.modulation(rng=0)
+        assert not computed
+        lazy.compute()
+        assert len(computed) == 1
+
+
+def test_shares_stand_beside_each_other(spikes: xr.Dataset) -> None:
+    m = modulation(spikes, rng=0).compute()
+    assert m["arm"].values.tolist() == ["lsd", "saline"]
+    for arm in m["arm"].values:
+        p = m["p"].where(m["condition"] == arm)
+        expected = (p < 0.05).sum("unit") / p.notnull().sum("unit")
+        np.testing.assert_allclose(m["share_modulated"].sel(arm=arm), expected)
+        sessions = {
+            s for s, ok in zip(m["session"].values, p[:, 0, 0].notnull().values, strict=True) if ok
+        }
+        assert m["n_sessions"].sel(arm=arm).values[0, 0] == len(sessions)
+    # the demo modulates three tenths of the units of LSD sessions, and none of saline's
+    share = m["share_modulated"].mean(["epoch", "metric"])
+    assert share.sel(arm="lsd") > share.sel(arm="saline") + 0.1
+
+
+# ---- bad input ------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("error")
+def test_few_spikes_and_short_epochs_are_nan_without_warnings() -> None:
+    few = [np.empty(0), np.array([10.0]), np.array([10.0, 400.0]), np.full(5, 20.0)]
+    m = modulation(trains(few), metric=METRICS, rng=0, surrogates=2)
+    assert m["index"][0].isnull().all()
+    assert m["p"].sel(metric=["cv", "cv2", "lv"]).isnull().all()
+    rate = m["p"].sel(metric="mean_rate").values[:, 0]
+    np.testing.assert_array_equal(rate[[0, 1]], 1)
+    short = modulation(trains([np.arange(0, 90, 0.5)], spans=[(0, 40), (40, 90)]), metric=METRICS)
+    assert short["p"].isnull().all()  # one block a phase
+    assert short["p_least"].isnull().all()
+    assert short["value"].sel(metric="mean_rate").notnull().all()
+
+
+def test_a_phase_that_was_not_observed_is_nan() -> None:
+    ds = trains([np.arange(0, 300, 0.1)], spans=[(0, 300), (np.nan, np.nan)])
+    m = modulation(ds, metric=METRICS, rng=0)
+    assert m["p"].isnull().all()
+    assert m["n_blocks"].item() == 0
+    assert m["n_tested"].sum() == 0
+    assert m["share_modulated"].isnull().all()
+
+
+def test_no_units_give_no_results(spikes: xr.Dataset) -> None:
+    m = modulation(spikes.isel(unit=[]), rng=0)
+    assert m["p"].shape == (0, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"metric": "fano"}, "mean_rate, cv, cv2, lv, fano_factor, allan_factor, lempel_ziv"),
+        ({"metric": []}, "distinct ones of mean_rate"),
+        ({"method": "circular_shift"}, "carries the drug's step into its own null"),
+        ({"method": "bootstrap"}, "one of block, isi_shuffle"),
+        ({"between": ("pre", "pre")}, "two phases"),
+        ({"between": ("pre", "after")}, "two of pre, post"),
+        ({"epoch": "rest"}, "one of spontaneous, rfm, replay"),
+        ({"n_permutations": 0}, "a whole number from 1"),
+        ({"settle": 0}, "settle"),
+        ({"alpha": 5}, "alpha"),
+        ({"family": "colour"}, "labels on unit"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    spikes: xr.Dataset, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(SelectionError, match=words):
+        modulation(spikes, **options)
+
+
+def test_other_refusals(spikes: xr.Dataset, demo_stores: Path) -> None:
+    with pytest.raises(ConfigError, match="10 us"):
+        modulation(spikes, block="3 us")
+    with pytest.raises(SelectionError, match="spike times"):
+        modulation(lsdx.open_units(demo_stores))
+    with pytest.raises(SelectionError, match="between= and epoch="):
+        modulation(spikes.sel(epoch="rfm"))
