@@ -20,6 +20,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PROJECT = "-e.[plot,notebooks]"
+# A file's tests stay together: they share what is costly to make.
+TWO_AT_A_TIME = ("--numprocesses=2", "--dist=loadfile")
 
 
 def group(name: str) -> list[str]:
@@ -34,9 +36,9 @@ def run_pytest(session: nox.Session, *args: str) -> None:
 
 
 def run_tests(session: nox.Session) -> None:
-    """Install lsdx with everything its tests need, then run tests and doctests."""
+    """Install lsdx with everything its tests need, then run tests and doctests, two at a time."""
     session.install(PROJECT, *group("test"))
-    run_pytest(session, *session.posargs)
+    run_pytest(session, *TWO_AT_A_TIME, *session.posargs)
 
 
 @nox.session
@@ -85,7 +87,7 @@ def tests_minimum(session: nox.Session) -> None:
         if ">=" in requirement
     ]
     session.install(PROJECT, *group("test"), *oldest)
-    run_pytest(session, *session.posargs)
+    run_pytest(session, *TWO_AT_A_TIME, *session.posargs)
 
 
 @nox.session(python=["3.11", "3.13"])

@@ -787,3 +787,64 @@ class LsdAccessor:
             duplicates=duplicates,
             rng=rng,
         )
+
+    def proportions(
+        self,
+        *,
+        by: str | Sequence[str] = ("region", "condition"),
+        alpha: float = 0.05,
+        of: str = "p",
+        correction: str | None = None,
+        draws: int = 1000,
+        level: float = 0.95,
+        rng: np.random.Generator | int | None = None,
+    ) -> xr.Dataset:
+        """Give the shares of units that go up, go down or stay, by labels.
+
+        Forwards to `lsdx.analysis.proportions.proportions`, where all is said.
+
+        Parameters
+        ----------
+        by : str or sequence of str
+            Labels on ``unit``.
+        alpha : float
+            Units with ``p < alpha`` are modulated.
+        of : {"p", "q"}
+            Which of the two is compared with ``alpha``.
+        correction : {None, "max_statistic"}
+            Whether each share is tested, corrected for the number of cells.
+        draws : int
+            Of the interval, and of the correction.
+        level : float
+            Of the interval.
+        rng : Generator or int, optional
+
+        Returns
+        -------
+        Dataset
+            ``share`` with an interval over mice, sessions and units; the numbers of each.
+
+        Raises
+        ------
+        SelectionError
+            If this is not what ``modulation`` gives, or a label does not exist.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> m = lsdx.open_spikes(demo_stores).lsd.modulation(epoch="rfm", rng=0)
+        >>> m.lsd.proportions(by="condition", rng=0).share.dims
+        ('condition', 'metric', 'direction')
+        """
+        from lsdx.analysis.proportions import proportions
+
+        return proportions(
+            self._ds,
+            by=by,
+            alpha=alpha,
+            of=of,
+            correction=correction,
+            draws=draws,
+            level=level,
+            rng=rng,
+        )

@@ -14,6 +14,7 @@ from lsdx.accessor import LsdAccessor
 from lsdx.analysis.binning import bin_spikes, sliding
 from lsdx.analysis.dimensionality import dimensionality
 from lsdx.analysis.modulation import modulation
+from lsdx.analysis.proportions import proportions
 from lsdx.analysis.selection import select, unit_table
 from lsdx.analysis.subspaces import components, subspaces
 from lsdx.analysis.variability import (
@@ -44,6 +45,7 @@ FORWARDED = {
     "lempel_ziv": lempel_ziv,
     "unit_metrics": unit_metrics,
     "modulation": modulation,
+    "proportions": proportions,
 }
 
 

@@ -1,0 +1,308 @@
+"""Shares of modulated units by region and condition, with what they rest on."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from lsdx.analysis.population import result_attrs, seed_of
+from lsdx.errors import SelectionError, located
+
+DIRECTIONS = ("up", "down", "unmodulated")
+_COUNTS = {"n_units": "Units tested", "n_sessions": "Sessions of them", "n_mice": "Mice of them"}
+
+
+def proportions(
+    ds: xr.Dataset,
+    *,
+    by: str | Sequence[str] = ("region", "condition"),
+    alpha: float = 0.05,
+    of: str = "p",
+    correction: str | None = None,
+    draws: int = 1000,
+    level: float = 0.95,
+    rng: np.random.Generator | int | None = None,
+) -> xr.Dataset:
+    """Give the shares of units that go up, go down or stay, by labels.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What ``spikes.lsd.modulation`` gives, with the labels ``session`` and ``subject``.
+    by : str or sequence of str
+        Labels on ``unit``.
+    alpha : float
+        Units with ``p < alpha`` are modulated, up where the statistic is above 0.
+    of : {"p", "q"}
+        Which of the two is compared with ``alpha``.
+    correction : {None, "max_statistic"}
+        Whether each share is tested, corrected for the number of cells: needs
+        ``modulation(null=True)``.
+    draws : int
+        Of the interval, and of the correction.
+    level : float
+        Of the interval.
+    rng : Generator or int, optional
+        The attribute ``seed`` gives the same numbers again.
+
+    Returns
+    -------
+    Dataset
+        Over the labels of ``by`` and what ``ds`` has beside units: ``share`` (..., direction) of
+        ``"up"``, ``"down"`` and ``"unmodulated"`` with ``share_low`` and ``share_high``;
+        ``n_units``, ``n_sessions`` and ``n_mice`` that were tested, whole numbers; with the
+        correction ``p_max``. Shares are NaN where no unit was tested, intervals and ``p_max``
+        where fewer than two mice were. Lazy where ``ds`` is.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` has no tests, a label does not exist, or the null distributions are missing.
+
+    Notes
+    -----
+    The interval draws mice, then sessions of each, then units of each, all with replacement
+    (Saravanan et al. 2020, Neurons Behav Data Anal Theory 3:5): units of one session are not
+    independent. With three or four mice it is too narrow still.
+
+    ``p_max`` is one-sided: the share of draws in which the largest standardised share of any
+    cell, of the blocks dealt anew in each session, reaches the cell's. All units of a session
+    are dealt alike, so that what they share is in the null distribution.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> m = lsdx.open_spikes(demo_stores).lsd.modulation(epoch="rfm", rng=0)
+    >>> shares = m.lsd.proportions(by="condition", rng=0)
+    >>> shares.share.dims, shares.n_mice.sel(condition="saline").values.tolist()
+    (('condition', 'metric', 'direction'), [2])
+    """
+    names = _checked(ds, by, alpha, of, correction, draws, level)
+    rest = [str(d) for d in ds["p"].dims if d != "unit"]
+    ordered = ds.transpose("unit", ...)
+    cells, coords = _cells(ds, names)
+    shape = tuple(len(v[1]) for v in coords.values())
+    seed = seed_of(rng)
+    tested = ordered[of].data, ordered["statistic"].data
+    null = ordered["null"].data if correction else None
+    arguments: tuple[Any, Any, Any] = (
+        cells,
+        (ds["session"].values.astype(str), ds["subject"].values.astype(str)),
+        {"alpha": alpha, "draws": draws, "level": level, "seed": seed},
+    )
+    middle = ordered["p"].shape[1:]
+    n = len(cells)
+    shapes = {
+        **dict.fromkeys(("share", "share_low", "share_high"), (n, *middle, 3)),
+        **dict.fromkeys((*_COUNTS, *(("p_max",) if correction else ())), (n, *middle)),
+    }
+    found: Mapping[str, Any]
+    if any(hasattr(v, "dask") for v in (*tested, null)):
+        import dask.array as da
+        from dask.delayed import delayed
+
+        promise = delayed(_proportions, pure=True)(*tested, null, *arguments)
+        found = {
+            k: da.from_delayed(promise[k], s, np.int64 if k in _COUNTS else np.float64)
+            for k, s in shapes.items()
+        }
+    else:
+        found = _proportions(*tested, null, *arguments)
+    words = {
+        "share": "Share of tested units",
+        "share_low": f"Lower end of the {level:.0%} interval over mice, sessions and units",
+        "share_high": f"Upper end of the {level:.0%} interval over mice, sessions and units",
+        "p_max": "p of the share of modulated units, of the largest of all cells",
+        **_COUNTS,
+    }
+    variables = {
+        name: (
+            (*names, *rest, *(("direction",) if len(s) > 1 + len(middle) else ())),
+            found[name].reshape((*shape, *s[1:])),
+            {"units": "1", "long_name": words[name]},
+        )
+        for name, s in shapes.items()
+    }
+    kept = {c: v for c, v in ds.coords.items() if set(v.dims) <= set(rest)}
+    out = xr.Dataset(variables, {**kept, **coords, "direction": list(DIRECTIONS)})
+    about = {k: ds.attrs[k] for k in ("method", "block", "warning") if k in ds.attrs}
+    about |= {"alpha": alpha, "of": of, "seed": str(seed)}
+    return out.assign_attrs(result_attrs(ds) | about)
+
+
+def _checked(
+    ds: xr.Dataset, by: Any, alpha: Any, of: Any, correction: Any, draws: Any, level: Any
+) -> list[str]:
+    names = [by] if isinstance(by, str) else list(by)
+    labels = sorted(str(n) for n, v in ds.coords.items() if v.dims == ("unit",) and n != "unit")
+    needed = {"p", "statistic", *(("null",) if correction else ())}
+    lacking = needed - set(map(str, ds.data_vars))
+    problems = (
+        (
+            bool(lacking),
+            "",
+            "what spikes.lsd.modulation(...) gives"
+            + (", with null=True" if lacking == {"null"} else ""),
+            "no " + ", ".join(sorted(lacking)),
+        ),
+        (
+            not names or bool(set(names) - set(labels)) or len(set(names)) < len(names),
+            ", by",
+            "distinct labels on unit, of " + ", ".join(labels),
+            repr(by),
+        ),
+        (
+            not {"session", "subject"} <= set(labels),
+            "",
+            "the labels session and subject on unit",
+            ", ".join(labels),
+        ),
+        (of not in ("p", "q"), ", of", "'p' or 'q'", repr(of)),
+        (
+            correction not in (None, "max_statistic") or (correction is not None and of == "q"),
+            ", correction",
+            "'max_statistic' of p, or None",
+            f"{correction!r} of {of}",
+        ),
+        (not 0 < alpha < 1, ", alpha", "a number between 0 and 1", repr(alpha)),
+        (not 0 < level < 1, ", level", "a number between 0 and 1", repr(level)),
+        (
+            isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1,
+            ", draws",
+            "a whole number from 1",
+            repr(draws),
+        ),
+    )
+    for wrong, where, expected, found in problems:
+        if wrong:
+            raise SelectionError(located(f"proportions{where}", expected, found, "Correct it."))
+    return names
+
+
+def _cells(
+    ds: xr.Dataset, names: Sequence[str]
+) -> tuple[list[tuple[int, np.ndarray]], dict[str, tuple[str, np.ndarray]]]:
+    """Give each combination of labels: a number that follows from its name, and its units."""
+    codes, coords = [], {}
+    for name in names:
+        code, values = pd.factorize(ds[name].values, sort=False)
+        if name == "condition":  # in the order of the protocol: lsd before saline
+            listed = str(ds.attrs.get("conditions", "")).split(", ")
+            ranked = sorted(values.tolist(), key=lambda v: _rank(v, listed))
+            code, values = pd.Index(ranked).get_indexer(ds[name].values), np.array(ranked, object)
+        codes.append(code)
+        coords[name] = (name, np.asarray(values))
+    shape = tuple(len(v) for _, v in coords.values())
+    cells = []
+    for place in np.ndindex(shape):
+        rows = np.all([c == i for c, i in zip(codes, place, strict=True)], axis=0)
+        text = "|".join(str(v[i]) for (_, v), i in zip(coords.values(), place, strict=True))
+        cells.append((zlib.crc32(text.encode()), np.flatnonzero(rows)))
+    return cells, coords
+
+
+def _rank(value: Any, listed: Sequence[str]) -> tuple[int, str]:
+    return (listed.index(value) if value in listed else len(listed), str(value))
+
+
+def _proportions(
+    p: np.ndarray,
+    statistic: np.ndarray,
+    null: np.ndarray | None,
+    cells: Sequence[tuple[int, np.ndarray]],
+    recorded: tuple[np.ndarray, np.ndarray],
+    options: Mapping[str, Any],
+) -> dict[str, np.ndarray]:
+    session, subject = recorded
+    middle = p.shape[1:]
+    out = {
+        n: np.full((len(cells), *middle, 3), np.nan) for n in ("share", "share_low", "share_high")
+    }
+    out |= {n: np.zeros((len(cells), *middle), dtype=np.int64) for n in _COUNTS}
+    modulated = p < options["alpha"]
+    kind = np.where(modulated, np.where(statistic > 0, 0, 1), 2)
+    for c, (key, rows) in enumerate(cells):
+        for at in np.ndindex(middle):
+            mine = rows[~np.isnan(p[(rows, *at)])]
+            if not mine.size:
+                continue
+            table = pd.crosstab([subject[mine], session[mine]], kind[(mine, *at)])
+            table = table.reindex(columns=range(3), fill_value=0)
+            mice = table.index.get_level_values(0)
+            counts = table.to_numpy()
+            out["n_units"][(c, *at)] = mine.size
+            out["n_sessions"][(c, *at)] = len(table)
+            out["n_mice"][(c, *at)] = mice.nunique()
+            out["share"][(c, *at)] = counts.sum(axis=0) / mine.size
+            if mice.nunique() > 1:
+                rng = np.random.default_rng([options["seed"], key])
+                drawn = _hierarchical_shares(counts, pd.factorize(mice)[0], options["draws"], rng)
+                tail = (1 - options["level"]) / 2
+                low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
+                out["share_low"][(c, *at)], out["share_high"][(c, *at)] = low, high
+    if null is not None:
+        out["p_max"] = np.full((len(cells), *middle), np.nan)
+        for at in np.ndindex(middle):
+            test = p[(slice(None), *at)], null[(slice(None), *at)]
+            out["p_max"][(slice(None), *at)] = _max_statistic(*test, cells, session, options)
+        out["p_max"][out["n_mice"] < 2] = np.nan
+    return out
+
+
+def _hierarchical_shares(
+    counts: np.ndarray, mouse: np.ndarray, draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw mice, sessions, units: shares (draws, 3) of counts (n_sessions, 3)."""
+    n_mice = int(mouse.max()) + 1
+    order = np.argsort(mouse, kind="stable")
+    size = np.bincount(mouse)
+    first = np.cumsum(size) - size
+    mice = rng.integers(n_mice, size=(draws, n_mice))
+    places = np.arange(size.max())
+    picks = (rng.random((draws, n_mice, places.size)) * size[mice][..., None]).astype(np.int64)
+    sessions = order[(first[mice][..., None] + picks)]
+    n = counts.sum(axis=1)
+    units = rng.multinomial(n[sessions], (counts / n[:, None])[sessions])
+    units[places >= size[mice][..., None]] = 0
+    total = units.sum(axis=(1, 2))
+    return np.asarray(total / total.sum(axis=1, keepdims=True))
+
+
+def _max_statistic(
+    p: np.ndarray,
+    null: np.ndarray,
+    cells: Sequence[tuple[int, np.ndarray]],
+    session: np.ndarray,
+    options: Mapping[str, Any],
+) -> np.ndarray:
+    """Give p of each cell's share of modulated units, of the largest of all cells."""
+    import scipy.stats
+
+    alpha, draws = options["alpha"], options["draws"]
+    n_ways = np.where(np.isnan(p), 0, np.isfinite(null).sum(axis=1) + np.isinf(null).sum(axis=1))
+    hit = np.zeros(null.shape, dtype=bool)  # would the unit be modulated if this were the truth?
+    for n in np.unique(n_ways[n_ways > 0]):
+        rows = np.flatnonzero(n_ways == n)
+        t = np.abs(null[rows, :n]).round(9)  # mirror images are equal but for rounding
+        hit[rows, :n] = scipy.stats.rankdata(-t, method="max", axis=1) / n < alpha
+    rng = np.random.default_rng([options["seed"], zlib.crc32(b"max_statistic")])
+    at_random = rng.random((draws, len(np.unique(session))))
+    place = np.unique(session, return_inverse=True)[1]
+    z, largest = np.full(len(cells), np.nan), np.zeros(draws)
+    for c, (_, rows) in enumerate(cells):
+        mine = rows[n_ways[rows] > 0]
+        if not mine.size:
+            continue
+        way = (at_random[:, place[mine]] * n_ways[mine]).astype(np.int64)
+        share = hit[mine, way].mean(axis=1)
+        spread = share.std()
+        if spread > 0:
+            z[c] = ((p[mine] < alpha).mean() - share.mean()) / spread
+            largest = np.maximum(largest, (share - share.mean()) / spread)
+    reached = (largest >= z[:, None]).sum(axis=1)
+    return np.where(np.isnan(z), np.nan, (1 + reached) / (draws + 1))

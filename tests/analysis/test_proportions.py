@@ -1,0 +1,171 @@
+"""Shares of modulated units: counts, intervals over mice, correction across cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+
+import lsdx
+from lsdx.analysis.proportions import proportions
+from lsdx.errors import SelectionError
+
+
+def cohort_of(
+    p: np.ndarray, session: list[str], subject: list[str], region: list[str] | None = None
+) -> xr.Dataset:
+    sign = np.where(np.arange(p.size) % 2, -1.0, 1.0)
+    labels = {"session": session, "subject": subject, "region": region or ["r"] * p.size}
+    return xr.Dataset(
+        {"p": ("unit", p), "statistic": ("unit", sign), "q": ("unit", p * 2)},
+        {n: ("unit", v) for n, v in labels.items()},
+    )
+
+
+def test_directions_and_numbers() -> None:
+    p = np.array([0.01, 0.01, 0.01, 0.5, 0.5, np.nan])
+    ds = cohort_of(p, ["a", "a", "b", "b", "c", "c"], ["m", "m", "m", "m", "n", "n"])
+    found = proportions(ds, by="region", rng=0)
+    np.testing.assert_allclose(found["share"].values[0], [2 / 5, 1 / 5, 2 / 5])
+    assert (found["n_units"].item(), found["n_sessions"].item(), found["n_mice"].item()) == (
+        5,
+        3,
+        2,
+    )
+    assert found["n_units"].dtype == np.int64
+    assert (found["share_low"] <= found["share"]).all()
+    assert (found["share"] <= found["share_high"]).all()
+    with_q = proportions(ds.assign(q=("unit", np.full(6, 0.04))), by="region", of="q", rng=0)
+    assert with_q["share"].sel(direction="unmodulated").item() == 0
+
+
+def test_one_mouse_has_no_interval_and_empty_cells_no_share() -> None:
+    p = np.array([0.01, 0.5, 0.5])
+    ds = cohort_of(p, ["a", "b", "b"], ["m", "m", "m"], ["x", "x", "y"])
+    ds = ds.assign_coords(condition=("unit", ["lsd", "lsd", "saline"]))
+    found = proportions(ds, by=["region", "condition"], rng=0)
+    assert found["share_low"].isnull().all()
+    empty = found.sel(region="y", condition="lsd")
+    assert empty["n_units"].item() == 0
+    assert empty["share"].isnull().all()
+
+
+def test_the_interval_holds_mice_apart() -> None:
+    """Two mice that differ: the interval spans both, which one of units alone would not."""
+    n = 400
+    p = np.r_[np.full(n, 0.01), np.full(n, 0.5)]
+    ds = cohort_of(p, ["a"] * n + ["b"] * n, ["m"] * n + ["n"] * n)
+    found = proportions(ds, by="region", rng=0, draws=4000)
+    unmodulated = found.sel(direction="unmodulated")
+    assert (unmodulated["share_low"].item(), unmodulated["share_high"].item()) == (0, 1)
+
+
+def test_the_interval_covers_the_truth() -> None:
+    """Ten mice of two sessions of 50 units, shares beta(2, 8) by mouse: 95 % cover .2."""
+    rng = np.random.default_rng(1)
+    session = [f"s{i}" for i in np.repeat(np.arange(20), 50)]
+    subject = [f"m{i}" for i in np.repeat(np.arange(10), 100)]
+    covered = []
+    for seed in range(200):
+        share = np.repeat(rng.beta(2, 8, 10), 100)
+        p = np.where(rng.random(1000) < share, 0.01, 0.5)
+        found = proportions(cohort_of(p, session, subject), by="region", rng=seed, draws=300)
+        one = found.sel(direction="unmodulated")
+        covered.append(one["share_low"].item() <= 0.8 <= one["share_high"].item())
+    assert 0.85 <= np.mean(covered) <= 0.99
+
+
+def nulls(n_units: int, n_regions: int, seed: int, *, shared: float) -> xr.Dataset:
+    """Blocks without a difference between phases, units of a session sharing their noise."""
+    from lsdx.kernels.permutation import assignments, block_test
+
+    rng = np.random.default_rng(seed)
+    session = np.repeat(["a", "b", "c", "d"], n_units // 4)
+    common = {s: rng.standard_normal(10) for s in "abcd"}
+    noise = np.stack([common[s] for s in session])
+    values = shared * noise + rng.standard_normal((n_units, 10))
+    found = block_test(values, assignments(5, 5)[0])
+    region = [f"r{i % n_regions}" for i in range(n_units)]
+    ds = cohort_of(found["p"], session.tolist(), session.tolist(), region)
+    return ds.assign(
+        statistic=("unit", found["statistic"]), null=(("unit", "permutation"), found["null"])
+    )
+
+
+def test_the_largest_share_is_found_by_chance_at_the_level() -> None:
+    """Six regions, shared noise: some region's share is above the level in 5 % of cohorts."""
+    least = [
+        float(
+            proportions(
+                nulls(120, 6, seed, shared=1.0),
+                by="region",
+                correction="max_statistic",
+                draws=199,
+                rng=seed,
+            )["p_max"].min()
+        )
+        for seed in range(150)
+    ]
+    assert np.mean(np.array(least) <= 0.05) <= 0.11
+
+
+def test_a_region_that_is_modulated_is_found() -> None:
+    ds = nulls(120, 6, 0, shared=0.3)
+    step = (ds["region"] == "r0").values
+    ds["p"] = ds["p"].where(~step, 2 / 252)
+    found = proportions(ds, by="region", correction="max_statistic", rng=0)
+    assert found["p_max"].sel(region="r0").item() < 0.01
+    assert (found["p_max"].sel(region=["r1", "r2", "r3"]) > 0.05).all()
+
+
+def test_lazy_and_seeded(demo_stores: Path) -> None:
+    computed = []
+
+    def scheduler(dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        computed.append(keys)
+        return dask.get(dsk, keys, **kwargs)
+
+    with dask.config.set(scheduler=scheduler):
+        m = lsdx.open_spikes(demo_stores).lsd.modulation(epoch=["rfm"], rng=0, null=True)
+        lazy = m.lsd.proportions(by=["group", "condition"], correction="max_statistic", rng=3)
+        assert not computed
+        found = lazy.compute()
+    eager = m.compute().lsd.proportions(
+        by=["group", "condition"], correction="max_statistic", rng=3
+    )
+    xr.testing.assert_identical(found, eager)
+    assert found["condition"].values.tolist() == ["lsd", "saline"]
+    share = m["share_modulated"].compute()
+    whole = m.lsd.proportions(by="condition", rng=0)["share"].sel(direction="unmodulated")
+    np.testing.assert_allclose(1 - whole.values, share.values)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"by": "colour"}, "labels on unit, of region, session, subject"),
+        ({"by": []}, "distinct labels"),
+        ({"of": "z"}, "'p' or 'q'"),
+        ({"correction": "max_statistic"}, "with null=True"),
+        ({"correction": "bonferroni"}, "with null=True"),
+        ({"alpha": 0}, "alpha"),
+        ({"level": 95}, "level"),
+        ({"draws": 0}, "draws"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options: dict[str, Any], words: str) -> None:
+    ds = cohort_of(np.array([0.1, 0.2]), ["a", "b"], ["m", "n"])
+    with pytest.raises(SelectionError, match=words):
+        proportions(ds, **{"by": "region", **options})
+
+
+def test_other_refusals(demo_stores: Path) -> None:
+    with pytest.raises(SelectionError, match=r"spikes\.lsd\.modulation"):
+        lsdx.open_units(demo_stores).lsd.proportions()
+    ds = cohort_of(np.array([0.1, 0.2]), ["a", "b"], ["m", "n"])
+    with pytest.raises(SelectionError, match="session and subject"):
+        proportions(ds.drop_vars("subject"), by="region")
