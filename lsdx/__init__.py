@@ -8,6 +8,7 @@ import lsdx.accessor  # noqa: F401  registers ds.lsd
 
 if TYPE_CHECKING:
     from lsdx.build import Recipe
+    from lsdx.check import check_alignment
     from lsdx.config import Settings, load_settings
     from lsdx.stores import (
         open_counts,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Recipe": "lsdx.build",
     "Settings": "lsdx.config",
+    "check_alignment": "lsdx.check",
     "load_settings": "lsdx.config",
     "open_counts": "lsdx.stores",
     "open_epochs": "lsdx.stores",
@@ -35,6 +37,7 @@ _HOMES = {
 __all__ = [
     "Recipe",
     "Settings",
+    "check_alignment",
     "load_settings",
     "open_counts",
     "open_epochs",

@@ -848,3 +848,74 @@ class LsdAccessor:
             level=level,
             rng=rng,
         )
+
+    def psth(
+        self,
+        *,
+        events: xr.Dataset,
+        window: tuple[str | float, str | float] = (-0.4, 1.0),
+        bin_width: str | float = "10 ms",
+        by: str | Sequence[str] = "side",
+        pool: str | None = None,
+        baseline: tuple[str | float, str | float] = (-1.0, 0.0),
+        response: tuple[str | float, str | float] = (0.0, 0.3),
+        n_shifts: int = 999,
+        duplicates: str = "keep",
+        rng: np.random.Generator | int | None = None,
+    ) -> xr.Dataset:
+        """Give peri-event histograms of units or of sites, and test whether they respond.
+
+        Forwards to `lsdx.analysis.events.psth`, where all is said.
+
+        Parameters
+        ----------
+        events : Dataset
+            Those that count, of `lsdx.open_events`.
+        window : tuple of two str or float
+            From where to where around an event.
+        bin_width : str or float
+        by : str or sequence of str
+            Labels of the events.
+        pool : str, optional
+            A depth such as ``"20 um"``, or a label on ``unit``: what is added up.
+        baseline, response : tuple of two str or float
+            Where z is scaled, and where the response is looked for.
+        n_shifts : int
+            Of the test; 0 leaves it out.
+        duplicates : {"keep", "drop"}
+            Whether spikes that bombcell calls duplicates are counted.
+        rng : Generator or int, optional
+
+        Returns
+        -------
+        Dataset
+            ``psth`` (Hz), ``psth_z``, ``response``, ``p``, ``n_events``, over (unit or site, ...).
+
+        Raises
+        ------
+        SelectionError, ConfigError
+            Without spikes or events, or for times that are no whole number of bins.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> e = lsdx.open_events(demo_stores)
+        >>> gabors = e.isel(event=e.kind == "gabor")
+        >>> lsdx.open_spikes(demo_stores).lsd.psth(events=gabors, n_shifts=0).psth.dims
+        ('unit', 'side', 'time')
+        """
+        from lsdx.analysis.events import psth
+
+        return psth(
+            self._ds,
+            events=events,
+            window=window,
+            bin_width=bin_width,
+            by=by,
+            pool=pool,
+            baseline=baseline,
+            response=response,
+            n_shifts=n_shifts,
+            duplicates=duplicates,
+            rng=rng,
+        )

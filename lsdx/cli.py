@@ -78,10 +78,16 @@ def _parser() -> argparse.ArgumentParser:
     for command in (sessions, histology):
         command.add_argument("--csv", type=Path, metavar="FILE", help="write it as CSV")
     sessions.add_argument("--json", type=Path, metavar="FILE", help="write it as JSON")
+    check = _command(
+        commands, "check", _check, "check that epochs and stimuli are where the spikes are"
+    )
+    check.add_argument("--tag", help="a tagged catalog")
+    check.add_argument("--csv", type=Path, metavar="FILE", help="write it as CSV")
+    check.add_argument("--figure", type=Path, metavar="FILE", help="draw it")
     export = _command(commands, "export", _export, "write tables for pandas (Parquet)")
     export.add_argument("what", choices=("tables",))
     export.add_argument("directory", type=Path)
-    for command in (verify, gc, info, tag, sessions, histology, export):
+    for command in (verify, gc, info, tag, sessions, histology, check, export):
         command.add_argument("--stores", help="folder of the stores")
         command.add_argument("--config", help="settings file", metavar="FILE")
 
@@ -230,6 +236,22 @@ def _histology(arguments: argparse.Namespace) -> int:
         table.to_csv(arguments.csv, index=False)
     _say(histology_list(table))
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from lsdx import check_alignment
+    from lsdx.export.listing import alignment_list
+
+    found = check_alignment(_settings(arguments).stores, tag=arguments.tag, progress=True)
+    if arguments.csv:
+        found.to_dataframe().to_csv(arguments.csv)
+    if arguments.figure:
+        from lsdx.figures.alignment import plot_alignment
+
+        figure: Any = plot_alignment(found).figure
+        figure.savefig(arguments.figure, bbox_inches="tight")
+    _say(alignment_list(found))
+    return int(bool((found["verdict"] == "fail").any()))
 
 
 def _export(arguments: argparse.Namespace) -> int:

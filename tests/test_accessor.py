@@ -13,6 +13,7 @@ import lsdx
 from lsdx.accessor import LsdAccessor
 from lsdx.analysis.binning import bin_spikes, sliding
 from lsdx.analysis.dimensionality import dimensionality
+from lsdx.analysis.events import psth
 from lsdx.analysis.modulation import modulation
 from lsdx.analysis.proportions import proportions
 from lsdx.analysis.selection import select, unit_table
@@ -46,6 +47,7 @@ FORWARDED = {
     "unit_metrics": unit_metrics,
     "modulation": modulation,
     "proportions": proportions,
+    "psth": psth,
 }
 
 

@@ -46,6 +46,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "analysis": {"clock", "kernels", "regions", "schema"},
     "accessor": {"analysis"},
+    "check": {"analysis", "stores"},
     "figures": {"schema"},
     "export": {"schema"},
 }

@@ -434,11 +434,27 @@ def group_units(ds: xr.Dataset, by: str | Sequence[str], where: str) -> Groups:
                 )
             )
     coords = {n: (n, v) for n, v in zip(names, values, strict=True)}
-    for name, code, distinct in zip(names, codes, values, strict=True):
-        for label in _CARRIED:
-            if label in coords or label not in table:
-                continue
-            by_value = table[label].groupby(code)
-            if len(distinct) and (by_value.nunique(dropna=False) == 1).all():
-                coords[label] = (name, by_value.first().to_numpy())
+    for name, code in zip(names, codes, strict=True):
+        for label, shared in carried_labels(table, code).items():
+            if label not in coords:
+                coords[label] = (name, shared)
     return Groups(tuple(names), shape, tuple(int(p) for p in place), tuple(rows), coords)
+
+
+def carried_labels(table: pd.DataFrame, code: np.ndarray) -> dict[str, np.ndarray]:
+    """Give the labels of recordings that all units of each group share, by group.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"session": ["a", "a", "b"], "probe": ["x", "y", "x"]})
+    >>> carried_labels(table, np.array([0, 0, 1]))["session"].tolist()
+    ['a', 'b']
+    """
+    inside = code >= 0
+    found = {}
+    for label in _CARRIED:
+        if label in table and inside.any():
+            by_group = table[label][inside].groupby(code[inside])
+            if (by_group.nunique(dropna=False) == 1).all():
+                found[label] = np.asarray(by_group.first())
+    return found

@@ -52,6 +52,31 @@ def session_grid(sessions: xr.Dataset, *, colour: bool = False) -> str:
     return "\n".join(lines)
 
 
+def alignment_list(found: xr.Dataset) -> str:
+    """List the verdicts of each session and phase, and why those that fail or cannot be told.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> print(alignment_list(lsdx.check_alignment(demo_stores, n_shifts=99)).splitlines()[-1])
+    31 passed, 11 untestable, 0 failed
+    """
+    lines = ["SIMULATED: the lsdx demo cohort, not recordings."] if "simulated" in found else []
+    checks = [str(c) for c in found["check"].values]
+    head = [f"{'session':36}", f"{'phase':5}", *(f"{c:10}" for c in checks)]
+    lines.append("  ".join(head).rstrip())
+    for eid in found["session"].values:
+        for phase in found["phase"].values:
+            one = found.sel(session=eid, phase=phase)
+            cells = [f"{v:10}" for v in one["verdict"].values]
+            lines.append("  ".join([f"{eid:36}", f"{phase:5}", *cells]).rstrip())
+            told = zip(checks, one["note"].values, strict=True)
+            lines += [f"    {check}: {why}" for check, why in told if why]
+    n = {v: int((found["verdict"] == v).sum()) for v in ("pass", "untestable", "fail")}
+    lines.append(f"{n['pass']} passed, {n['untestable']} untestable, {n['fail']} failed")
+    return "\n".join(lines)
+
+
 def histology_list(todo: pd.DataFrame) -> str:
     """List probes under the step that each waits for.
 

@@ -1,0 +1,402 @@
+"""Responses to events: histograms of units or of sites around them, and a test."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from lsdx.analysis.population import carried_labels, result_attrs, seed_of
+from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
+from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
+from lsdx.errors import ConfigError, SelectionError, located
+
+
+def psth(
+    ds: xr.Dataset,
+    *,
+    events: xr.Dataset,
+    window: tuple[str | float, str | float] = (-0.4, 1.0),
+    bin_width: str | float = "10 ms",
+    by: str | Sequence[str] = "side",
+    pool: str | None = None,
+    baseline: tuple[str | float, str | float] = (-1.0, 0.0),
+    response: tuple[str | float, str | float] = (0.0, 0.3),
+    n_shifts: int = 999,
+    duplicates: str = "keep",
+    rng: np.random.Generator | int | None = None,
+) -> xr.Dataset:
+    """Give peri-event histograms of units or of sites, and test whether they respond.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `lsdx.open_spikes` gives, or a selection of its units.
+    events : Dataset
+        What `lsdx.open_events` gives, or a selection of it: ``session`` and ``start`` (s) over
+        ``event``. All events of it count: select gabors, and contrasts, first.
+    window : tuple of two str or float
+        From where to where around an event; a plain number is seconds.
+    bin_width : str or float
+        Of which ``window``, ``baseline`` and ``response`` are whole numbers.
+    by : str or sequence of str
+        Labels of the events, such as ``["side", "contrast"]``; each combination is averaged by
+        itself.
+    pool : str, optional
+        What is added up: a depth such as ``"20 um"``, for bins along each insertion, or a label
+        on ``unit``, within each session. By default units stand for themselves.
+    baseline : tuple of two str or float
+        By whose bins' mean and standard deviation z is scaled.
+    response : tuple of two str or float
+        Where the response is looked for.
+    n_shifts : int
+        Of the test; 0 leaves it out.
+    duplicates : {"keep", "drop"}
+        Whether spikes that bombcell calls duplicates are counted.
+    rng : Generator or int, optional
+        The attribute ``seed`` gives the same numbers again.
+
+    Returns
+    -------
+    Dataset
+        Over (unit, ...), or (site, ...) if pooled, lazy where the spikes are: ``psth`` (...,
+        time) in Hz, the mean over events, and ``psth_z`` (..., time); ``response``, the largest
+        ``|z|`` within ``response``; ``p`` of it; ``n_events``, whole numbers. ``time`` is the
+        bin's centre from the event. Sites carry ``depth`` (um, the bin's centre) or their
+        label, ``n_units`` and the labels that their units share. NaN without events, and where
+        no spike came near one.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` holds no spikes, or the events lack what is needed; for events whose
+        ``provenance`` is the rig clock: its error is larger than a response.
+    ConfigError
+        For times that are no whole number of bins.
+
+    Notes
+    -----
+    ``p = (1 + #{response* >= response}) / (n_shifts + 1)`` over circular shifts of the events
+    within the time that they span, by phase: the trains keep their own course, and the largest
+    of many bins is compared with the largest of as many. All units of a session see the same
+    shifts. The standard deviation is at least that of one spike in the whole baseline.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> e = lsdx.open_events(demo_stores)
+    >>> gabors = e.isel(event=(e.kind == "gabor") & (e.contrast > 0.1))
+    >>> s = lsdx.open_spikes(demo_stores)
+    >>> r = s.lsd.psth(events=gabors, pool="100 um", n_shifts=9, rng=0)
+    >>> r.psth.dims, r.sizes["time"]
+    (('site', 'side', 'time'), 140)
+    """
+    require_spikes(ds, "psth", duplicates)
+    seed = seed_of(rng)
+    bins = _bins(window, baseline, response, bin_width)
+    if isinstance(n_shifts, bool) or int(n_shifts) != n_shifts or n_shifts < 0:
+        found = repr(n_shifts)
+        raise SelectionError(
+            located("psth, n_shifts", "a whole number from 0", found, "Correct it.")
+        )
+    known = {str(d): ds[d].values for d in ds.dims if d in ds.coords}
+    mine, coords = _listed(events, [by] if isinstance(by, str) else list(by), known)
+    cells = tuple(len(c[1]) for c in coords.values())
+    # one run a session: sites are made of its units wherever they stand
+    ordered, code, sites = ds, np.arange(ds.sizes["unit"]), None
+    if pool is not None:
+        order = np.argsort(pd.factorize(ds["session"].values)[0], kind="stable")
+        ordered = ds.isel(unit=order)
+        code, sites = _sites(ordered, pool)
+    plan = _Plan(mine, bins, int(np.prod(cells)), int(n_shifts), seed)
+    shape = (plan.n_cells, len(bins.window) * 2 + 2)
+    session = np.array([zlib.crc32(str(s).encode()) for s in ordered["session"].values])
+    last = to_ticks(np.nan_to_num(ordered["last_spike"].values, nan=-2.0)) + TICKS_PER_SECOND
+    data = map_trains(
+        ordered, "psth", _of_trains, (code, session, last), (plan,), Promised(shape), duplicates
+    )
+    dim, labels = "unit", {n: c for n, c in ds.coords.items() if c.dims in ((), ("unit",))}
+    if sites is not None:
+        data = data[sites.first]
+        dim, labels = "site", sites.coords | {n: c for n, c in ds.coords.items() if not c.dims}
+        session, last = session[sites.first], last[sites.first]
+    n_events = np.array([_counted(plan, s, t) for s, t in zip(session, last, strict=True)])
+    data = data.reshape((data.shape[0], *cells, shape[1]))
+    dims = (dim, *coords)
+    n = len(bins.window)
+    variables = {
+        "psth": ((*dims, "time"), data[..., :n], {"units": "Hz", "long_name": "Firing rate"}),
+        "psth_z": (
+            (*dims, "time"),
+            data[..., n : 2 * n],
+            {"units": "1", "long_name": "Rate, in standard deviations of the baseline"},
+        ),
+        "response": (dims, data[..., 2 * n], {"units": "1", "long_name": "Largest |z|"}),
+        "n_events": (
+            dims,
+            n_events.reshape(-1, *cells).astype(np.int64),
+            {"units": "1", "long_name": "Events"},
+        ),
+    }
+    if n_shifts:
+        variables["p"] = (dims, data[..., 2 * n + 1], {"units": "1", "long_name": "p of it"})
+    if sites is not None:
+        variables["n_units"] = (
+            ("site",),
+            sites.n_units,
+            {"units": "1", "long_name": "Units of the site"},
+        )
+    centres = (bins.window + 0.5) * bins.width / TICKS_PER_SECOND
+    time = ("time", centres, {"units": "s", "long_name": "Time from the event"})
+    out = xr.Dataset(variables, {**labels, **coords, "time": time})
+    about = {"seed": str(seed), "n_shifts": int(n_shifts), "duplicates": duplicates}
+    about |= {"bin_width": bins.width / TICKS_PER_SECOND, "baseline": str(baseline)}
+    return out.assign_attrs(result_attrs(ds) | about)
+
+
+@dataclass(frozen=True)
+class _Bins:
+    """Which bins, counted from the event: those shown, the baseline's, the response's."""
+
+    width: int  # ticks
+    window: np.ndarray
+    baseline: np.ndarray
+    response: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Events:
+    """Ticks, cells and phases of the events of one session, in order of time."""
+
+    start: np.ndarray
+    cell: np.ndarray
+    phase: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Plan:
+    events: Mapping[int, _Events]  # by session
+    bins: _Bins
+    n_cells: int
+    n_shifts: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Sites:
+    """Pooled units: the first unit of each, how many, and labels."""
+
+    first: np.ndarray
+    n_units: np.ndarray
+    coords: dict[str, Any]
+
+
+def _bins(window: Any, baseline: Any, response: Any, bin_width: str | float) -> _Bins:
+    width = to_bin_ticks(bin_width)
+    found = []
+    for name, span in (("window", window), ("baseline", baseline), ("response", response)):
+        edges = [to_seconds(t, f"psth, {name}") * TICKS_PER_SECOND / width for t in span]
+        if len(edges) != 2 or any(abs(e - round(e)) > 1e-6 for e in edges) or edges[0] >= edges[1]:
+            raise ConfigError(
+                located(
+                    f"psth, {name}",
+                    f"a start and a later stop, whole numbers of {width / TICKS_PER_SECOND:g} s",
+                    repr(span),
+                    "Choose such times, or another bin_width.",
+                )
+            )
+        found.append(np.arange(round(edges[0]), round(edges[1])))
+    return _Bins(width, *found)
+
+
+def _listed(
+    events: xr.Dataset, names: Sequence[str], order: Mapping[str, np.ndarray]
+) -> tuple[dict[int, _Events], dict[str, tuple[str, np.ndarray, Any]]]:
+    """Give the events of each session, and the labels of their cells."""
+    missing = [n for n in ("session", "start", *names) if n not in events.variables]
+    if missing or "event" not in events.dims or len(set(names)) < len(names):
+        raise SelectionError(
+            located(
+                "psth, events",
+                "session, start and distinct labels of by, over event",
+                f"{', '.join(map(str, events.variables))}; by={list(names)!r}",
+                "Start from lsdx.open_events().",
+            )
+        )
+    if "provenance" in events.variables and (events["provenance"] == "rig_clock").any():
+        raise SelectionError(
+            located(
+                "psth, events",
+                "times on the spike clock",
+                "some of the rig clock, whose error is larger than a response",
+                "Leave them out: events.isel(event=events.provenance != 'rig_clock').",
+            )
+        )
+    columns: dict[str, Any] = {n: events[n].values for n in ("session", "start", *names)}
+    columns["in_phase"] = events["phase"].values if "phase" in events.variables else ""
+    table = pd.DataFrame(columns)
+    table = table[np.isfinite(table["start"])]
+    if table.empty:
+        raise SelectionError(
+            located("psth, events", "at least one event with a start", "none", "Select others.")
+        )
+    blank = [n for n in names if table[n].isna().any()]
+    if blank:
+        raise SelectionError(
+            located(
+                "psth, by",
+                f"{blank[0]} of every event",
+                "NaN",
+                "Select those that have it, such as gabors.",
+            )
+        )
+    coords, cell = {}, np.zeros(len(table), dtype=np.int64)
+    for name in names:
+        code, values = pd.factorize(table[name], sort=True)
+        if name in order and set(values) <= set(order[name]):  # pre before post
+            values = np.array([v for v in order[name] if v in set(values)], dtype=object)
+            code = pd.Index(values).get_indexer(table[name])
+        coords[name] = (name, np.asarray(values), events[name].attrs)
+        cell = cell * len(values) + code
+    table["cell"], table["phase_code"] = cell, pd.factorize(table["in_phase"])[0]
+    table["ticks"] = to_ticks(table["start"].to_numpy())
+    by_session = {
+        zlib.crc32(str(eid).encode()): _Events(
+            *(t[n].to_numpy() for n in ("ticks", "cell", "phase_code"))
+        )
+        for eid, t in table.sort_values("ticks", kind="stable").groupby("session")
+    }
+    return by_session, coords
+
+
+def _sites(ds: xr.Dataset, pool: str) -> tuple[np.ndarray, _Sites]:
+    """Give each unit the number of its site."""
+    labels = {str(n) for n, v in ds.coords.items() if v.dims == ("unit",)}
+    width = None
+    if pool not in labels:
+        try:
+            import pint
+
+            width = float(pint.Quantity(pool).to("um").magnitude)
+        except (pint.PintError, ValueError, TypeError, AssertionError):
+            width = -1.0
+        if not width > 0 or not {"depth", "insertion"} <= labels | set(map(str, ds.data_vars)):
+            raise SelectionError(
+                located(
+                    "psth, pool",
+                    "a depth such as '20 um', or a label on unit: " + ", ".join(sorted(labels)),
+                    repr(pool),
+                    "Correct it.",
+                )
+            )
+    if width is None:
+        keys = {"session": ds["session"].values, pool: ds[pool].values}
+        known = ~pd.isna(ds[pool].values)
+    else:
+        depth = ds["depth"].values
+        known = np.isfinite(depth)
+        place = np.where(known, np.floor(depth / width), 0)
+        keys = {"insertion": ds["insertion"].values, "depth": (place + 0.5) * width}
+    table = pd.DataFrame(keys)
+    number = table[known].groupby(list(keys), sort=False).ngroup()
+    code = np.full(len(table), -1)
+    code[known] = number.to_numpy()
+    n = int(code.max(initial=-1)) + 1
+    first = np.array([int(np.argmax(code == i)) for i in range(n)], dtype=np.int64)
+    attrs = {"depth": {"units": "um", "long_name": "Centre of the depth bin"}}
+    own = {k: ("site", table[k].to_numpy()[first], attrs.get(k, {})) for k in keys}
+    every = pd.DataFrame({name: ds[name].values for name in labels})
+    shared = carried_labels(every, code)
+    coords = {k: ("site", v) for k, v in shared.items() if k not in own} | own
+    return code, _Sites(first, np.bincount(code[known], minlength=n), coords)
+
+
+def _seen(plan: _Plan, session: int, last: int) -> _Events:
+    """Give the events of a session that its recording saw."""
+    none = np.empty(0, dtype=np.int64)
+    events = plan.events.get(session, _Events(none, none, none))
+    seen = (events.start >= 0) & (events.start <= last)
+    return _Events(events.start[seen], events.cell[seen], events.phase[seen])
+
+
+def _counted(plan: _Plan, session: int, last: int) -> np.ndarray:
+    return np.bincount(_seen(plan, session, last).cell, minlength=plan.n_cells)
+
+
+def _of_trains(
+    ticks: np.ndarray,
+    keep: np.ndarray | None,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+    code: np.ndarray,
+    session: np.ndarray,
+    last: np.ndarray,
+    plan: _Plan,
+) -> np.ndarray:
+    """Give histogram, z, response and p of each row, at the first of its units."""
+    from lsdx.kernels.events import baseline_z, peri_event_counts
+
+    n = len(plan.bins.window)
+    out = np.full((len(code), plan.n_cells, 2 * n + 2), np.nan)
+    events = _seen(plan, int(session[0]), int(last.max()))
+    pooled = np.flatnonzero(code >= 0)
+    if not pooled.size or not events.start.size:
+        return out
+    trains = kept_trains(ticks, keep, row_start, row_size)
+    trains = trains[0], trains[1][pooled], trains[2][pooled]
+    first, row = np.unique(code[pooled], return_index=True, return_inverse=True)[1:]
+    bins = plan.bins
+    low = min(v[0] for v in (bins.window, bins.baseline, bins.response))
+    high = max(v[-1] for v in (bins.window, bins.baseline, bins.response))
+    every = np.arange(low, high + 1)
+    options: dict[str, Any] = {"width": bins.width, "row": row}
+
+    def histogram(e: _Events, chosen: np.ndarray) -> np.ndarray:
+        shape = (len(first), plan.n_cells, len(chosen))
+        options["first"] = int(chosen[0]) * bins.width
+        return peri_event_counts(*trains, e.start, e.cell, shape=shape, **options)
+
+    counts = histogram(events, every)
+    z = baseline_z(counts, np.isin(every, bins.baseline))
+    shown, answer = np.isin(every, bins.window), np.isin(every, bins.response)
+    number = np.bincount(events.cell, minlength=plan.n_cells)
+    seconds = np.where(number, number, np.nan) * (bins.width / TICKS_PER_SECOND)
+    rows = pooled[first]
+    out[rows, :, :n] = counts[..., shown] / seconds[:, None]
+    out[rows, :, n : 2 * n] = z[..., shown]
+    largest = np.abs(z[..., answer]).max(axis=-1)
+    out[rows, :, 2 * n] = largest
+    if plan.n_shifts:
+        tested = every[np.isin(every, np.concatenate([bins.baseline, bins.response]))]
+        # what lies between the two is counted, and left out
+        tested = np.arange(tested[0], tested[-1] + 1)
+        before, after = np.isin(tested, bins.baseline), np.isin(tested, bins.response)
+        reached = np.zeros(largest.shape, dtype=np.int64)
+        for moved in _shifted(events, plan, int(session[0])):
+            by_chance = baseline_z(histogram(moved, tested), before)[..., after]
+            chance = np.abs(by_chance).max(axis=-1)
+            reached += ~(chance < largest * (1 - 1e-9))
+        p = (1 + reached) / (plan.n_shifts + 1)
+        out[rows, :, 2 * n + 1] = np.where(np.isnan(largest), np.nan, p)
+    return out
+
+
+def _shifted(events: _Events, plan: _Plan, session: int) -> Any:
+    """Shift the events of each phase circularly within the time that they span."""
+    rng = np.random.default_rng([plan.seed, session])
+    phases = [np.flatnonzero(events.phase == f) for f in np.unique(events.phase)]
+    share = rng.random((plan.n_shifts, len(phases)))
+    for offsets in share:
+        start = events.start.copy()
+        for which, offset in zip(phases, offsets, strict=True):
+            mine = events.start[which]
+            # as long again as between two events, before the first comes back
+            span = (mine[-1] - mine[0]) * len(mine) // max(len(mine) - 1, 1) + 1
+            start[which] = mine[0] + (mine - mine[0] + int(offset * span)) % span
+        order = np.argsort(start, kind="stable")
+        yield _Events(start[order], events.cell[order], events.phase[order])

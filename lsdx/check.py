@@ -1,0 +1,86 @@
+"""Check built stores against themselves: whether epochs and stimuli are where the spikes are."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import xarray as xr
+from tqdm.auto import tqdm
+
+from lsdx.analysis.alignment import alignment
+from lsdx.errors import StoreNotFound
+from lsdx.stores import open_epochs, open_events, open_sessions, open_spikes
+
+
+def check_alignment(
+    stores: str | os.PathLike[str] | None = None,
+    *,
+    tag: str | None = None,
+    epochs: xr.Dataset | None = None,
+    alpha: float = 0.01,
+    n_shifts: int = 999,
+    rng: np.random.Generator | int | None = 0,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Check the epochs and events of every session against its spikes.
+
+    Parameters
+    ----------
+    stores : path, optional
+        The stores folder; the settings' by default.
+    tag : str, optional
+        A catalog kept by ``lsdx tag``; the current one by default.
+    epochs : Dataset, optional
+        Times to check, in the form of `lsdx.open_epochs`; the stored ones by default.
+    alpha : float
+        The response is there for ``p <= alpha``.
+    n_shifts : int
+        Of its test.
+    rng : Generator or int, optional
+    progress : bool
+        Show a progress bar, on a terminal only.
+
+    Returns
+    -------
+    Dataset
+        ``verdict``, ``evidence`` and ``note`` over (session, phase, check), as
+        `lsdx.analysis.alignment.alignment` explains them.
+
+    Raises
+    ------
+    StoreNotFound, StoreCorrupt
+        If spikes or epochs have not been built, or are damaged. Without events the checks that
+        need them are untestable.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> found = lsdx.check_alignment(demo_stores, n_shifts=99)
+    >>> found.verdict.dims, bool((found.verdict == "fail").any())
+    (('session', 'phase', 'check'), False)
+    """
+    spikes = open_spikes(stores, tag=tag)
+    known = open_epochs(stores, tag=tag) if epochs is None else epochs
+    try:
+        events = open_events(stores, tag=tag)
+    except StoreNotFound:
+        events = None
+    n = known.sizes.get("session", 0)
+    try:
+        sessions = open_sessions(stores, tag=tag)
+        for label in ("subject", "condition", "session_n"):
+            values = sessions[label].to_series().astype(object).reindex(known["session"].values)
+            known = known.assign_coords({label: ("session", values.fillna("").to_numpy())})
+    except StoreNotFound:  # names of the rows of a picture, no more
+        pass
+    with tqdm(total=n, unit="session", disable=None if progress else True) as bar:
+        return alignment(
+            spikes,
+            events,
+            known,
+            alpha=alpha,
+            n_shifts=n_shifts,
+            rng=rng,
+            on_session=lambda _: bar.update(),
+        )

@@ -1,0 +1,107 @@
+"""Spikes around events: histograms, and how far a response stands out of its baseline."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsdx.kernels.compile import jit
+
+
+def peri_event_counts(
+    ticks: np.ndarray,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+    event: np.ndarray,
+    cell: np.ndarray,
+    *,
+    first: int,
+    width: int,
+    shape: tuple[int, int, int],
+    row: np.ndarray | None = None,
+) -> np.ndarray:
+    """Count spikes in half-open bins around events, added up over the events of each cell.
+
+    Parameters
+    ----------
+    ticks : ndarray of uint32 (n_spikes,)
+        Each unit's spikes, sorted in time.
+    row_start, row_size : ndarray of int64 (n_units,)
+        Where each unit's spikes are.
+    event : ndarray of int64 (n_events,)
+        Ticks of the events, in order.
+    cell : ndarray of int64 (n_events,)
+        To which cell each belongs, such as the side of a stimulus.
+    first : int
+        Ticks from an event to the first bin.
+    width : int
+        Ticks a bin.
+    shape : tuple of int
+        (n_rows, n_cells, n_bins).
+    row : ndarray of int64 (n_units,), optional
+        To which row each unit is added; its own by default.
+
+    Returns
+    -------
+    ndarray of int64 (n_rows, n_cells, n_bins)
+
+    Examples
+    --------
+    >>> train = np.array([95, 103, 205], dtype=np.uint32), np.array([0]), np.array([3])
+    >>> event, cell = np.array([100, 200]), np.array([0, 0])
+    >>> peri_event_counts(*train, event, cell, first=-10, width=10, shape=(1, 1, 2)).tolist()
+    [[[1, 2]]]
+    """
+    out = np.zeros(shape, dtype=np.int64)
+    rows = np.arange(row_start.size) if row is None else row
+    _peri_event(ticks, row_start, row_size, event, cell, first, width, rows, out)
+    return out
+
+
+def baseline_z(counts: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Standardise histograms by their baseline bins.
+
+    Parameters
+    ----------
+    counts : ndarray (..., n_bins)
+    baseline : ndarray of bool (n_bins,)
+
+    Returns
+    -------
+    ndarray of float64 (..., n_bins)
+        ``(count - mean) / sd`` of the baseline bins (ddof 0). The sd is at least that of one
+        count in all of them, so that a silent baseline gives a number; NaN where nothing was
+        counted in any bin.
+
+    Examples
+    --------
+    >>> z = baseline_z(np.array([[1, 3, 6.0], [0, 0, 0]]), np.array([True, True, False]))
+    >>> z.tolist()
+    [[-1.0, 1.0, 4.0], [nan, nan, nan]]
+    """
+    before = counts[..., baseline]
+    n = before.shape[-1]
+    least = np.sqrt((n - 1) / n**2) if n > 1 else 1.0
+    sd = np.maximum(before.std(axis=-1, keepdims=True), least)
+    z = (counts - before.mean(axis=-1, keepdims=True)) / sd
+    return np.where(counts.any(axis=-1, keepdims=True), z, np.nan)
+
+
+@jit
+def _peri_event(ticks, row_start, row_size, event, cell, first, width, rows, out):  # type: ignore[no-untyped-def]
+    length = width * out.shape[2]
+    for u in range(row_start.size):
+        train = ticks[row_start[u] : row_start[u] + row_size[u]]
+        low = 0
+        for e in range(event.size):
+            begin = event[e] + first
+            if e == 0:
+                low = np.searchsorted(train, max(begin, 0))
+            while low < train.size and np.int64(train[low]) < begin:
+                low += 1
+            i = low
+            while i < train.size:
+                after = np.int64(train[i]) - begin
+                if after >= length:
+                    break
+                out[rows[u], cell[e], after // width] += 1
+                i += 1

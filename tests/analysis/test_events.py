@@ -1,0 +1,182 @@
+"""Responses to events: histograms by hand, levels of the test, the demo's truth, bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+
+import lsdx
+from lsdx.analysis.events import psth
+from lsdx.errors import ConfigError, SelectionError
+
+
+def session(times: list[np.ndarray], depth: list[float] | None = None) -> xr.Dataset:
+    size = np.array([len(t) for t in times])
+    n = len(times)
+    whole = np.concatenate([*times, np.empty(0)])
+    return xr.Dataset(
+        {
+            "spike_time": ("spike", whole),
+            "duplicate": ("spike", np.zeros(whole.size, dtype=bool)),
+            "row_size": ("unit", size),
+            "row_start": ("unit", np.cumsum(size) - size),
+            "last_spike": ("unit", np.full(n, whole.max(initial=0))),
+            "has_duplicate_mask": ("unit", np.zeros(n, dtype=bool)),
+        },
+        {
+            "unit": [f"u{i}" for i in range(n)],
+            "session": ("unit", ["s"] * n),
+            "insertion": ("unit", ["i"] * n),
+            "depth": ("unit", depth or [0.0] * n),
+        },
+    )
+
+
+def gabors(start: Any, **labels: Any) -> xr.Dataset:
+    start = np.asarray(start, dtype=float)
+    columns = {"session": ["s"] * start.size, "side": ["left"] * start.size, **labels}
+    return xr.Dataset(
+        {"start": ("event", start)}, {n: ("event", np.asarray(v)) for n, v in columns.items()}
+    )
+
+
+def test_spikes_are_counted_where_they_are() -> None:
+    ds = session([np.array([9.995, 10.0, 10.0049, 10.01, 19.99, 20.3, 50.0])])
+    found = psth(ds, events=gabors([10.0, 20.0]), window=(-0.01, 0.02), n_shifts=0)
+    np.testing.assert_allclose(found["time"], [-0.005, 0.005, 0.015])
+    np.testing.assert_allclose(found["psth"][0, 0] * 0.01 * 2, [2, 2, 1])
+    assert found["n_events"].item() == 2
+    # the baseline of 1 s holds 9.995 and 19.99, in its last bin
+    counts = np.r_[np.zeros(99), 2.0]
+    np.testing.assert_allclose(found["psth_z"][0, 0, 1], (2 - counts.mean()) / counts.std())
+    assert "p" not in found
+
+
+def test_histograms_are_those_of_numpy() -> None:
+    rng = np.random.default_rng(0)
+    times = [np.sort(rng.uniform(0, 300, n)).round(5) for n in (3000, 50)]
+    start = np.sort(rng.uniform(10, 290, 80)).round(5)
+    side = rng.choice(["left", "right"], 80)
+    found = psth(session(times), events=gabors(start, side=side), n_shifts=0)
+    edges = np.arange(-0.4, 1.0001, 0.01)
+    for u, train in enumerate(times):
+        for name in ("left", "right"):
+            lags = (train[:, None] - start[side == name]).ravel()
+            expected = np.histogram(np.round(lags, 5) + 1e-9, edges)[0]
+            got = found["psth"].sel(side=name)[u] * (side == name).sum() * 0.01
+            np.testing.assert_allclose(got, expected)
+
+
+def test_sites_are_sums_of_their_units() -> None:
+    rng = np.random.default_rng(1)
+    times = [np.sort(rng.uniform(0, 60, 600)) for _ in range(4)]
+    ds = session(times, depth=[5.0, 19.0, 25.0, np.nan])
+    events = gabors(np.arange(5, 55, 2.0))
+    units = psth(ds, events=events, n_shifts=0)
+    sites = psth(ds, events=events, n_shifts=0, pool="20 um")
+    np.testing.assert_allclose(sites["depth"], [10, 30])  # one without a depth has no site
+    np.testing.assert_array_equal(sites["n_units"], [2, 1])
+    np.testing.assert_allclose(sites["psth"][0], units["psth"][:2].sum("unit"))
+    np.testing.assert_allclose(sites["psth"][1], units["psth"][2])
+    everything = psth(ds, events=events, n_shifts=0, pool="session")
+    np.testing.assert_allclose(everything["psth"][0], units["psth"].sum("unit"))
+    shuffled = psth(ds.isel(unit=[2, 0, 3, 1]), events=events, n_shifts=0, pool="20 um")
+    np.testing.assert_allclose(shuffled.sortby("depth")["psth"], sites["psth"])
+
+
+def test_the_level_holds_where_a_threshold_of_three_does_not() -> None:
+    """Slow fluctuations, no response: 5 % below .05; |z| > 3 somewhere in 30 bins is common."""
+    rng = np.random.default_rng(2)
+    centres = (np.arange(6000) + 0.5) * 0.05
+    noise = rng.standard_normal((300, 6000))
+    for i in range(1, 6000):
+        noise[:, i] = 0.99 * noise[:, i - 1] + np.sqrt(1 - 0.99**2) * noise[:, i]
+    counts = rng.poisson(5 * 0.05 * np.exp(0.7 * noise - 0.25))
+    times = [np.sort(np.repeat(centres, c) + rng.uniform(-0.025, 0.025, c.sum())) for c in counts]
+    start = 2 + np.cumsum(rng.uniform(1.2, 2.0, 170))
+    found = psth(session(times), events=gabors(start), n_shifts=199, rng=0)
+    assert abs(float((found["p"] < 0.05).mean()) - 0.05) < 0.03
+    assert float((found["response"] > 3).mean()) > 0.1
+    assert found["p"].min() >= 1 / 200
+
+
+def test_the_demos_visual_units_are_found(demo_stores: Path, demo_cohort: Path) -> None:
+    truth = json.loads((demo_cohort / "truth.json").read_text())["sessions"][0]
+    mine = lsdx.open_spikes(demo_stores, session=truth["eid"])
+    events = lsdx.open_events(demo_stores)
+    strong = events.isel(event=((events.kind == "gabor") & (events.contrast > 0.1)).values)
+    found = psth(mine, events=strong, n_shifts=199, rng=0).compute()
+    least = found["p"].min("side").to_series()
+    is_visual = dict(zip(truth["units"]["uuid"], truth["units"]["visual"], strict=True))
+    visual = [u for u in least.index if is_visual.get(u)]
+    silent = [u for u in least.index if not is_visual.get(u, True) and np.isfinite(least[u])]
+    assert len(visual) >= 3
+    assert (least[visual] < 0.02).mean() > 0.8
+    assert (least[silent] < 0.02).mean() < 0.15
+    assert found["side"].values.tolist() == ["left", "right"]
+
+
+def test_lazy_seeded_and_free_of_other_units(demo_stores: Path) -> None:
+    computed = []
+
+    def scheduler(dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        computed.append(keys)
+        return dask.get(dsk, keys, **kwargs)
+
+    spikes, events = lsdx.open_spikes(demo_stores), lsdx.open_events(demo_stores)
+    strong = events.isel(event=((events.kind == "gabor") & (events.contrast > 0.4)).values)
+    options: dict[str, Any] = {"events": strong, "by": ["phase", "side"], "n_shifts": 9, "rng": 1}
+    with dask.config.set(scheduler=scheduler):
+        lazy = spikes.lsd.psth(**options)
+        spikes.lsd.psth(pool="20 um", **options)
+        assert not computed
+        whole = lazy.compute()
+    assert whole["phase"].values.tolist() == ["pre", "post"]
+    some = psth(spikes.isel(unit=[40, 3]).load(), **options)
+    xr.testing.assert_identical(some, whole.isel(unit=[40, 3]))
+    # a session without a table of gabors in a phase has none
+    assert (whole["n_events"] == 0).any()
+    assert whole["p"].where(whole["n_events"] == 0).isnull().all()
+
+
+def test_silent_units_and_sessions_without_events_are_nan() -> None:
+    ds = session([np.empty(0), np.array([100.0]), np.arange(0, 60, 0.1)])
+    found = psth(ds, events=gabors([10.0, 20.0]), n_shifts=9, rng=0)
+    assert found["p"][:2].isnull().all()
+    assert (found["psth"][:2] == 0).all()
+    other = psth(ds, events=gabors([10.0], session=["t"]), n_shifts=9, rng=0)
+    assert other["psth"].isnull().all()
+    assert other["n_events"].sum() == 0
+    late = psth(ds, events=gabors([10.0, 5000.0]), n_shifts=0)
+    assert late["n_events"].values.tolist() == [[1]] * 3  # one was after the recording
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"by": "colour"}, SelectionError, "labels of by"),
+        ({"by": ["side", "side"]}, SelectionError, "distinct"),
+        ({"pool": "colour"}, SelectionError, "a depth such as '20 um', or a label"),
+        ({"pool": "20 s"}, SelectionError, "a depth such as"),
+        ({"pool": "-20 um"}, SelectionError, "a depth such as"),
+        ({"window": (0.2, -0.1)}, ConfigError, "window"),
+        ({"window": (-0.005, 0.1)}, ConfigError, "whole numbers of 0.01 s"),
+        ({"n_shifts": -1}, SelectionError, "n_shifts"),
+        ({"events": gabors([np.nan])}, SelectionError, "at least one event"),
+        ({"events": gabors([1.0], provenance=["rig_clock"])}, SelectionError, "rig clock"),
+        ({"events": gabors([1.0], contrast=[np.nan]), "by": "contrast"}, SelectionError, "gabors"),
+        ({"events": xr.Dataset()}, SelectionError, "open_events"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    ds = session([np.arange(0, 60, 0.1)])
+    with pytest.raises(error, match=words):
+        psth(ds, **{"events": gabors([10.0]), **options})
