@@ -919,3 +919,76 @@ class LsdAccessor:
             duplicates=duplicates,
             rng=rng,
         )
+
+    def autocorrelation_timescale(self, *, max_lag: str | float = "5 s") -> xr.Dataset:
+        """Give the time in which the autocorrelation of each unit's counts decays.
+
+        Forwards to `lsdx.analysis.courses.autocorrelation_timescale`, where all is said.
+
+        Parameters
+        ----------
+        max_lag : str or float
+            Longest lag that is fitted.
+
+        Returns
+        -------
+        Dataset
+            ``timescale`` (s) and ``r_squared`` over (unit, ...); NaN where nothing decays.
+
+        Raises
+        ------
+        SelectionError
+            Without counts.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> list(lsdx.open_units(demo_stores).lsd.autocorrelation_timescale())
+        ['timescale', 'r_squared']
+        """
+        from lsdx.analysis.courses import autocorrelation_timescale
+
+        return autocorrelation_timescale(self._ds, max_lag=max_lag)
+
+    def changepoint(
+        self,
+        *,
+        start: str | float = "-15 min",
+        stop: str | float = "30 min",
+        bin_width: str | float = "10 s",
+        duplicates: str = "keep",
+    ) -> xr.Dataset:
+        """Find when each unit's rate changes most around the injection.
+
+        Forwards to `lsdx.analysis.courses.changepoint`, where all is said.
+
+        Parameters
+        ----------
+        start, stop : str or float
+            From where to where, from the injection.
+        bin_width : str or float
+        duplicates : {"keep", "drop"}
+            Whether spikes that bombcell calls duplicates are counted.
+
+        Returns
+        -------
+        Dataset
+            ``time`` (s), ``rate_before``, ``rate_after`` (Hz), ``index``, ``gain`` over (unit,).
+
+        Raises
+        ------
+        SelectionError, LsdxError
+            Without spikes, or without the package ruptures.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> s = lsdx.open_spikes(demo_stores).isel(unit=slice(2))
+        >>> s.lsd.changepoint().time.sizes
+        Frozen({'unit': 2})
+        """
+        from lsdx.analysis.courses import changepoint
+
+        return changepoint(
+            self._ds, start=start, stop=stop, bin_width=bin_width, duplicates=duplicates
+        )

@@ -12,6 +12,7 @@ import xarray as xr
 import lsdx
 from lsdx.accessor import LsdAccessor
 from lsdx.analysis.binning import bin_spikes, sliding
+from lsdx.analysis.courses import autocorrelation_timescale, changepoint
 from lsdx.analysis.dimensionality import dimensionality
 from lsdx.analysis.events import psth
 from lsdx.analysis.modulation import modulation
@@ -48,6 +49,8 @@ FORWARDED = {
     "modulation": modulation,
     "proportions": proportions,
     "psth": psth,
+    "autocorrelation_timescale": autocorrelation_timescale,
+    "changepoint": changepoint,
 }
 
 

@@ -65,6 +65,7 @@ FOREIGN: dict[str, set[str]] = {
     "matplotlib": {"figures"},
     "iblatlas": {"regions"},
     "requests": {"sources"},
+    "ruptures": {"analysis"},
     "urllib3": {"sources"},
     "hdmf": {"export"},
     "pynapple": {"export"},
@@ -97,7 +98,7 @@ ONLY_FOREIGN: dict[str, set[str]] = {
 DEFERRED: dict[str, set[str]] = {
     "__init__": EVERYTHING - {"accessor", "errors"},
     "accessor": {"analysis"},
-    "analysis": {"numba", "scipy", "sklearn"},
+    "analysis": {"numba", "ruptures", "scipy", "sklearn"},
     "export": {"hdmf", "pynapple", "pynwb"},
 }
 
@@ -277,7 +278,8 @@ def test_every_foreign_package_is_declared_or_an_export_peer() -> None:
 
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     project = project["project"]
-    requirements = project["dependencies"] + project["optional-dependencies"]["plot"]
+    extras = project["optional-dependencies"]
+    requirements = project["dependencies"] + extras["plot"] + extras["changepoint"]
     declared = {name.split(">=")[0].split("[")[0].strip() for name in requirements}
     names = {"one": "ONE-api", "sklearn": "scikit-learn"}
     named = {names.get(top, top.replace("_", "-")) for top in FOREIGN if FOREIGN[top] != {"export"}}

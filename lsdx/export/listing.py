@@ -59,7 +59,7 @@ def alignment_list(found: xr.Dataset) -> str:
     --------
     >>> import lsdx
     >>> print(alignment_list(lsdx.check_alignment(demo_stores, n_shifts=99)).splitlines()[-1])
-    31 passed, 11 untestable, 0 failed
+    34 passed, 8 untestable, 0 failed
     """
     lines = ["SIMULATED: the lsdx demo cohort, not recordings."] if "simulated" in found else []
     checks = [str(c) for c in found["check"].values]
