@@ -111,9 +111,8 @@ def test_the_demos_modulated_units_change_after_the_injection(
 ) -> None:
     truth = json.loads((demo_cohort / "truth.json").read_text())["sessions"]
     found = changepoint(lsdx.open_spikes(demo_stores)).compute().to_dataframe()
-    gain = {
-        u: g for s in truth for u, g in zip(s["units"]["uuid"], s["units"]["gain"], strict=True)
-    }
+    units = [s["units"] for s in truth if s["units"]]
+    gain = {u: g for t in units for u, g in zip(t["uuid"], t["gain"], strict=True)}
     strong = {
         u: gain[u]
         for u in found.index[found["rate_before"] > 0.5]
