@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import xarray as xr
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lsdx.analysis.alignment import alignment
 from lsdx.errors import StoreNotFound

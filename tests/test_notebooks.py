@@ -17,9 +17,14 @@ def test_there_are_notebooks() -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebook_runs(
-    path: Path, demo_stores: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    path: Path,
+    demo_stores: Path,
+    demo_cohort: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("LSDX_STORES", str(demo_stores))
+    monkeypatch.setenv("LSDX_CACHE_DIR", str(demo_cohort))
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     notebook = nbformat.read(path, as_version=4)
     assert not any(c.get("outputs") or c.get("execution_count") for c in notebook.cells)
