@@ -141,7 +141,7 @@ def _spikes(mine: xr.Dataset, one: xr.Dataset) -> dict[str, Verdict]:
     inside = known & (start >= 0) & (stop <= end) & (start < stop)
     edges = [to_ticks(np.where(inside, t, 0.0)).reshape(1, -1) for t in (start, stop)]
     each = [np.repeat(t, mine.sizes["unit"], axis=0) for t in edges]
-    by_unit = map_trains(mine, "alignment", _counted, each, (), Promised((start.size,), np.int64))
+    by_unit = map_trains(mine, _counted, each, (), Promised((start.size,), np.int64))
     n = np.asarray(by_unit).sum(axis=0).reshape(start.shape)
     found: dict[str, Verdict] = {}
     for f, phase in enumerate(map(str, one["phase"].values)):

@@ -83,7 +83,6 @@ def bin_spikes(
     flat = (ds.sizes["unit"], int(np.prod(begin.shape[1:])))
     data = map_trains(
         ds,
-        "bin",
         _count_block,
         (begin.reshape(flat), bins.reshape(flat)),
         (width, length),
@@ -309,7 +308,9 @@ def _windows(
         )
     if "unit" not in windows.dims:
         windows = windows.expand_dims(unit=ds["unit"])
-    start, stop = xr.broadcast(windows["start"], windows["stop"])
+    start, stop = windows["start"], windows["stop"]
+    if start.dims != stop.dims:  # broadcasting copies every label of every unit
+        start, stop = xr.broadcast(start, stop)
     return start.transpose("unit", ...), stop.transpose("unit", ...)
 
 

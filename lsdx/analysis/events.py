@@ -118,7 +118,7 @@ def psth(
     session = np.array([zlib.crc32(str(s).encode()) for s in ordered["session"].values])
     last = to_ticks(np.nan_to_num(ordered["last_spike"].values, nan=-2.0)) + TICKS_PER_SECOND
     data = map_trains(
-        ordered, "psth", _of_trains, (code, session, last), (plan,), Promised(shape), duplicates
+        ordered, _of_trains, (code, session, last), (plan,), Promised(shape), duplicates
     )
     dim, labels = "unit", {n: c for n, c in ds.coords.items() if c.dims in ((), ("unit",))}
     if sites is not None:

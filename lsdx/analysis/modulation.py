@@ -196,7 +196,6 @@ def modulation(
     shape = (len(epochs), len(metrics), len(_FIELDS) + 2 * n_null)
     data = map_trains(
         ds,
-        "modulation",
         _of_trains,
         (begin, end, unit_keys(ds)),
         (plan,),

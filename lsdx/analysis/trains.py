@@ -25,7 +25,6 @@ class Promised:
 
 def map_trains(
     ds: xr.Dataset,
-    where: str,
     function: Callable[..., np.ndarray],
     per_unit: Sequence[np.ndarray],
     arguments: Sequence[Any],
@@ -38,8 +37,6 @@ def map_trains(
     ----------
     ds : Dataset
         What `lsdx.open_spikes` gives, or a selection of its units.
-    where : str
-        Who asks, for errors.
     function : callable
         Of (ticks uint32 (n_spikes,), keep (n_spikes,) or None, row_start, row_size,
         *per_unit, *arguments); gives (n_units, *shape).
@@ -61,6 +58,8 @@ def map_trains(
     spikes, duplicate = ds["spike_time"].data, ds["duplicate"].data
     lazy = isinstance(spikes, da.Array)
     call: Any = delayed(_call, pure=True) if lazy else _call
+    # a task of its own: measures that are computed together share it
+    in_ticks: Any = delayed(_ticks, pure=True) if lazy else _ticks
     pieces = _Pieces(spikes), _Pieces(duplicate)
     blocks = []
     for rows in session_runs(ds["session"].values):
@@ -68,8 +67,9 @@ def map_trains(
         high = int((row_start[rows] + row_size[rows]).max())
         seconds, base = pieces[0].covering(low, high)
         mask = pieces[1].covering(low, high)[0] if duplicates == "drop" else None
-        mine = (row_start[rows] - base, row_size[rows], *(a[rows] for a in per_unit))
-        block = call(where, function, seconds, mask, *mine, *arguments)
+        at = row_start[rows] - base, row_size[rows]
+        ticks = in_ticks(seconds, *at)
+        block = call(function, ticks, mask, *at, *(a[rows] for a in per_unit), *arguments)
         if lazy:
             shape = (rows.stop - rows.start, *promised.shape)
             block = da.from_delayed(block, shape, np.dtype(promised.dtype))
@@ -80,28 +80,29 @@ def map_trains(
 
 
 def _call(
-    where: str,
     function: Callable[..., np.ndarray],
-    seconds: np.ndarray,
+    ticks: np.ndarray,
     duplicate: np.ndarray | None,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
     *arguments: Any,
 ) -> np.ndarray:
+    return function(ticks, None if duplicate is None else ~duplicate, *arguments)
+
+
+def _ticks(seconds: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> np.ndarray:
+    """Give times in ticks, after a look at them."""
     ticks = to_ticks(seconds)
     if ticks.size and not 0 <= int(ticks.min()) <= int(ticks.max()) < 2**32:
         raise SelectionError(
             located(
-                where,
+                "spike_time",
                 "spike times in s of the recording, as they were opened",
                 f"times from {seconds.min()} to {seconds.max()}",
                 "Shift the intervals, not the spikes.",
             )
         )
     ticks = ticks.astype(np.uint32)
-    _check_rows(where, ticks, row_start, row_size)
-    keep = None if duplicate is None else ~duplicate
-    return function(ticks, keep, row_start, row_size, *arguments)
+    _check_rows(ticks, row_start, row_size)
+    return ticks
 
 
 def kept_trains(
@@ -166,7 +167,7 @@ def _check_duplicates(ds: xr.Dataset, where: str, duplicates: str) -> None:
         )
 
 
-def _check_rows(where: str, ticks: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> None:
+def _check_rows(ticks: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> None:
     """Refuse spikes that are not in order of time within each unit."""
     falls = np.flatnonzero(ticks[1:] < ticks[:-1]) + 1
     order = np.argsort(row_start, kind="stable")
@@ -176,7 +177,7 @@ def _check_rows(where: str, ticks: np.ndarray, row_start: np.ndarray, row_size: 
     if ((row >= 0) & (falls > first) & (falls < first + row_size[mine])).any():
         raise SelectionError(
             located(
-                where,
+                "spike_time",
                 "each unit's spikes in order of time",
                 "others",
                 "Do not sort or reverse along spike.",

@@ -278,49 +278,66 @@ def allan_factor(
     return _windows_measure(ds, "allan_factor", window=window)
 
 
-def _spikes_measure(
+def _spikes_measure(ds: xr.Dataset, name: str, **which: Any) -> xr.DataArray:
+    return _spikes_measures(ds, name, [name], **which)[name]
+
+
+def _spikes_measures(
     ds: xr.Dataset,
-    name: str,
+    where: str,
+    names: Sequence[str],
     *,
     phase: str | Sequence[str] | None = None,
     epoch: str | Sequence[str] | None = None,
-    intervals: xr.Dataset | None = None,
     duplicates: str = "keep",
-) -> xr.DataArray:
-    """Give a measure of the spikes themselves of each unit in epochs, or in intervals."""
-    require_spikes(ds, name, duplicates)
-    start, begin, end = observed_ticks(ds, name, phase, epoch, intervals)
+) -> xr.Dataset:
+    """Give measures of the spikes themselves of each unit in epochs, in one pass."""
+    require_spikes(ds, where, duplicates)
+    start, begin, end = observed_ticks(ds, where, phase, epoch)
     flat = (ds.sizes["unit"], int(np.prod(begin.shape[1:])))
     values = map_trains(
         ds,
-        name,
-        _of_intervals,
+        _of_spikes,
         (begin.reshape(flat), end.reshape(flat)),
-        (name,),
-        Promised(flat[1:]),
+        (tuple(names),),
+        Promised((*flat[1:], len(names))),
         duplicates,
-    ).reshape(begin.shape)
-    about = {"units": "1", "long_name": OF_INTERVALS[name]} if name in OF_INTERVALS else _RATE
-    return xr.DataArray(values, labels_of_windows(ds, start), start.dims, name, about)
+    ).reshape((*begin.shape, len(names)))
+    variables = {
+        name: (
+            start.dims,
+            values[..., i],
+            {"units": "1", "long_name": OF_INTERVALS[name]} if name in OF_INTERVALS else _RATE,
+        )
+        for i, name in enumerate(names)
+    }
+    # a DataArray of its own would copy every label of every unit
+    return xr.Dataset(variables, labels_of_windows(ds, start))
 
 
-def _of_intervals(
+def _of_spikes(
     ticks: np.ndarray,
     keep: np.ndarray | None,
     row_start: np.ndarray,
     row_size: np.ndarray,
     begin: np.ndarray,
     end: np.ndarray,
-    name: str,
+    names: Sequence[str],
 ) -> np.ndarray:
     from lsdx.kernels.binning import count_in_intervals
     from lsdx.kernels.variability import interval_measures
 
     trains = kept_trains(ticks, keep, row_start, row_size)
-    if name in OF_INTERVALS:
-        return np.asarray(interval_measures(*trains, begin, end)[list(OF_INTERVALS).index(name)])
-    seconds = np.where(end > begin, end - begin, np.nan) / TICKS_PER_SECOND
-    return np.asarray(count_in_intervals(*trains, begin, end) / seconds)
+    out = np.empty((*begin.shape, len(names)))
+    if set(names) & set(OF_INTERVALS):
+        of_intervals = dict(zip(OF_INTERVALS, interval_measures(*trains, begin, end), strict=True))
+    for i, name in enumerate(names):
+        if name in OF_INTERVALS:
+            out[..., i] = of_intervals[name]
+        else:
+            seconds = np.where(end > begin, end - begin, np.nan) / TICKS_PER_SECOND
+            out[..., i] = count_in_intervals(*trains, begin, end) / seconds
+    return out
 
 
 def _windows_measure(
@@ -535,10 +552,12 @@ def unit_metrics(
     lengths = _listed(window)
     width = min(to_bin_ticks(w) for w in lengths) / TICKS_PER_SECOND
     counts = bin_spikes(ds, width, **which)
+    of_spikes = [n for n in chosen if n == "mean_rate" or n in OF_INTERVALS]
+    passed = _spikes_measures(ds, "unit_metrics", of_spikes, **which) if of_spikes else {}
     found: dict[str, Any] = {}
     for name in chosen:
-        if name == "mean_rate" or name in OF_INTERVALS:
-            found[name] = _spikes_measure(ds, name, **which)
+        if name in passed:
+            found[name] = passed[name]
         elif name in OF_WINDOWS:
             found[name] = _windows_measure(counts, name, window=lengths)
         else:

@@ -249,6 +249,8 @@ def window_counts(counts: np.ndarray, n: int) -> np.ndarray:
     """
     if n < 1:
         raise ValueError(f"expected at least 1 bin a window, found {n}")
+    if n == 1 and counts.dtype.kind == "f":
+        return counts
     n_windows = counts.shape[-1] // n
     whole = counts[..., : n_windows * n]
     return np.asarray(whole.reshape(*counts.shape[:-1], n_windows, n).sum(axis=-1))
