@@ -13,6 +13,7 @@ from benchmarks.cohort import building, cohorts, many_sessions, one_session, ope
 from benchmarks.dimensionality import spectra, whole_cohort
 from benchmarks.importing import importing
 from benchmarks.records import tabling
+from benchmarks.single_units import from_stores, surrogates
 from benchmarks.spikes import counting, grouping, writing
 from benchmarks.timing import HEAD, Result
 
@@ -25,11 +26,13 @@ def results(quick: bool, folder: Path) -> Iterator[Result]:
     yield counting(quick)
     yield writing(quick)
     yield from spectra(quick)
+    yield from surrogates(quick)
     large, small = cohorts(folder, quick)
     yield from building(large)
     yield one_session(large)
     yield from opening(large)
     yield from reading(large)
+    yield from from_stores(large, quick)
     yield from whole_cohort(large, quick)
     yield from many_sessions(small)
 

@@ -17,5 +17,5 @@ def test_benchmarks_run() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("QUICK")
-    assert done.stdout.count("\n| ") >= 18
+    assert done.stdout.count("\n| ") >= 25
     assert "not agree" not in done.stderr

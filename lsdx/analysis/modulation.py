@@ -28,7 +28,7 @@ _REFUSED = {
 }
 # what a function of trains gives for each unit, epoch and metric, before the null
 _FIELDS = ("first", "second", "index", "statistic", "p", "null_mean", "null_sd", "n_draws")
-_AT_ONCE = 20_000_000  # spikes of surrogates, and bins of them, that are held at once
+_AT_ONCE = 4_000_000  # spikes of surrogates, and bins of them, that are held at once
 _WARNING = (
     "Change beyond the fluctuation between blocks of one epoch. Drift slower than an epoch "
     "cannot be told from the drug within one session: compare with the saline sessions."

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import DTypeLike
 
-from lsdx.clock import to_ticks
+from lsdx.clock import TICKS_PER_SECOND
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spikes import session_runs
 
@@ -90,8 +90,9 @@ def _call(
 
 def _ticks(seconds: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> np.ndarray:
     """Give times in ticks, after a look at them."""
-    ticks = to_ticks(seconds)
-    if ticks.size and not 0 <= int(ticks.min()) <= int(ticks.max()) < 2**32:
+    times: np.ndarray = np.multiply(seconds, TICKS_PER_SECOND)  # as clock.to_ticks, in place
+    np.rint(times, out=times)
+    if times.size and not 0 <= times.min() <= times.max() < 2**32:
         raise SelectionError(
             located(
                 "spike_time",
@@ -100,7 +101,8 @@ def _ticks(seconds: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> 
                 "Shift the intervals, not the spikes.",
             )
         )
-    ticks = ticks.astype(np.uint32)
+    ticks = times.astype(np.uint32)
+    del times
     _check_rows(ticks, row_start, row_size)
     return ticks
 

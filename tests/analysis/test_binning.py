@@ -206,7 +206,7 @@ def test_what_lies_past_the_recording_is_not_observed(spikes: xr.Dataset) -> Non
     ids=["cut", "thinned", "reversed", "shifted", "scaled"],
 )
 def test_spikes_that_were_changed_are_refused(loaded: xr.Dataset, change: object) -> None:
-    with pytest.raises(SelectionError, match="(bin|spike_time): expected"):
+    with pytest.raises(SelectionError, match=r"(bin|spike_time): expected"):
         change(loaded).lsd.bin("1 s", intervals=[[0, 100]])  # type: ignore[operator]
 
 
