@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsdx.kernels.complexity import lempel_ziv, lz76
+from lsdx.kernels.complexity import equal_rate_bits, lempel_ziv, lempel_ziv_ratio, lz76
 
 # the first example compiles
 settings.register_profile("kernels", deadline=None)
@@ -181,3 +181,31 @@ def test_input_is_only_read():
     before = bits.copy()
     lempel_ziv(bits), lz76(bits[0]), lempel_ziv(bits.T[:, ::-1].T)
     np.testing.assert_array_equal(bits, before)
+
+
+def test_bits_have_one_threshold_a_unit_at_equal_rates() -> None:
+    rng = np.random.default_rng(8)
+    counts = rng.poisson([[[0.2], [2.0]]], (3, 2, 1000)).astype(float)
+    counts[0, 1, 900:] = np.nan
+    counts[1, 0, 5] = np.nan
+    keys = np.arange(6, dtype=np.uint64).reshape(3, 2)
+    bits, n = equal_rate_bits(counts, keys)
+    assert n.tolist() == [[1000, 900], [0, 1000], [1000, 1000]]  # a hole: not told
+    share = bits[2].mean(axis=1)
+    assert abs(share[0] - share[1]) < 0.05  # both at the lower rate now
+    as_is, _ = equal_rate_bits(counts, keys, mean=1e9)
+    np.testing.assert_array_equal(as_is[2], counts[2] > counts[2].mean())
+
+
+def test_ratios_of_own_lengths() -> None:
+    rng = np.random.default_rng(9)
+    bits = rng.random((40, 1500)) < 0.3
+    n_bits = np.where(np.arange(40) % 2, 1500, 700)
+    n_bits[0] = 150
+    value, ratio = lempel_ziv_ratio(bits, n_bits, n_shuffles=50, seed=1)
+    assert np.isnan(value[0])
+    np.testing.assert_allclose(value[1], lempel_ziv(bits[1]))
+    np.testing.assert_allclose(value[2], lempel_ziv(bits[2, :700]))
+    np.testing.assert_allclose(np.nanmean(ratio), 1, atol=0.02)
+    constant = lempel_ziv_ratio(np.zeros((2, 300), bool), np.full(2, 300), n_shuffles=2, seed=0)
+    assert np.isnan(constant[0]).all()

@@ -9,7 +9,12 @@ import pytest
 from scipy import stats
 
 from lsdx.kernels.modulation import modulation_index
-from lsdx.kernels.permutation import assignments, benjamini_hochberg, block_test
+from lsdx.kernels.permutation import (
+    assignments,
+    benjamini_hochberg,
+    block_test,
+    sequential_test,
+)
 
 
 def test_all_ways_of_five_and_five_are_enumerated() -> None:
@@ -101,3 +106,34 @@ def test_benjamini_and_hochbergs_own_example() -> None:
 def test_modulation_index() -> None:
     a, b = np.array([10.0, 30.0, 4.0, 0.0, np.nan]), np.array([30.0, 10.0, 4.0, 0.0, 1.0])
     np.testing.assert_array_equal(modulation_index(a, b), [0.5, -0.5, 0.0, np.nan, np.nan])
+
+
+def test_batches_and_settling_do_not_change_what_is_not_settled() -> None:
+    rng = np.random.default_rng(5)
+    observed = np.array([0.0, 1.0, 2.5, 9.0, np.nan])
+    null = rng.standard_normal((5, 300))
+
+    def draw(units: np.ndarray, first: int, stop: int) -> np.ndarray:
+        return null[units, first:stop]
+
+    full = sequential_test(observed, draw, 300, batch=7)
+    expected = (1 + (np.abs(null) >= np.abs(observed)[:, None]).sum(axis=1)) / 301
+    np.testing.assert_allclose(full["p"][:4], expected[:4])
+    assert np.isnan(full["p"][4])
+    for batch in (1, 16, 300):
+        again = sequential_test(observed, draw, 300, settle=10, batch=batch)
+        reached = np.abs(null) >= np.abs(observed)[:, None]
+        for u in range(2):
+            at = 1 + int(np.flatnonzero(reached[u].cumsum() == 10)[0])
+            assert again["n_draws"][u] == at
+            assert again["p"][u] == 10 / at
+        np.testing.assert_allclose(again["p"][3], full["p"][3])
+
+
+def test_settled_p_holds_its_level() -> None:
+    """Besag & Clifford: P(p <= alpha) is at most alpha."""
+    rng = np.random.default_rng(6)
+    observed, null = rng.standard_normal(4000), rng.standard_normal((4000, 199))
+    p = sequential_test(observed, lambda u, a, b: null[u, a:b], 199, settle=10)["p"]
+    for alpha in (0.05, 0.2, 0.5):
+        assert np.mean(p <= alpha) <= alpha + 0.02
