@@ -49,7 +49,7 @@ def to_seconds(value: str | float, name: str = "duration") -> float:
     return seconds
 
 
-def to_bin_ticks(value: str | float) -> int:
+def to_bin_ticks(value: str | float, name: str = "bin_width") -> int:
     """Parse a bin width to ticks of 10 us, of which it must be a whole number.
 
     Examples
@@ -61,11 +61,11 @@ def to_bin_ticks(value: str | float) -> int:
         ...
     lsdx.errors.ConfigError: bin_width: expected a whole number of 10 us, ...
     """
-    ticks = to_seconds(value, "bin_width") * TICKS_PER_SECOND
+    ticks = to_seconds(value, name) * TICKS_PER_SECOND
     whole = round(ticks)
     if whole < 1 or abs(ticks - whole) > 1e-6:
         raise ConfigError(
-            located("bin_width", "a whole number of 10 us", repr(value), "Choose such a width.")
+            located(name, "a whole number of 10 us", repr(value), "Choose such a width.")
         )
     return whole
 

@@ -28,6 +28,7 @@ _REFUSED = {
 }
 # what a function of trains gives for each unit, epoch and metric, before the null
 _FIELDS = ("first", "second", "index", "statistic", "p", "null_mean", "null_sd", "n_draws")
+_MOST_BLOCKS = 1000
 _AT_ONCE = 4_000_000  # spikes of surrogates, and bins of them, that are held at once
 _WARNING = (
     "Change beyond the fluctuation between blocks of one epoch. Drift slower than an epoch "
@@ -88,7 +89,7 @@ def modulation(
         units modulated. ``"circular_shift"`` is refused.
     block : str or float
         About how long blocks are: the time that both phases have is cut into equal ones. A
-        plain number is seconds.
+        plain number is seconds. At most 1,000 blocks a phase.
     window : str or float
         Of ``fano_factor``, ``allan_factor`` and ``lempel_ziv``. What is left of a block after
         its last whole window is not used.
@@ -131,7 +132,8 @@ def modulation(
           and of the index.
 
         NaN where a phase was not observed, holds fewer than two blocks with a value, or fewer
-        spikes than the measure needs.
+        spikes than the measure needs. Units whose ``p_least`` is not below ``alpha`` do not
+        count as tested: too few blocks cannot call anything modulated.
 
     Raises
     ------
@@ -143,9 +145,9 @@ def modulation(
 
     Notes
     -----
-    Blocks are dealt to the phases in all ways if there are no more than ``n_permutations`` (two
-    times five blocks: 252, so that p is .008 at least), else in so many random ways, the same
-    for all units. The test is of change beyond the fluctuation from block to block within an
+    Blocks are dealt to the phases in all ways if these are no more than ``n_permutations`` and
+    the true one (two times five blocks: 252, so that p is .008 at least), else in so many
+    random ways, the same for all units. The test is of change beyond the fluctuation from block to block within an
     epoch: drift over seconds raises false positives to some 7 to 10 %, drift slower than the
     epoch to anything up to 100 %. It cannot be told from the drug within one session. What can
     be compared is the share of modulated units in saline sessions: hence ``share_modulated``.
@@ -162,6 +164,10 @@ def modulation(
     _check_choice(method, between, ds, n_permutations, settle, alpha, surrogates)
     require_spikes(ds, "modulation", duplicates)
     chosen = [epoch] if isinstance(epoch, str) else epoch
+    if chosen is not None and (not len(chosen) or len(set(chosen)) < len(chosen)):
+        raise SelectionError(
+            located("modulation, epoch", "distinct epochs", repr(epoch), "Correct it.")
+        )
     start, begin, end = observed_ticks(ds, "modulation", list(between), chosen)
     if start.dims != ("unit", "phase", "epoch"):
         raise SelectionError(
@@ -174,7 +180,17 @@ def modulation(
         )
     epochs = tuple(map(str, start["epoch"].values))
     seed = seed_of(rng)
-    blocks, length = _blocks(begin, end, to_bin_ticks(block))
+    block_ticks, window_ticks = to_bin_ticks(block, "block"), to_bin_ticks(window, "window")
+    blocks, length = _blocks(begin, end, block_ticks)
+    if blocks.max(initial=0) > _MOST_BLOCKS:
+        raise SelectionError(
+            located(
+                "modulation, block",
+                f"at most {_MOST_BLOCKS} blocks a phase",
+                f"{blocks.max()} of {block!r}",
+                "Ask for longer ones.",
+            )
+        )
     numbers = [int(n) for n in np.unique(blocks[blocks >= 2])]
     draws = {n: _draws(method, n, n_permutations) for n in numbers}
     n_null = max((n for n, _ in draws.values()), default=0) if null else 0
@@ -185,8 +201,8 @@ def modulation(
             for e in epochs
         ),
         method,
-        to_bin_ticks(block),
-        to_bin_ticks(window),
+        block_ticks,
+        window_ticks,
         n_permutations,
         settle,
         surrogates,
@@ -203,6 +219,10 @@ def modulation(
         duplicates,
     )
     out = _labelled(ds, data, start, plan, (blocks, length), draws)
+    if not isinstance(family, str) and not _is_listed(family):
+        raise SelectionError(
+            located("modulation, family", "labels on unit", repr(family), "Correct it.")
+        )
     out = _with_families(out, ds, [family] if isinstance(family, str) else list(family), alpha)
     about = {
         "method": method,
@@ -220,7 +240,7 @@ def modulation(
 
 
 def _checked_metrics(metric: str | Sequence[str]) -> tuple[str, ...]:
-    chosen = (metric,) if isinstance(metric, str) else tuple(metric)
+    chosen = (metric,) if isinstance(metric, str) else tuple(metric if _is_listed(metric) else ())
     if not chosen or set(chosen) - set(METRICS) or len(set(chosen)) < len(chosen):
         raise SelectionError(
             located(
@@ -239,7 +259,7 @@ def _check_choice(
     ds: xr.Dataset,
     n_permutations: Any,
     settle: Any,
-    alpha: float,
+    alpha: Any,
     surrogates: Any,
 ) -> None:
     if method in _REFUSED:
@@ -264,15 +284,19 @@ def _check_choice(
     ]
     if method not in METHODS:
         wrong.append(("method", f"one of {', '.join(METHODS)}", method))
-    if isinstance(between, str) or len(set(between)) != 2 or len(tuple(between)) != 2:
+    if not _is_listed(between) or len(set(between)) != 2 or len(tuple(between)) != 2:
         wrong.append(("between", "two phases", between))
     elif known and set(between) - set(known):
         wrong.append(("between", f"two of {', '.join(known)}", between))
-    if not 0 < alpha < 1:
+    if not isinstance(alpha, int | float) or not 0 < alpha < 1:
         wrong.append(("alpha", "a number between 0 and 1", alpha))
     if wrong:
         name, expected, found = wrong[0]
         raise SelectionError(located(f"modulation, {name}", expected, repr(found), "Correct it."))
+
+
+def _is_listed(value: Any) -> bool:
+    return isinstance(value, Sequence | set | np.ndarray) and not isinstance(value, str)
 
 
 def _blocks(begin: np.ndarray, end: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
@@ -324,6 +348,9 @@ def _of_trains(
                 one = _Measure(name, mine, keys[rows], plan.streams[e], plan)
                 values = one.of_intervals(*times)
                 fields, null, null_index = _tested(one, values, times, kind[:2])
+                if name == "mean_rate":  # of a silent unit there is nothing to test
+                    silent = (values == 0).all(axis=1)
+                    fields = [np.where(silent, np.nan, f) for f in fields]
                 index = modulation_index(*values.T)
                 out[rows, e, m, :n_fields] = np.stack([*values.T, index, *fields], axis=1)
                 if plan.n_null:
@@ -617,8 +644,9 @@ def _with_families(out: xr.Dataset, ds: xr.Dataset, family: list[str], alpha: fl
     names = [a for a in str(ds.attrs.get("conditions", "")).split(", ") if a in arms]
     names += sorted(set(arms.tolist()) - set(names))
     p = out["p"].data
+    possible = (out["p_least"] < alpha).transpose("unit", "epoch").values
     shape = (len(names), *p.shape[1:])
-    arguments = (codes, arms, np.array(names, dtype=object), sessions, alpha)
+    arguments = (codes, arms, np.array(names, dtype=object), sessions, possible, alpha)
     if hasattr(p, "dask"):
         import dask.array as da
         from dask.delayed import delayed
@@ -657,6 +685,7 @@ def _over_units(
     arms: np.ndarray,
     names: np.ndarray,
     sessions: np.ndarray,
+    possible: np.ndarray,
     alpha: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     from lsdx.kernels.permutation import benjamini_hochberg
@@ -666,12 +695,12 @@ def _over_units(
         rows = codes == code
         for cell in np.ndindex(p.shape[1:]):
             q[(rows, *cell)] = benjamini_hochberg(p[(rows, *cell)])
-    tested = ~np.isnan(p)
+    tested = ~np.isnan(p) & possible[..., None]
     share, n, n_sessions = np.full((3, len(names), *p.shape[1:]), np.nan)
     for a, name in enumerate(names):
         rows = arms == name
         n[a] = tested[rows].sum(axis=0)
-        share[a] = (p[rows] < alpha).sum(axis=0) / np.where(n[a] > 0, n[a], np.nan)
+        share[a] = ((p < alpha) & tested)[rows].sum(axis=0) / np.where(n[a] > 0, n[a], np.nan)
         for cell in np.ndindex(p.shape[1:]):
             n_sessions[(a, *cell)] = len(set(sessions[rows][tested[(rows, *cell)]].tolist()))
     return q, share, n, n_sessions

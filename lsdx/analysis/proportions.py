@@ -37,7 +37,8 @@ def proportions(
     by : str or sequence of str
         Labels on ``unit``.
     alpha : float
-        Units with ``p < alpha`` are modulated, up where the statistic is above 0.
+        Units with ``p < alpha`` are modulated, up where the statistic is above 0. Those whose
+        ``p_least`` is not below it do not count as tested.
     of : {"p", "q"}
         Which of the two is compared with ``alpha``.
     correction : {None, "max_statistic"}
@@ -88,7 +89,10 @@ def proportions(
     cells, coords = _cells(ds, names)
     shape = tuple(len(v[1]) for v in coords.values())
     seed = seed_of(rng)
-    tested = ordered[of].data, ordered["statistic"].data
+    values = ordered[of]
+    if "p_least" in ordered:  # of too few blocks nothing can come out modulated
+        values = values.where(ordered["p_least"] < alpha).transpose(*ordered[of].dims)
+    tested = values.data, ordered["statistic"].data
     null = ordered["null"].data if correction else None
     arguments: tuple[Any, Any, Any] = (
         cells,

@@ -86,7 +86,7 @@ def test_ten_to_thirty_hertz_is_one_half_and_back() -> None:
     np.testing.assert_allclose(m["index"][:, 0, 0], [0.5, -0.5, np.nan])
     np.testing.assert_allclose(m["value"][0, 0, 0], [10, 30])
     # no spread within a phase: as far from chance as 252 ways can tell
-    np.testing.assert_allclose(m["p"][:, 0, 0], [2 / 252, 2 / 252, 1])
+    np.testing.assert_allclose(m["p"][:, 0, 0], [2 / 252, 2 / 252, np.nan])  # silent: no test
     np.testing.assert_allclose(m["p_least"], 2 / 252)
 
 
@@ -299,6 +299,18 @@ def test_shares_stand_beside_each_other(spikes: xr.Dataset) -> None:
     assert share.sel(arm="lsd") > share.sel(arm="saline") + 0.1
 
 
+def test_what_cannot_be_modulated_was_not_tested() -> None:
+    """Two blocks a phase: p is a third at least, and a share of 0 would be a lie."""
+    m = modulation(poisson(10, 30, step=3.0), rng=0, block="150 s")
+    assert m["p_least"].values.max() == pytest.approx(2 / 6)
+    assert m["p"].notnull().all()
+    assert m["n_tested"].sum() == 0
+    assert m["share_modulated"].isnull().all()
+    shares = m.assign_coords(subject=("unit", ["m"] * 10)).lsd.proportions(by="condition", rng=0)
+    assert shares["n_units"].sum() == 0
+    assert shares["share"].isnull().all()
+
+
 # ---- bad input ------------------------------------------------------------------------------
 
 
@@ -309,7 +321,7 @@ def test_few_spikes_and_short_epochs_are_nan_without_warnings() -> None:
     assert m["index"][0].isnull().all()
     assert m["p"].sel(metric=["cv", "cv2", "lv"]).isnull().all()
     rate = m["p"].sel(metric="mean_rate").values[:, 0]
-    np.testing.assert_array_equal(rate[[0, 1]], 1)
+    np.testing.assert_array_equal(rate[[0, 1]], [np.nan, 1])
     short = modulation(trains([np.arange(0, 90, 0.5)], spans=[(0, 40), (40, 90)]), metric=METRICS)
     assert short["p"].isnull().all()  # one block a phase
     assert short["p_least"].isnull().all()
@@ -344,6 +356,13 @@ def test_no_units_give_no_results(spikes: xr.Dataset) -> None:
         ({"settle": 0}, "settle"),
         ({"alpha": 5}, "alpha"),
         ({"family": "colour"}, "labels on unit"),
+        ({"family": None}, "labels on unit"),
+        ({"metric": None}, "distinct ones of mean_rate"),
+        ({"between": None}, "two phases"),
+        ({"alpha": "x"}, "alpha"),
+        ({"epoch": []}, "distinct epochs"),
+        ({"epoch": ["rfm", "rfm"]}, "distinct epochs"),
+        ({"block": "1 ms"}, "at most 1000 blocks"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -354,8 +373,10 @@ def test_what_makes_no_sense_is_refused(
 
 
 def test_other_refusals(spikes: xr.Dataset, demo_stores: Path) -> None:
-    with pytest.raises(ConfigError, match="10 us"):
+    with pytest.raises(ConfigError, match="block: expected a whole number of 10 us"):
         modulation(spikes, block="3 us")
+    with pytest.raises(ConfigError, match="window: expected a duration"):
+        modulation(spikes, window="long")
     with pytest.raises(SelectionError, match="spike times"):
         modulation(lsdx.open_units(demo_stores))
     with pytest.raises(SelectionError, match="between= and epoch="):
