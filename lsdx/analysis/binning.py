@@ -79,7 +79,7 @@ def bin_spikes(
     start, begin, end = observed_ticks(ds, "bin", phase, epoch, intervals)
     bins = n_bins(end - begin, width)
     bins[end == begin] = 0
-    length = int(bins.max(initial=0))
+    length = int(bins.max(initial=1))  # a bin of NaN where nothing was observed
     flat = (ds.sizes["unit"], int(np.prod(begin.shape[1:])))
     data = map_trains(
         ds,

@@ -92,8 +92,7 @@ def _decay(counts: np.ndarray, *, n_lags: int, width: float) -> tuple[np.ndarray
     tau, r_squared = np.full((2, len(rows)), np.nan)
     seen = np.isfinite(rows)
     length = seen.sum(axis=1)
-    gaps = seen.argmin(axis=1) != np.where(length < rows.shape[1], length, 0)
-    length[gaps] = 0
+    length[(seen[:, 1:] > seen[:, :-1]).any(axis=1)] = 0  # some are missing between others
     for n in np.unique(length[length >= 10 * n_lags]):
         mine = length == n
         lags = np.arange(1, n_lags + 1) * width

@@ -147,10 +147,10 @@ def modulation(
     -----
     Blocks are dealt to the phases in all ways if these are no more than ``n_permutations`` and
     the true one (two times five blocks: 252, so that p is .008 at least), else in so many
-    random ways, the same for all units. The test is of change beyond the fluctuation from block to block within an
-    epoch: drift over seconds raises false positives to some 7 to 10 %, drift slower than the
-    epoch to anything up to 100 %. It cannot be told from the drug within one session. What can
-    be compared is the share of modulated units in saline sessions: hence ``share_modulated``.
+    random ways, the same for all units. The test is of change beyond the fluctuation from block
+    to block within an epoch: drift over seconds raises false positives to some 7 to 10 %, drift
+    slower than the epoch to anything up to 100 %. It cannot be told from the drug within one
+    session. What can be compared is the share of modulated units in saline sessions: hence ``share_modulated``.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def modulation(
         )
     numbers = [int(n) for n in np.unique(blocks[blocks >= 2])]
     draws = {n: _draws(method, n, n_permutations) for n in numbers}
-    n_null = max((n for n, _ in draws.values()), default=0) if null else 0
+    n_null = max((n for n, _ in draws.values()), default=1) if null else 0
     plan = _Plan(
         metrics,
         tuple(

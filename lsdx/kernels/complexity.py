@@ -148,7 +148,7 @@ def equal_rate_bits(
         thinned[:, c] = thin(cell, keep[:, c], keys[:, c])
     total = thinned.sum(axis=(1, 2), dtype=np.float64)
     threshold = total / np.maximum(n_bins.sum(axis=1), 1)
-    whole = seen.argmin(axis=-1) == np.where(n_bins < counts.shape[-1], n_bins, 0)
+    whole = (seen[..., 1:] <= seen[..., :-1]).all(axis=-1)
     return thinned > threshold[:, None, None], np.where(whole, n_bins, 0)
 
 

@@ -164,6 +164,13 @@ def test_nothing_is_computed_until_asked(demo_stores: Path) -> None:
         assert len(computed) == 1
 
 
+def test_where_no_epoch_was_observed_all_is_nan(spikes: xr.Dataset) -> None:
+    blank = spikes.assign(start=spikes.start * np.nan).isel(unit=slice(0, 5))
+    found = unit_metrics(blank, metrics=METRICS, surrogates=2, rng=0).compute()
+    for name in found.data_vars:
+        assert found[name].isnull().all()
+
+
 def test_units_of_few_spikes_and_short_epochs_are_nan() -> None:
     ds = poisson([0.0, 5.0], 0.0, 150, 0)
     assert lempel_ziv(ds, rng=0).lempel_ziv.isnull().all()  # fewer than 200 bins
