@@ -150,7 +150,8 @@ def modulation(
     random ways, the same for all units. The test is of change beyond the fluctuation from block
     to block within an epoch: drift over seconds raises false positives to some 7 to 10 %, drift
     slower than the epoch to anything up to 100 %. It cannot be told from the drug within one
-    session. What can be compared is the share of modulated units in saline sessions: hence ``share_modulated``.
+    session. What can be compared is the share of modulated units in saline sessions: hence
+    ``share_modulated``.
 
     Examples
     --------
@@ -447,7 +448,7 @@ class _Measure:
         from lsdx.kernels.complexity import lempel_ziv_ratio
 
         found = lempel_ziv_ratio(
-            bits.reshape(-1, bits.shape[-1]),
+            bits.reshape(n_bits.size, bits.shape[-1]),
             n_bits.reshape(-1),
             n_shuffles=self.plan.surrogates,
             seed=self.plan.seed,

@@ -476,7 +476,7 @@ def _of_bits(
         # each window is thinned by itself: its value does not depend on the others
         mean = None if rate is None else rate * size
         bits, n_bits = equal_rate_bits(window_counts(cells, size), streams, mean=mean)
-        rows = bits.reshape(-1, bits.shape[-1]), n_bits.reshape(-1)
+        rows = bits.reshape(n_bits.size, bits.shape[-1]), n_bits.reshape(-1)
         found.append(lempel_ziv_ratio(*rows, n_shuffles=surrogates, seed=seed))
     shape = (*counts.shape[:-1], len(sizes))
     plain, ratio = (np.stack(v, axis=-1).reshape(shape) for v in zip(*found, strict=True))
