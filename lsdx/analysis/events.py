@@ -117,6 +117,9 @@ def psth(
     shape = (plan.n_cells, len(bins.window) * 2 + 2)
     session = np.array([zlib.crc32(str(s).encode()) for s in ordered["session"].values])
     last = to_ticks(np.nan_to_num(ordered["last_spike"].values, nan=-2.0)) + TICKS_PER_SECOND
+    if sites is not None:  # a site has the events that all of its insertions recorded
+        ends = pd.Series(last[code >= 0]).groupby(code[code >= 0]).min()
+        last = np.where(code >= 0, ends.reindex(code).fillna(0).to_numpy(), last).astype(np.int64)
     data = map_trains(
         ordered, _of_trains, (code, session, last), (plan,), Promised(shape), duplicates
     )
@@ -339,15 +342,30 @@ def _of_trains(
     plan: _Plan,
 ) -> np.ndarray:
     """Give histogram, z, response and p of each row, at the first of its units."""
+    n = len(plan.bins.window)
+    out = np.full((len(code), plan.n_cells, 2 * n + 2), np.nan)
+    trains = kept_trains(ticks, keep, row_start, row_size)
+    for end in np.unique(last):  # insertions end at their own times
+        events = _seen(plan, int(session[0]), int(end))
+        chosen = np.flatnonzero((code >= 0) & (last == end))
+        if chosen.size and events.start.size:
+            _respond(trains, chosen, code, events, plan, int(session[0]), out)
+    return out
+
+
+def _respond(
+    trains: tuple[np.ndarray, np.ndarray, np.ndarray],
+    pooled: np.ndarray,
+    code: np.ndarray,
+    events: _Events,
+    plan: _Plan,
+    session: int,
+    out: np.ndarray,
+) -> None:
+    """Fill in the rows that the ``pooled`` units make."""
     from lsdx.kernels.events import baseline_z, peri_event_counts
 
     n = len(plan.bins.window)
-    out = np.full((len(code), plan.n_cells, 2 * n + 2), np.nan)
-    events = _seen(plan, int(session[0]), int(last.max()))
-    pooled = np.flatnonzero(code >= 0)
-    if not pooled.size or not events.start.size:
-        return out
-    trains = kept_trains(ticks, keep, row_start, row_size)
     trains = trains[0], trains[1][pooled], trains[2][pooled]
     first, row = np.unique(code[pooled], return_index=True, return_inverse=True)[1:]
     bins = plan.bins
@@ -377,13 +395,12 @@ def _of_trains(
         tested = np.arange(tested[0], tested[-1] + 1)
         before, after = np.isin(tested, bins.baseline), np.isin(tested, bins.response)
         reached = np.zeros(largest.shape, dtype=np.int64)
-        for moved in _shifted(events, plan, int(session[0])):
+        for moved in _shifted(events, plan, session):
             by_chance = baseline_z(histogram(moved, tested), before)[..., after]
             chance = np.abs(by_chance).max(axis=-1)
             reached += ~(chance < largest * (1 - 1e-9))
         p = (1 + reached) / (plan.n_shifts + 1)
         out[rows, :, 2 * n + 1] = np.where(np.isnan(largest), np.nan, p)
-    return out
 
 
 def _shifted(events: _Events, plan: _Plan, session: int) -> Any:

@@ -27,7 +27,17 @@ _REFUSED = {
     )
 }
 # what a function of trains gives for each unit, epoch and metric, before the null
-_FIELDS = ("first", "second", "index", "statistic", "p", "null_mean", "null_sd", "n_draws")
+_FIELDS = (
+    "first",
+    "second",
+    "index",
+    "statistic",
+    "p",
+    "null_mean",
+    "null_sd",
+    "n_draws",
+    "p_least",
+)
 _MOST_BLOCKS = 1000
 _AT_ONCE = 4_000_000  # spikes of surrogates, and bins of them, that are held at once
 _WARNING = (
@@ -124,12 +134,12 @@ def modulation(
           ``lempel_ziv``), and with ``"isi_shuffle"``, the difference of values;
         - ``p``, two-sided; ``q``, Benjamini-Hochberg; ``null_mean`` and ``null_sd`` of the
           statistic; ``n_draws`` of it;
-        - ``p_least`` (unit, epoch), the least p possible; ``n_blocks`` a phase,
+        - ``p_least``, the least p possible; ``n_blocks`` (unit, epoch) a phase,
           ``block_duration`` (s);
         - ``share_modulated`` (arm, epoch, metric) of the units tested, at ``p < alpha``,
           ``n_tested`` and ``n_sessions``: an arm is a condition;
         - with ``null=True`` ``null`` and ``null_index`` (..., permutation), of the statistic
-          and of the index.
+          and of the index of the means of blocks (with shuffles, of values).
 
         NaN where a phase was not observed, holds fewer than two blocks with a value, or fewer
         spikes than the measure needs. Units whose ``p_least`` is not below ``alpha`` do not
@@ -192,9 +202,9 @@ def modulation(
                 "Ask for longer ones.",
             )
         )
-    numbers = [int(n) for n in np.unique(blocks[blocks >= 2])]
-    draws = {n: _draws(method, n, n_permutations) for n in numbers}
-    n_null = max((n for n, _ in draws.values()), default=1) if null else 0
+    numbers = [int(n) for n in np.unique(blocks[blocks >= (2 if method == "block" else 1)])]
+    draws = [_draws(method, n, n_permutations) for n in numbers]
+    n_null = max(draws, default=1) if null else 0
     plan = _Plan(
         metrics,
         tuple(
@@ -219,7 +229,7 @@ def modulation(
         Promised(shape),
         duplicates,
     )
-    out = _labelled(ds, data, start, plan, (blocks, length), draws)
+    out = _labelled(ds, data, start, plan, (blocks, length))
     if not isinstance(family, str) and not _is_listed(family):
         raise SelectionError(
             located("modulation, family", "labels on unit", repr(family), "Correct it.")
@@ -236,6 +246,8 @@ def modulation(
         if method == "block"
         else "Not valid where rates drift: for the reproduction of earlier work alone.",
     }
+    if settle is not None:
+        about["settle"] = int(settle)
     out = out.assign_attrs(result_attrs(ds) | about | {"duplicates": duplicates})
     return out.isel(epoch=0) if isinstance(epoch, str) else out
 
@@ -307,13 +319,10 @@ def _blocks(begin: np.ndarray, end: np.ndarray, block: int) -> tuple[np.ndarray,
     return number, common // np.maximum(number, 1)
 
 
-def _draws(method: str, n_blocks: int, n_permutations: int) -> tuple[int, float]:
-    """Give how many draws of the null there are, and the least p."""
+def _draws(method: str, n_blocks: int, n_permutations: int) -> int:
+    """Give how many draws of the null there are."""
     n_ways = comb(2 * n_blocks, n_blocks)
-    if method == "block" and n_ways <= n_permutations + 1:
-        # a way and its mirror image are equally far from the middle
-        return n_ways - 1, 2 / n_ways
-    return n_permutations, 1 / (n_permutations + 1)
+    return min(n_ways - 1, n_permutations) if method == "block" else n_permutations
 
 
 # ---- of the trains of one session -----------------------------------------------------------
@@ -471,10 +480,10 @@ def _tested(
         return _by_draws(values, draw, plan.n_permutations, plan.settle, batch)
     if number < 2:
         none = np.full(len(values), np.nan)
-        return [none] * 5, none[:, None], none[:, None]
+        return [none] * 6, none[:, None], none[:, None]
     by_block, parts = measure.in_blocks(*times, number, int(kind[1]))
     rng = np.random.default_rng([plan.seed, number])
-    ways = assignments(number, number, n_permutations=plan.n_permutations, rng=rng)[0]
+    ways, exact = assignments(number, number, n_permutations=plan.n_permutations, rng=rng)
     if parts is not None:
         # who stops early must not meet the ways in the order of their enumeration
         others = ways[1:][rng.permutation(len(ways) - 1)]
@@ -495,7 +504,10 @@ def _tested(
     fields = [found[n] for n in ("statistic", "p", "null_mean", "null_sd")]
     n_draws = np.where(np.isnan(found["p"]), np.nan, len(ways) - 1)
     null_index = _index_of_ways(by_block, ways[1:]) if plan.n_null else found["null"]
-    return [*fields, n_draws], found["null"], null_index
+    # a way and its mirror image are equally far from the middle; ways without a value count
+    least = (np.isnan(found["null"]).sum(axis=1) + (2 if exact else 1)) / len(ways)
+    least = np.where(np.isnan(found["p"]), np.nan, least)
+    return [*fields, n_draws, least], found["null"], null_index
 
 
 def _index_of_ways(by_block: np.ndarray, ways: np.ndarray) -> np.ndarray:
@@ -533,7 +545,8 @@ def _by_draws(
     test = sequential_test(observed, difference, n_draws, settle=settle, batch=batch)
     fields = [test[n] for n in ("p", "null_mean", "null_sd", "n_draws")]
     null_index[np.isnan(test["null"])] = np.nan
-    return [observed, *fields], test["null"], null_index
+    least = np.where(np.isnan(test["p"]), np.nan, 1 / (n_draws + 1))
+    return [observed, *fields, least], test["null"], null_index
 
 
 def _interval_shuffles(
@@ -588,20 +601,17 @@ def _labelled(
     start: xr.DataArray,
     plan: _Plan,
     blocks: tuple[np.ndarray, np.ndarray],
-    draws: dict[int, tuple[int, float]],
 ) -> xr.Dataset:
     per = ("unit", "epoch", "metric")
     coords = labels_of_windows(ds, start) | {"metric": ("metric", list(plan.metrics))}
     n, length = blocks
-    least = np.full(n.shape, np.nan)
-    for number, (_, p) in draws.items():
-        least[n == number] = p
     about = {
         "statistic": "Welch's t of blocks, or difference of values",
         "p": "Two-sided p of the statistic",
         "null_mean": "Mean of the statistic's null distribution",
         "null_sd": "Standard deviation of the statistic's null distribution",
         "n_draws": "Draws of the null distribution",
+        "p_least": "Least p that the test can give",
     }
     found: dict[str, Any] = {
         "value": ((*per, "phase"), data[..., :2], {"long_name": "Value of the measure"}),
@@ -610,8 +620,6 @@ def _labelled(
     for i, name in enumerate(_FIELDS[3:], 3):
         found[name] = (per, data[..., i], {"units": "1", "long_name": about[name]})
     two = ("unit", "epoch")
-    words = "Least p that the test can give"
-    found["p_least"] = (two, least, {"units": "1", "long_name": words})
     found["n_blocks"] = (two, n, {"units": "1", "long_name": "Blocks of each phase"})
     duration = np.where(n > 0, length / TICKS_PER_SECOND, np.nan)
     found["block_duration"] = (two, duration, {"units": "s", "long_name": "Length of a block"})
@@ -645,9 +653,8 @@ def _with_families(out: xr.Dataset, ds: xr.Dataset, family: list[str], alpha: fl
     names = [a for a in str(ds.attrs.get("conditions", "")).split(", ") if a in arms]
     names += sorted(set(arms.tolist()) - set(names))
     p = out["p"].data
-    possible = (out["p_least"] < alpha).transpose("unit", "epoch").values
     shape = (len(names), *p.shape[1:])
-    arguments = (codes, arms, np.array(names, dtype=object), sessions, possible, alpha)
+    arguments = (out["p_least"].data, codes, arms, np.array(names, dtype=object), sessions, alpha)
     if hasattr(p, "dask"):
         import dask.array as da
         from dask.delayed import delayed
@@ -682,11 +689,11 @@ def _codes(ds: xr.Dataset, labels: Sequence[str]) -> np.ndarray:
 
 def _over_units(
     p: np.ndarray,
+    least: np.ndarray,
     codes: np.ndarray,
     arms: np.ndarray,
     names: np.ndarray,
     sessions: np.ndarray,
-    possible: np.ndarray,
     alpha: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     from lsdx.kernels.permutation import benjamini_hochberg
@@ -696,7 +703,7 @@ def _over_units(
         rows = codes == code
         for cell in np.ndindex(p.shape[1:]):
             q[(rows, *cell)] = benjamini_hochberg(p[(rows, *cell)])
-    tested = ~np.isnan(p) & possible[..., None]
+    tested = least < alpha  # NaN is no test
     share, n, n_sessions = np.full((3, len(names), *p.shape[1:]), np.nan)
     for a, name in enumerate(names):
         rows = arms == name

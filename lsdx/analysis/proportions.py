@@ -173,6 +173,19 @@ def _checked(
             "'max_statistic' of p, or None",
             f"{correction!r} of {of}",
         ),
+        (
+            correction is not None
+            and (ds.attrs.get("method", "block") != "block" or "settle" in ds.attrs),
+            ", correction",
+            "blocks, dealt alike to all units of a session",
+            f"method={ds.attrs.get('method')!r}, settle={ds.attrs.get('settle')}",
+        ),
+        (
+            any(pd.isna(ds[n].values).any() for n in names if n in labels),
+            ", by",
+            "a label on every unit",
+            "NaN",
+        ),
         (not 0 < alpha < 1, ", alpha", "a number between 0 and 1", repr(alpha)),
         (not 0 < level < 1, ", level", "a number between 0 and 1", repr(level)),
         (
@@ -194,7 +207,7 @@ def _cells(
     """Give each combination of labels: a number that follows from its name, and its units."""
     codes, coords = [], {}
     for name in names:
-        code, values = pd.factorize(ds[name].values, sort=False)
+        code, values = pd.factorize(ds[name].values, sort=True)
         if name == "condition":  # in the order of the protocol: lsd before saline
             listed = str(ds.attrs.get("conditions", "")).split(", ")
             ranked = sorted(values.tolist(), key=lambda v: _rank(v, listed))
@@ -288,15 +301,22 @@ def _max_statistic(
     import scipy.stats
 
     alpha, draws = options["alpha"], options["draws"]
-    n_ways = np.where(np.isnan(p), 0, np.isfinite(null).sum(axis=1) + np.isinf(null).sum(axis=1))
+    # those of other sessions may be fewer: NaN behind the last; one between is no evidence
+    last = null.shape[1] - (~np.isnan(null[:, ::-1])).argmax(axis=1)
+    last[np.isnan(p)] = 0
+    place = np.unique(session, return_inverse=True)[1]
+    most = np.zeros(place.max(initial=0) + 1, dtype=np.int64)
+    np.maximum.at(most, place, last)
+    n_ways = np.where(np.isnan(p), 0, most[place])
     hit = np.zeros(null.shape, dtype=bool)  # would the unit be modulated if this were the truth?
     for n in np.unique(n_ways[n_ways > 0]):
         rows = np.flatnonzero(n_ways == n)
         t = np.abs(null[rows, :n]).round(9)  # mirror images are equal but for rounding
+        t[np.isnan(t)] = np.inf
         hit[rows, :n] = scipy.stats.rankdata(-t, method="max", axis=1) / n < alpha
+        hit[rows, :n] &= ~np.isnan(null[rows, :n])
     rng = np.random.default_rng([options["seed"], zlib.crc32(b"max_statistic")])
     at_random = rng.random((draws, len(np.unique(session))))
-    place = np.unique(session, return_inverse=True)[1]
     z, largest = np.full(len(cells), np.nan), np.zeros(draws)
     for c, (_, rows) in enumerate(cells):
         mine = rows[n_ways[rows] > 0]

@@ -563,6 +563,7 @@ def unit_metrics(
         else:
             complexity = lempel_ziv(counts, window=lengths, surrogates=surrogates, rng=rng)
             found |= {str(n): v for n, v in complexity.data_vars.items()}
+            counts = counts.assign_attrs(complexity.attrs)
     about = {k: v for k, v in counts.attrs.items() if k != "n_spikes"}
     # as variables: xarray would compare their labels, computing those that are lazy
     coords = {n: c.variable for v in found.values() for n, c in v.coords.items()}

@@ -334,6 +334,7 @@ def _tested(data: xr.Dataset, where: str) -> tuple[np.ndarray, np.ndarray, float
     alpha = float(data.attrs.get("alpha", 0.05))
     found = {n: np.asarray(data[n].values, dtype=float) for n in ("index", "p", "statistic")}
     kinds = np.where(found["p"] < alpha, np.where(found["statistic"] > 0, 0, 1), 2)
+    kinds[np.isnan(found["p"])] = 3  # not tested, not drawn
     return found["index"], kinds, alpha
 
 
