@@ -145,6 +145,21 @@ def test_lazy_seeded_and_free_of_other_units(demo_stores: Path) -> None:
     assert whole["p"].where(whole["n_events"] == 0).isnull().all()
 
 
+def test_an_insertion_has_the_events_that_it_recorded() -> None:
+    """A probe that stopped early is the same beside another and alone."""
+    rng = np.random.default_rng(5)
+    ds = session([np.sort(rng.uniform(0, 300, 3000)), np.sort(rng.uniform(0, 150, 1500))])
+    ds = ds.assign(last_spike=("unit", [300.0, 150.0]))
+    ds = ds.assign_coords(insertion=("unit", ["a", "b"]))
+    events = gabors(np.arange(10, 290, 2.0))
+    both = psth(ds, events=events, n_shifts=19, rng=0)
+    alone = psth(ds.isel(unit=[1]), events=events, n_shifts=19, rng=0)
+    xr.testing.assert_identical(both.isel(unit=[1]), alone)
+    assert both["n_events"].values.ravel().tolist() == [140, 71]
+    site = psth(ds, events=events, n_shifts=0, pool="session")
+    assert site["n_events"].item() == 71
+
+
 def test_silent_units_and_sessions_without_events_are_nan() -> None:
     ds = session([np.empty(0), np.array([100.0]), np.arange(0, 60, 0.1)])
     found = psth(ds, events=gabors([10.0, 20.0]), n_shifts=9, rng=0)

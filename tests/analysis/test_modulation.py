@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,21 @@ def test_what_cannot_be_modulated_was_not_tested() -> None:
     shares = m.assign_coords(subject=("unit", ["m"] * 10)).lsd.proportions(by="condition", rng=0)
     assert shares["n_units"].sum() == 0
     assert shares["share"].isnull().all()
+
+
+def test_the_least_p_counts_ways_without_a_value() -> None:
+    """Two silent blocks a phase: of 252 ways, 12 leave a phase with less than two blocks."""
+    bursts = [
+        np.arange(a, a + 60, 0.1 if a < 300 else 0.05) for a in (120, 180, 240, 420, 480, 540)
+    ]
+    bursts = [b + np.random.default_rng(i).uniform(0, 0.02, b.size) for i, b in enumerate(bursts)]
+    m = modulation(trains([np.sort(np.concatenate(bursts))]), metric="cv2", rng=0)
+    undefined = sum(
+        len({2, 3, 4, 7, 8, 9} & {*second}) in (0, 1, 5, 6)
+        for second in itertools.combinations(range(10), 5)
+    )
+    assert m["p_least"].item() == pytest.approx((undefined + 2) / 252)
+    assert m["p"].item() >= m["p_least"].item()
 
 
 # ---- bad input ------------------------------------------------------------------------------

@@ -163,6 +163,20 @@ def test_what_makes_no_sense_is_refused(options: dict[str, Any], words: str) -> 
         proportions(ds, **{"by": "region", **options})
 
 
+@pytest.mark.parametrize("attrs", [{"method": "isi_shuffle"}, {"method": "block", "settle": 10}])
+def test_the_largest_share_wants_blocks_dealt_alike(attrs: dict[str, Any]) -> None:
+    ds = nulls(24, 2, 0, shared=0.0).assign_attrs(attrs)
+    with pytest.raises(SelectionError, match="dealt alike"):
+        proportions(ds, by="region", correction="max_statistic")
+
+
+def test_units_without_a_label_are_refused() -> None:
+    ds = cohort_of(np.array([0.1, 0.2]), ["a", "b"], ["m", "n"])
+    ds = ds.assign_coords(layer=("unit", [5.0, np.nan]))
+    with pytest.raises(SelectionError, match="a label on every unit"):
+        proportions(ds, by="layer")
+
+
 def test_other_refusals(demo_stores: Path) -> None:
     with pytest.raises(SelectionError, match=r"spikes\.lsd\.modulation"):
         lsdx.open_units(demo_stores).lsd.proportions()
