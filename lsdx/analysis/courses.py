@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from lsdx.analysis.binning import bin_spikes
-from lsdx.analysis.population import require_counts, result_attrs
+from lsdx.analysis.population import binned_counts, result_attrs
 from lsdx.analysis.trains import require_spikes
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
 from lsdx.errors import LsdxError, SelectionError, located
@@ -47,16 +47,7 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
     >>> lsdx.open_units(demo_stores).lsd.autocorrelation_timescale().timescale.dims
     ('unit', 'phase', 'epoch')
     """
-    require_counts(ds, "autocorrelation_timescale")
-    if "bin_width" not in ds.attrs:
-        raise SelectionError(
-            located(
-                "autocorrelation_timescale",
-                "the attribute bin_width (s)",
-                "none",
-                "Set it: ds.assign_attrs(...).",
-            )
-        )
+    counts = binned_counts(ds, "autocorrelation_timescale")
     width = float(ds.attrs["bin_width"])
     n_lags = int(to_seconds(max_lag, "max_lag") / width + 1e-9)
     if n_lags < 1:
@@ -68,7 +59,6 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
                 "Ask for more, or bin spikes in narrower bins.",
             )
         )
-    counts = ds["counts"]
     whole = counts.chunk({"time": -1}) if counts.chunks else counts
     tau, r_squared = xr.apply_ufunc(
         _decay,

@@ -429,16 +429,14 @@ class _Measure:
         apart = np.pad(parts, ((0, 0), (0, 0), (0, 1)), constant_values=np.nan)
         return self._of_counts(apart.reshape(len(parts), -1))
 
-    def _counts(self, begin: np.ndarray, bins: np.ndarray, width: int) -> np.ndarray:
+    def _windows(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
         from lsdx.kernels.binning import count_spikes
 
-        length = int(bins.max(initial=0))
-        return count_spikes(*self.trains, begin, bins, width, length, dtype=np.float32)
-
-    def _windows(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
         bins = n_bins(end - begin, self.plan.window)
-        counts = self._counts(begin, bins, self.plan.window)
-        counts[np.arange(counts.shape[-1]) >= bins[..., None]] = np.nan
+        length = int(bins.max(initial=0))
+        shape = bins, self.plan.window, length
+        counts = count_spikes(*self.trains, begin, *shape, dtype=np.float32)
+        counts[np.arange(length) >= bins[..., None]] = np.nan
         return counts
 
     def _of_counts(self, counts: np.ndarray) -> np.ndarray:

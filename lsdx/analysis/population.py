@@ -109,6 +109,22 @@ def require_counts(ds: xr.Dataset, where: str) -> None:
         )
 
 
+def binned_counts(ds: xr.Dataset, where: str) -> xr.DataArray:
+    """Give the counts of a dataset that says how wide its bins are.
+
+    Raises
+    ------
+    SelectionError
+        If it has no counts over (unit, ..., time), or no ``bin_width``.
+    """
+    require_counts(ds, where)
+    if "bin_width" not in ds.attrs:
+        raise SelectionError(
+            located(where, "the attribute bin_width (s)", "none", "Set it: ds.assign_attrs(...).")
+        )
+    return ds["counts"]
+
+
 def population(
     ds: xr.Dataset, by: str | Sequence[str], min_spikes: float, where: str
 ) -> Population:

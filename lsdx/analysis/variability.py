@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from lsdx.analysis.binning import bin_spikes, labels_of_windows, observed_ticks
-from lsdx.analysis.population import require_counts, seed_of, unit_keys
+from lsdx.analysis.population import binned_counts, seed_of, unit_keys
 from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
 from lsdx.errors import SelectionError, located
@@ -344,7 +344,7 @@ def _windows_measure(
     ds: xr.Dataset, name: str, *, window: str | float | Sequence[str | float]
 ) -> xr.DataArray:
     """Give a measure of the counts in windows of each unit."""
-    counts = _counts(ds, name)
+    counts = binned_counts(ds, name)
     sizes = _window_sizes(ds, name, window)
     out: xr.DataArray = xr.apply_ufunc(
         _of_windows,
@@ -420,7 +420,7 @@ def lempel_ziv(
     >>> u.lsd.lempel_ziv(surrogates=5, rng=0).lempel_ziv_ratio.dims
     ('unit', 'phase', 'window')
     """
-    counts = _counts(ds, "lempel_ziv")
+    counts = binned_counts(ds, "lempel_ziv")
     if isinstance(surrogates, bool) or surrogates < 1:
         found = repr(surrogates)
         raise SelectionError(
@@ -572,15 +572,6 @@ def unit_metrics(
 
 def _window_coord(ds: xr.Dataset, sizes: Sequence[int]) -> tuple[str, np.ndarray, dict[str, str]]:
     return "window", np.array(sizes) * float(ds.attrs["bin_width"]), {"units": "s"}
-
-
-def _counts(ds: xr.Dataset, where: str) -> xr.DataArray:
-    require_counts(ds, where)
-    if "bin_width" not in ds.attrs:
-        raise SelectionError(
-            located(where, "the attribute bin_width (s)", "none", "Set it: ds.assign_attrs(...).")
-        )
-    return ds["counts"]
 
 
 def _listed(window: Any) -> list[Any]:

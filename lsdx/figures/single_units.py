@@ -57,7 +57,7 @@ def plot_raster(
             located(
                 "plot_raster",
                 "spikes of one insertion",
-                "no " + ", ".join(missing) if missing else f"units of {n_insertions}",
+                "no " + ", ".join(sorted(missing)) if missing else f"units of {n_insertions}",
                 "Select it: s.isel(unit=s.insertion == ...).",
             )
         )

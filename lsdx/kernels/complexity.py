@@ -194,7 +194,7 @@ def lempel_ziv_ratio(
         value[rows] = lempel_ziv(bits[rows, :n])
         distinct, which = np.unique(ones, return_inverse=True)
         chance = [shuffled_lempel_ziv(int(n), int(k), n_shuffles, seed) for k in distinct]
-        ratio[rows] = value[rows] / np.array(chance)[which] if rows.size else np.nan
+        ratio[rows] = value[rows] / np.array(chance)[which]
     return value, ratio
 
 
