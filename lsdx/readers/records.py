@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pandas as pd
+from one.alf.path import remove_uuid_string
 
 from lsdx.errors import SourceError, located
 from lsdx.readers.files import broken, read_json
@@ -131,6 +132,19 @@ def uuid_of(value: object, where: str) -> str:
         return str(UUID(str(value)))
     except ValueError:
         raise broken(where, "a UUID", repr(value), "Correct the record.") from None
+
+
+def without_uuid(name: str) -> str:
+    """Give a file name without the dataset's UUID, which data servers put before its extension.
+
+    Examples
+    --------
+    >>> without_uuid("spikes.times.0b7c1f6e-0000-4000-8000-000000000001.npy")
+    'spikes.times.npy'
+    >>> without_uuid("spikes.times.npy")
+    'spikes.times.npy'
+    """
+    return str(remove_uuid_string(PurePosixPath(name)))
 
 
 def check_dataset_path(path: str, where: str) -> str:

@@ -19,6 +19,7 @@ from lsdx.readers.records import (
     timestamp,
     unique_probes,
     uuid_of,
+    without_uuid,
 )
 
 EID = "0b7c1f6e-0000-3000-8000-000000000001"
@@ -138,6 +139,22 @@ def test_an_id_has_one_form(value: str) -> None:
 def test_what_is_no_id_is_refused(value: object) -> None:
     with pytest.raises(SourceError, match="here"):
         uuid_of(value, "here")
+
+
+@pytest.mark.parametrize(
+    ("name", "bare"),
+    [
+        (f"spikes.times.{EID}.npy", "spikes.times.npy"),
+        (f"_spikeglx_x_g0_t0.imec0.ap.{PID}.cbin", "_spikeglx_x_g0_t0.imec0.ap.cbin"),
+        ("spikes.times.npy", "spikes.times.npy"),
+        (f"alf/#2024-05-06#/spikes.times.{EID}.npy", "alf/#2024-05-06#/spikes.times.npy"),
+        (f"spikes.{EID}.times.npy", f"spikes.{EID}.times.npy"),
+        ("spikes.times.17.npy", "spikes.times.17.npy"),
+        ("README", "README"),
+    ],
+)
+def test_a_name_is_freed_of_its_uuid(name: str, bare: str) -> None:
+    assert without_uuid(name) == bare
 
 
 def test_a_time_with_a_zone_becomes_utc() -> None:
