@@ -10,13 +10,17 @@ All times are seconds on the spike clock. The rules:
    is never used.
 4. A passive run without a table takes another run's times, shifted by the difference of the
    two rig start times.
-5. A row of the table of epochs replaces what the files say.
+5. A row of the table of epochs replaces what the files say, and stands: that epochs follow one
+   another and do not overlap is a rule of the protocol's own times alone.
 6. Otherwise the times are NaN.
+
+A probe observed an epoch if it recorded all of it: there are spikes until its stop, and no silence
+of the whole probe reaches into it that a live probe never has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +38,10 @@ LONGEST_SPONTANEOUS = 301 * TICKS_PER_SECOND
 INJECTION_TO_POST = 1800 * TICKS_PER_SECOND
 INJECTION_TOLERANCE = 120 * TICKS_PER_SECOND
 RECORDING_MARGIN = TICKS_PER_SECOND
+# the whole probe is silent longer than a live one ever is: this long, and this many times the
+# mean interval between its spikes (of a Poisson train, one interval in 10**13 is longer)
+LONGEST_SILENCE = 10 * TICKS_PER_SECOND
+SILENT_INTERVALS = 30
 # what makes an epoch unobserved for the whole session
 SESSION_WIDE = ("order", "overlap")
 EPOCH_WIDE = ("bounds", "no_spikes")
@@ -120,10 +128,10 @@ def observed(epochs: xr.Dataset, probe: str) -> np.ndarray:
     -------
     ndarray of bool (n_phases, n_epochs)
         False where times are not known or a check fails: for a probe whose recording does not
-        cover the epoch; for the whole session where order or overlap fails.
+        cover the epoch, or is silent in it; for the whole session where order or overlap fails.
     """
     flags = epochs["flags"].values[0]
-    fails = {*EPOCH_WIDE, f"past_end:{probe}"}
+    fails = {*EPOCH_WIDE, f"past_end:{probe}", f"silent:{probe}"}
     seen = np.isfinite(epochs["start"].values[0]) & np.isfinite(epochs["stop"].values[0])
     for place in np.ndindex(flags.shape):
         names = set(flags[place].split())
@@ -213,6 +221,7 @@ def _overridden(span: Span, times: tuple[float, float] | None) -> Span:
 
 def _check(recording: Recording, start: np.ndarray, stop: np.ndarray) -> list[list[list[str]]]:
     flags: list[list[list[str]]] = [[[] for _ in row] for row in start]
+    silences = [silent_stretches(p.spikes.ticks) for p in recording.probes]
     before: tuple[int, int] | None = None
     for i, j in np.ndindex(start.shape):
         if not (np.isfinite(start[i, j]) and np.isfinite(stop[i, j])):
@@ -221,21 +230,59 @@ def _check(recording: Recording, start: np.ndarray, stop: np.ndarray) -> list[li
         if not 0 <= first < last:
             flags[i][j].append("bounds")
             continue
-        if before is not None and first < before[0]:
-            flags[i][j].append("order")
-        elif before is not None and first < before[1]:
-            flags[i][j].append("overlap")
-        before = (first, last) if before is None else (max(before[0], first), max(before[1], last))
-        flags[i][j] += _coverage(recording, first, last)
+        if (recording.phases[i], recording.epochs[j]) not in recording.overrides:
+            if before is not None and first < before[0]:
+                flags[i][j].append("order")
+            elif before is not None and first < before[1]:
+                flags[i][j].append("overlap")
+            latest = before or (first, last)
+            before = (max(latest[0], first), max(latest[1], last))
+        flags[i][j] += _coverage(recording, silences, first, last)
     return flags
 
 
-def _coverage(recording: Recording, first: int, last: int) -> list[str]:
+def silent_stretches(ticks: np.ndarray) -> np.ndarray:
+    """Find where a whole probe is silent longer than a live one ever is.
+
+    Parameters
+    ----------
+    ticks : ndarray of uint32 (n,)
+        Its spikes, sorted.
+
+    Returns
+    -------
+    ndarray of int64 (k, 2)
+        First and last tick of each silence: from the start of the clock to the first spike, and
+        between two spikes; longer than 10 s and than 30 times the mean interval.
+
+    Examples
+    --------
+    >>> ticks = np.append(np.arange(0, 50_000_000, 1000), 450_000_000).astype(np.uint32)
+    >>> silent_stretches(ticks).tolist()
+    [[49999000, 450000000]]
+    """
+    if ticks.size < 2:
+        return np.empty((0, 2), dtype=np.int64)
+    mean = int(ticks[-1]) / ticks.size
+    longest = max(LONGEST_SILENCE, SILENT_INTERVALS * mean)
+    after = np.flatnonzero(np.diff(ticks) > longest)
+    first, last = ticks[after].astype(np.int64), ticks[after + 1].astype(np.int64)
+    if ticks[0] > longest:
+        first, last = np.append(0, first), np.append(int(ticks[0]), last)
+    return np.column_stack([first, last])
+
+
+def _coverage(
+    recording: Recording, silences: Sequence[np.ndarray], first: int, last: int
+) -> list[str]:
     flags, spikes = [], False
-    for probe in recording.probes:
+    for probe, silent in zip(recording.probes, silences, strict=True):
         ticks = probe.spikes.ticks
         if not ticks.size or last > int(ticks[-1]) + RECORDING_MARGIN:
             flags.append(f"past_end:{probe.insertion.probe}")
+        shared = np.minimum(silent[:, 1], last) - np.maximum(silent[:, 0], first)
+        if (shared > RECORDING_MARGIN).any():
+            flags.append(f"silent:{probe.insertion.probe}")
         spikes |= spikes_between(ticks, first, last) > 0
     return [*flags, "no_spikes"] if recording.probes and not spikes else flags
 

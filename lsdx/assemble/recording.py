@@ -84,7 +84,8 @@ def rig_seconds(first: TaskSettings, second: TaskSettings) -> float:
     """Give the seconds from one run's rig start to another's, NaN if not both are known.
 
     The same field of both is used, ``SESSION_DATETIME`` before ``SESSION_START_TIME``:
-    both are local times of one rig PC, and only their difference means anything.
+    both are of one rig PC, and only their difference means anything. Times with a zone are
+    compared as instants; where one has none, both are taken as local times.
 
     Examples
     --------
@@ -96,5 +97,8 @@ def rig_seconds(first: TaskSettings, second: TaskSettings) -> float:
     """
     for name in RIG_FIELDS:
         if name in first.start_times and name in second.start_times:
-            return float((second.start_times[name] - first.start_times[name]).total_seconds())
+            times = first.start_times[name], second.start_times[name]
+            if any(t.tzinfo is None for t in times):
+                times = times[0].tz_localize(None), times[1].tz_localize(None)
+            return float((times[1] - times[0]).total_seconds())
     return float("nan")

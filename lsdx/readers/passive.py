@@ -15,7 +15,7 @@ RIG_FIELDS = ("SESSION_DATETIME", "SESSION_START_TIME")
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What the rig says of one run: its protocol, and its local start times by field."""
+    """What the rig says of one run: its protocol, and its start times by field, as stated."""
 
     protocol: str
     start_times: dict[str, pd.Timestamp]
@@ -48,7 +48,7 @@ def read_task_settings(path: Path, where: str) -> TaskSettings:
                 stamp = pd.Timestamp(str(raw[name]))
             except ValueError:
                 raise broken(f"{where}, {name}", "a date and time", repr(raw[name])) from None
-            starts[name] = stamp.tz_localize(None) if stamp.tzinfo else stamp
+            starts[name] = stamp
     return TaskSettings(protocol, starts)
 
 

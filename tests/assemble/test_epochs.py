@@ -719,30 +719,58 @@ def test_overlapping_epochs_unobserve_the_session():
     assert seen(epochs, "probe01") == NONE
 
 
+def with_rfm(start, stop, **more):
+    table = intervals(100.0, rfm=(start - 100.0, stop - 100.0))
+    return record(run(0, 100.0, intervals=table), run(1, 3000.0), **more)
+
+
 def test_an_epoch_within_another_unobserves_the_session():
-    epochs = assemble(both(overrides={("pre", "rfm"): (150.0, 300.0)}, probes=[probe()]))
-    assert all_flags(epochs)["pre", "rfm"] in ("order", "overlap")
+    epochs = assemble(with_rfm(150.0, 300.0, probes=[probe()]))
+    assert all_flags(epochs) == {("pre", "rfm"): "overlap"}
     assert seen(epochs) == NONE
 
 
 def test_epochs_are_held_against_all_before_them():
-    rows = {("pre", "rfm"): (10.0, 95.0), ("pre", "replay"): (399.0, 700.0)}
-    assert all_flags(assemble(both(overrides=rows))) == {
+    first = run(0, 100.0, intervals=intervals(100.0, rfm=(-90.0, -5.0)))
+    first = replace(first, gabors=gabors([399.0], [700.0]))
+    assert all_flags(assemble(record(first, run(1, 3000.0)))) == {
         ("pre", "rfm"): "order",
         ("pre", "replay"): "overlap",
     }
 
 
 def test_an_overlap_of_one_tick_is_an_overlap():
-    rows = {("pre", "rfm"): (399.99999, 700.0)}
-    assert all_flags(assemble(both(overrides=rows))) == {("pre", "rfm"): "overlap"}
+    assert all_flags(assemble(with_rfm(399.99999, 700.0))) == {("pre", "rfm"): "overlap"}
 
 
 @pytest.mark.parametrize("start", [400.0, 399.999996, 400.000004])
 def test_adjoining_epochs_do_not_overlap(start):
-    epochs = assemble(both(overrides={("pre", "rfm"): (start, 700.0)}, probes=[probe()]))
+    epochs = assemble(with_rfm(start, 700.0, probes=[probe()]))
     assert all_flags(epochs) == {}
     assert seen(epochs) == ALL
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {("pre", "rfm"): (150.0, 300.0)},  # within another
+        {("pre", "rfm"): (10.0, 95.0), ("pre", "replay"): (399.0, 700.0)},
+        {("pre", "rfm"): (399.99999, 700.0)},
+        {("pre", e): (3500.0 + i, 3600.0 + i) for i, e in enumerate(EPOCHS)}
+        | {("post", e): (500.0 + i, 600.0 + i) for i, e in enumerate(EPOCHS)},  # post comes first
+    ],
+)
+def test_times_that_are_given_stand_in_any_order(rows):
+    epochs = assemble(both(overrides=rows, probes=[probe()]))
+    assert all_flags(epochs) == {}
+    assert seen(epochs) == ALL
+    for (phase, epoch), times in rows.items():
+        assert span(epochs, phase, epoch) == (*times, "table")
+
+
+def test_times_that_are_given_end_with_the_recording():
+    epochs = assemble(both(overrides={("pre", "rfm"): (150.0, 300.0)}, probes=[probe(last=280.0)]))
+    assert all_flags(epochs)["pre", "rfm"] == "past_end:probe00"
 
 
 def test_a_probe_that_ends_1_s_before_the_stop_covers_the_epoch():
@@ -796,15 +824,50 @@ def silent_between(start, stop, name="probe00", extra=()):
 
 def test_an_epoch_without_spikes_is_not_observed():
     epochs = assemble(both(probes=[silent_between(410, 711), silent_between(300, 800, "probe01")]))
-    assert all_flags(epochs) == {("pre", "rfm"): "no_spikes"}
+    silent = "silent:probe01"
+    assert all_flags(epochs) == {
+        ("pre", "spontaneous"): silent,
+        ("pre", "rfm"): f"silent:probe00 {silent} no_spikes",
+        ("pre", "replay"): silent,
+    }
     assert seen(epochs) == [[True, False, True], [True] * 3]
+    assert seen(epochs, "probe01") == [[False] * 3, [True] * 3]
+
+
+def test_a_probe_that_is_silent_in_an_epoch_has_not_observed_it():
+    epochs = assemble(both(probes=[probe(), silent_between(410, 711, "probe01")]))
+    assert all_flags(epochs) == {("pre", "rfm"): "silent:probe01"}
+    assert seen(epochs) == ALL
     assert seen(epochs, "probe01") == [[True, False, True], [True] * 3]
 
 
-def test_one_silent_probe_still_observes_the_epoch():
-    epochs = assemble(both(probes=[probe(), silent_between(410, 711, "probe01")]))
-    assert all_flags(epochs) == {}
-    assert seen(epochs, "probe01") == ALL
+def test_one_stray_spike_does_not_make_a_stopped_probe_observe():
+    # 10 Hz until 500 s; the one spike after it is at the end of the session
+    times = np.append(np.arange(0.0, 500.0, 0.1), 4500.0)
+    epochs = assemble(both(probes=[probe(), probe("probe01", times=times)]))
+    silent = ("pre", "rfm"), ("pre", "replay"), *(("post", e) for e in EPOCHS)
+    assert all_flags(epochs) == dict.fromkeys(silent, "silent:probe01")
+    assert seen(epochs) == ALL
+    assert seen(epochs, "probe01") == [[True, False, False], [False] * 3]
+
+
+def test_a_probe_that_starts_late_has_not_observed_what_was_before():
+    times = np.arange(405.0, 5000.0, 0.1)
+    epochs = assemble(both(probes=[probe(times=times)]))
+    assert seen(epochs) == [[False, True, True], [True] * 3]
+
+
+@pytest.mark.parametrize(("rate", "pause", "seen_it"), [(100, 9.9, True), (100, 10.1, False)])
+def test_a_short_pause_of_a_probe_is_no_silence(rate, pause, seen_it):
+    times = np.arange(0.0, 5000.0, 1 / rate)
+    times = times[(times < 500) | (times >= 500 + pause)]
+    epochs = assemble(both(probes=[probe(times=times)]))
+    assert seen(epochs)[0] == [True, seen_it, True]
+
+
+def test_a_sparse_probe_is_not_silent_between_its_spikes():
+    times = np.sort(np.random.default_rng(0).uniform(0, 5000.0, 500))  # .1 Hz in all
+    assert assemble(both(probes=[probe(times=times)])).flags.values.ravel().tolist()[:5] == [""] * 5
 
 
 @pytest.mark.parametrize(
@@ -820,7 +883,7 @@ def test_one_silent_probe_still_observes_the_epoch():
 )
 def test_whether_an_epoch_holds_a_spike_is_told_in_ticks(spike, flag):
     epochs = assemble(both(probes=[silent_between(409, 712, extra=[spike])]))
-    assert flags(epochs, "pre", "rfm") == flag
+    assert flags(epochs, "pre", "rfm") == f"silent:probe00 {flag}".strip()
 
 
 def test_a_session_without_probes_has_no_spike_flags():

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lsdx.assemble.recording import rig_seconds
 from lsdx.errors import SourceError
 from lsdx.readers.passive import (
+    TaskSettings,
     read_gabors,
     read_intervals,
     read_stims,
@@ -80,9 +82,19 @@ def test_each_start_time_keeps_its_field(file: Path) -> None:
     }
 
 
-def test_a_rig_time_stays_local(file: Path) -> None:
+def test_a_rig_time_keeps_its_zone(file: Path) -> None:
     found = read_task_settings(settings(file, SESSION_DATETIME="2023-06-14T11:02:03+01:00"), WHERE)
-    assert found.start_times == {"SESSION_DATETIME": pd.Timestamp("2023-06-14 11:02:03")}
+    assert found.start_times == {"SESSION_DATETIME": pd.Timestamp("2023-06-14 10:02:03Z")}
+
+
+def test_rig_times_with_a_zone_are_compared_as_instants() -> None:
+    def at(time: str) -> TaskSettings:
+        return TaskSettings("passive", {"SESSION_DATETIME": pd.Timestamp(time)})
+
+    first = at("2023-06-14T11:00:00+01:00")
+    assert rig_seconds(first, at("2023-06-14T10:50:00+00:00")) == 3000.0
+    assert rig_seconds(first, at("2023-06-14T11:50:00")) == 3000.0  # no zone: both local
+    assert rig_seconds(at("2023-06-14T11:00:00"), at("2023-06-14T11:50:00")) == 3000.0
 
 
 @pytest.mark.parametrize("blank", [None, ""])
