@@ -45,6 +45,25 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class Sources:
+    """What of the sources is read.
+
+    Parameters
+    ----------
+    revision : str
+        Of each dataset the last revision on or before this one, such as ``"2024-01-01"``, whatever
+        the records flag as default: to reproduce what was computed then. Blank: the default ones.
+
+    Examples
+    --------
+    >>> Sources(revision="2024-01-01").revision
+    '2024-01-01'
+    """
+
+    revision: str = ""
+
+
+@dataclass(frozen=True)
 class Settings:
     """All that can be set, in one validated object.
 
@@ -66,6 +85,8 @@ class Settings:
         The lab's tables (CSV).
     protocol : Protocol
         Names of phases, epochs and conditions.
+    sources : Sources
+        What of the sources is read.
     conditions : mapping of str to tuple of str
         Session ids (eids) of each condition that no table tells, such as the controls.
     stock_concentration : str, optional
@@ -88,6 +109,7 @@ class Settings:
     trajectories: Path | None = None
     exclusions: Path | None = None
     protocol: Protocol = field(default_factory=Protocol)
+    sources: Sources = field(default_factory=Sources)
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stock_concentration: str | None = None
 
@@ -110,7 +132,6 @@ class Settings:
 _PATHS = ("cache_dir", "stores", "epochs", "administrations", "trajectories", "exclusions")
 _NAMES = ("base_url", "project", "task_protocol", "stock_concentration")
 _SCALARS = ("source", *_NAMES, *_PATHS)
-_SECTIONS = ("protocol", "conditions")
 
 
 def load_settings(
@@ -211,6 +232,8 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
             changed[key] = value
         elif key == "protocol":
             changed[key] = value if isinstance(value, Protocol) else _protocol(value, where)
+        elif key == "sources":
+            changed[key] = value if isinstance(value, Sources) else _sources(value, where)
         else:
             changed[key] = _conditions(value, where)
     return replace(settings, **changed)
@@ -245,6 +268,18 @@ def _protocol(value: object, where: str) -> Protocol:
     if "unknown" in names.get("conditions", ()):
         raise _wrong(where, "conditions", "names other than 'unknown'", "unknown")
     return Protocol(**names)
+
+
+def _sources(value: object, where: str) -> Sources:
+    where = f"{where} [sources]"
+    if not isinstance(value, Mapping):
+        raise _wrong(where, "sources", "a table", value)
+    for key, revision in value.items():
+        if key != "revision":
+            raise _unknown(where, key, ["revision"])
+        if not isinstance(revision, str) or not revision.strip():
+            raise _wrong(where, key, "the name of a revision, such as '2024-01-01'", revision)
+    return Sources(**value)
 
 
 def _conditions(value: object, where: str) -> dict[str, tuple[str, ...]]:
@@ -295,6 +330,7 @@ def fill_from(settings: Settings, path: Path) -> Settings:
         "trajectories",
         "exclusions",
         "protocol",
+        "sources",
         "conditions",
         "stock_concentration",
     )

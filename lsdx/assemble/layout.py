@@ -22,6 +22,9 @@ SORTING_FILES = (
     "channels.brainLocationIds_ccf_2017.npy",
 )
 NEEDED = SORTING_FILES[:4]
+LEAD = SORTING_FILES[0]
+UNKNOWN_SORTER = "unknown"  # of files that lie in the probe's own folder
+_SORTED = re.compile(r"alf/([^/]+)(?:/([^/]+))?")
 SETTINGS = "_iblrig_taskSettings.raw.json"
 INTERVALS = "_ibl_passivePeriods.intervalsTable.csv"
 GABORS = "_ibl_passiveGabor.table.csv"
@@ -30,9 +33,10 @@ STIMS = "_ibl_passiveStims.table.csv"
 
 @dataclass(frozen=True)
 class Sorting:
-    """The one sorting of a probe that is read: one sorter, one revision.
+    """The one sorting of a probe that is read: one sorter, files as of one revision.
 
-    ``note`` says where the records know of a better one that is not on disk.
+    ``revision`` is that of the spike times; ``notes`` say what was chosen where the records
+    leave a choice, or know of a better sorting that is not on disk.
     """
 
     probe: str
@@ -41,118 +45,206 @@ class Sorting:
     revision: str
     version: str
     files: tuple[DatasetRecord, ...]
-    note: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def other_revisions(self) -> str:
+        """Files of another revision than the spike times, as text; blank: none."""
+        others = [d for d in self.files if d.revision != self.revision]
+        return "; ".join(f"{d.name}: {d.revision or 'none'}" for d in others)
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The datasets of one task run: rig settings, and what was extracted from it."""
+    """The datasets of one task run: rig settings, what was extracted from it, choices made."""
 
     number: int
     settings: DatasetRecord
     extracted: dict[str, DatasetRecord]
+    notes: tuple[str, ...] = ()
 
 
-def pick_revision(datasets: Sequence[DatasetRecord], where: str) -> DatasetRecord:
-    """Pick one revision of one dataset: the default one; a single one whatever its flag.
+def pick_revision(
+    datasets: Sequence[DatasetRecord], until: str | None = None
+) -> tuple[DatasetRecord | None, str]:
+    """Pick one revision of one dataset, and say why where the flags do not tell.
+
+    A revision folder holds only the files that changed, so that each file has revisions of its
+    own. The default one is taken if exactly one is flagged, else the newest by name.
+
+    Parameters
+    ----------
+    datasets : sequence of DatasetRecord
+        The dataset's revisions.
+    until : str, optional
+        The revision of the whole that the dataset is part of: nothing after it is taken.
+
+    Returns
+    -------
+    DatasetRecord or None
+        None where all revisions are later than ``until``.
+    str
+        A note; blank where the flags tell.
 
     Examples
     --------
     >>> old = DatasetRecord("alf/#2023-01-01#/a.b.npy", default_revision=False)
     >>> new = DatasetRecord("alf/#2024-01-01#/a.b.npy", default_revision=True)
-    >>> pick_revision([old, new], "session").revision
+    >>> pick_revision([old, new])[0].revision
     '2024-01-01'
+    >>> pick_revision([old, new], until="2023-06-01")[0].revision
+    '2023-01-01'
     """
-    if len(datasets) == 1:
-        return datasets[0]
-    default = [d for d in datasets if d.default_revision]
-    if len(default) != 1:
-        names = ", ".join(d.revision or "none" for d in datasets)
-        raise SourceError(
-            located(
-                f"{where}/{datasets[0].name}",
-                "one default revision",
-                f"{len(default)} among {names}",
-                "Correct the flags in the records.",
-            )
-        )
-    return default[0]
+    ordered = sorted(datasets, key=lambda d: (d.revision, d.path))
+    known = [d for d in ordered if until is None or d.revision <= until]
+    if not known:
+        return None, ""
+    default = [d for d in ordered if d.default_revision]
+    if len(default) == 1 and default[0] in known:
+        return default[0], ""
+    chosen = known[-1]
+    if len(ordered) == 1 or (until is not None and not default):
+        return chosen, ""
+    named = ", ".join(d.revision or "none" for d in (default or ordered))
+    flagged = f"default revisions {named}" if default else f"no default among revisions {named}"
+    return chosen, f"{chosen.name}: {flagged}; read: {chosen.revision or 'none'}"
 
 
-def find_probes(datasets: Iterable[DatasetRecord]) -> tuple[str, ...]:
-    """List the probes that have a folder of sorted spikes or of raw recordings."""
-    form = re.compile(r"(?:alf|raw_ephys_data)/(probe\w+)(?:/|$)")
-    found = (form.match(d.collection) for d in datasets)
-    return tuple(sorted({m.group(1) for m in found if m}))
+def pinned(datasets: Iterable[DatasetRecord], revision: str) -> tuple[DatasetRecord, ...]:
+    """Keep of each dataset the last revision on or before one, whatever the flags say.
+
+    Examples
+    --------
+    >>> old, new = DatasetRecord("alf/a.b.npy"), DatasetRecord("alf/#2024-01-01#/a.b.npy")
+    >>> [d.revision for d in pinned([old, new], "2023-12-31")]
+    ['']
+    """
+    last: dict[tuple[str, str], DatasetRecord] = {}
+    for dataset in sorted(datasets, key=lambda d: (d.revision, d.path)):
+        if dataset.revision <= revision:
+            last[dataset.collection, dataset.name] = dataset
+    return tuple(sorted(last.values(), key=lambda d: d.path))
+
+
+def find_probes(datasets: Iterable[DatasetRecord], named: Collection[str] = ()) -> tuple[str, ...]:
+    """List the probes of a session.
+
+    Those are the ones that the insertion records name, and the folders that hold sorted spikes
+    (``alf/<probe>/<sorter>``, or ``alf/<probe>`` in older sessions) or, called ``probe...``, raw
+    recordings.
+
+    Examples
+    --------
+    >>> find_probes([DatasetRecord("alf/adn/klusters/spikes.times.npy")])
+    ('adn',)
+    """
+    found = set(named)
+    for dataset in datasets:
+        raw = re.match(r"(?:alf|raw_ephys_data)/(probe\w+)(?:/|$)", dataset.collection)
+        sorted_ = dataset.name == LEAD and _SORTED.fullmatch(dataset.collection)
+        found |= {m.group(1) for m in (raw, sorted_) if m}
+    return tuple(sorted(found))
+
+
+def passed_over(datasets: Iterable[DatasetRecord]) -> tuple[str, ...]:
+    """List the files that look like sorted spikes and lie where no sorting is looked for.
+
+    Examples
+    --------
+    >>> passed_over([DatasetRecord("alf/probe00/ks2/old/spikes.times.npy")])
+    ('alf/probe00/ks2/old/spikes.times.npy',)
+    """
+    return tuple(
+        d.path
+        for d in datasets
+        if d.on_disk
+        and "spikes.times" in d.name
+        and not (d.name == LEAD and _SORTED.fullmatch(d.collection))
+    )
 
 
 def find_sorting(datasets: Iterable[DatasetRecord], probe: str, where: str) -> Sorting | None:
     """Choose the sorting of a probe; None where no spikes are on disk.
 
     iblsorter comes before pykilosort before ks2, then any other folder that holds
-    ``spikes.times.npy``; units and spikes come from that folder alone.
+    ``spikes.times.npy``, last the probe's own; units and spikes come from that folder alone. A
+    revision is that of ``spikes.times.npy``; each other file is its own default, or its newest,
+    that is not later. Where the channels lie is settled later than the sorting, under revisions
+    of its own.
 
     Raises
     ------
     SourceError
-        If the folder lacks a file that is needed, or its spikes' revisions differ.
+        If the folder lacks a file that is needed.
     """
-    form = re.compile(rf"alf/{re.escape(probe)}/([^/]+)")
     listed = tuple(datasets)
     by_sorter: dict[str, dict[str, list[DatasetRecord]]] = {}
     recorded: dict[str, set[str]] = {}
     for dataset in listed:
-        match = form.fullmatch(dataset.collection)
-        if match and dataset.present:
-            recorded.setdefault(match.group(1), set()).add(dataset.name)
-        if match and dataset.on_disk and dataset.name in SORTING_FILES:
-            by_name = by_sorter.setdefault(match.group(1), {})
-            by_name.setdefault(dataset.name, []).append(dataset)
+        match = _SORTED.fullmatch(dataset.collection)
+        if not match or match.group(1) != probe:
+            continue
+        sorter = match.group(2) or UNKNOWN_SORTER
+        if dataset.present:
+            recorded.setdefault(sorter, set()).add(dataset.name)
+        if dataset.on_disk and dataset.name in SORTING_FILES:
+            by_sorter.setdefault(sorter, {}).setdefault(dataset.name, []).append(dataset)
     sorter = _best_sorter(by_sorter)
     if sorter is None:
         return None
-    collection = f"alf/{probe}/{sorter}"
-    place = f"{where}, {collection}"
     names = by_sorter[sorter]
-    times = pick_revision(names["spikes.times.npy"], place)
-    files = [f for n in sorted(names) if (f := _of_revision(names[n], times.revision, place))]
-    missing = [n for n in NEEDED if n not in {f.name for f in files}]
+    times, note = pick_revision(names[LEAD])
+    if times is None:
+        return None
+    collection = times.collection
+    chosen, notes = {LEAD: times}, [note]
+    for name in sorted(set(names) - {LEAD}):
+        of_channels = name.startswith("channels.")
+        picked, note = pick_revision(names[name], None if of_channels else times.revision)
+        notes.append(note)
+        if picked is not None:
+            chosen[name] = picked
+    missing = [n for n in NEEDED if n not in chosen]
     if missing:
         raise SourceError(
             located(
-                place,
-                f"{', '.join(NEEDED)} of revision {times.revision or 'none'}",
-                "no " + ", ".join(missing),
-                "Download them with ONE.",
+                f"{where}, {collection}",
+                f"{', '.join(NEEDED)} of revision {times.revision or 'none'} or before",
+                "no " + ", ".join(f"{n} (later ones only)" if n in names else n for n in missing),
+                "Download them with ONE."
+                if recorded.get(sorter, set()) & set(missing)
+                else "Ask whoever sorted the spikes for the whole folder.",
             )
         )
-    note = ""
     if (best := _best_sorter(recorded)) not in (None, sorter):
-        note = f"{probe}: {sorter} read; {best} is recorded but not on disk"
+        notes.append(f"{sorter} read; {best} is recorded but not on disk")
     elif not times.default_revision and any(
-        d.default_revision and d.present and (d.collection, d.name) == (collection, times.name)
+        d.default_revision and d.present and (d.collection, d.name) == (collection, LEAD)
         for d in listed
     ):
-        note = f"{probe}: an older revision read; the default one is not on disk"
-    return Sorting(probe, collection, sorter, times.revision, times.version, tuple(files), note)
+        notes.append("an older revision read; the default one is not on disk")
+    return Sorting(
+        probe,
+        collection,
+        sorter,
+        times.revision,
+        times.version,
+        tuple(chosen[n] for n in sorted(chosen)),
+        tuple(f"{probe}: {n}" for n in notes if n),
+    )
 
 
 def _best_sorter(by_sorter: Mapping[str, Collection[str]]) -> str | None:
     """Choose among sorters, each with the names of its files, those with spike times."""
     ranked = sorted(
-        (s for s, names in by_sorter.items() if "spikes.times.npy" in names),
-        key=lambda s: (SORTERS.index(s) if s in SORTERS else len(SORTERS), s),
+        (s for s, names in by_sorter.items() if LEAD in names),
+        key=lambda s: (
+            SORTERS.index(s) if s in SORTERS else len(SORTERS),
+            s == UNKNOWN_SORTER,
+            s,
+        ),
     )
     return ranked[0] if ranked else None
-
-
-def _of_revision(
-    datasets: Sequence[DatasetRecord], revision: str, where: str
-) -> DatasetRecord | None:
-    # where the channels lie is settled later than the sorting, under revisions of its own
-    if datasets[0].name.startswith("channels."):
-        return pick_revision(datasets, where)
-    return next((d for d in datasets if d.revision == revision), None)
 
 
 def find_runs(datasets: Sequence[DatasetRecord], where: str) -> tuple[RunFiles, ...]:
@@ -175,15 +267,15 @@ def find_runs(datasets: Sequence[DatasetRecord], where: str) -> tuple[RunFiles, 
         match = re.fullmatch(r"raw_task_data_(\d+)", collection)
         if match and name == SETTINGS:
             task = f"alf/task_{match.group(1)}"
+            places = [(collection, name), *((task, n) for n in (INTERVALS, GABORS, STIMS))]
+            picked = [pick_revision(by_place[p]) for p in places if p in by_place]
+            settings, *extracted = [d for d, _ in picked if d is not None]
             runs.append(
                 RunFiles(
                     number=int(match.group(1)),
-                    settings=pick_revision(by_place[collection, name], where),
-                    extracted={
-                        n: pick_revision(by_place[task, n], where)
-                        for n in (INTERVALS, GABORS, STIMS)
-                        if (task, n) in by_place
-                    },
+                    settings=settings,
+                    extracted={d.name: d for d in extracted},
+                    notes=tuple(f"run {match.group(1)}: {note}" for _, note in picked if note),
                 )
             )
     traces = (re.match(r"(?:raw_task_data|alf/task)_(\d+)$", d.collection) for d in datasets)

@@ -37,8 +37,11 @@ def assemble_units(recording: Recording) -> xr.Dataset | None:
     SourceError
         For a unit id that stands twice.
     """
-    recording.notes.extend(p.sorting.note for p in recording.probes if p.sorting.note)
-    tables = [_probe_units(recording, probe) for probe in recording.probes]
+    for probe in recording.probes:
+        name = probe.insertion.probe
+        recording.notes.extend(probe.sorting.notes)
+        recording.notes.extend(f"{name}: {note}" for note in probe.spikes.notes)
+    tables = [_probe_units(recording, p) for p in recording.probes]
     tables = [t for t in tables if t["unit"].size]
     if not tables:
         return None

@@ -95,7 +95,7 @@ def build(
     lab, cohort, notes = _lab(settings, source)
     folder = settings.stores
     _make_folder(folder)
-    source.download(_needed(source, chosen_sessions), progress=progress)
+    source.download(_needed(source, chosen_sessions, lab.revision), progress=progress)
     with building(folder):
         before = current_catalog(folder)
         check_same_world(before, source.simulated, settings)
@@ -157,18 +157,19 @@ def to_download(
     refresh: bool = False,
 ) -> list[tuple[str, int]]:
     """List what a build would download: session and dataset, bytes (-1: not recorded)."""
-    source, _ = open_source(settings, offline=offline, refresh=refresh)
-    missing = source.missing(_needed(source, _choose_sessions(source, sessions)))
+    source, settings = open_source(settings, offline=offline, refresh=refresh)
+    chosen = _choose_sessions(source, sessions)
+    missing = source.missing(_needed(source, chosen, settings.sources.revision))
     return [(d.where, -1 if d.size is None else d.size) for d in missing]
 
 
 def _needed(
-    source: Source, sessions: Sequence[SessionRecord]
+    source: Source, sessions: Sequence[SessionRecord], revision: str
 ) -> Iterator[tuple[str, tuple[DatasetRecord, ...]]]:
     """Give the datasets that a build of these sessions reads; planned only if asked for."""
     for session in sessions:
         with suppress(SourceError):  # told when the session is built
-            yield session.eid, plan_session(source, session).files
+            yield session.eid, plan_session(source, session, revision).files
 
 
 def _unknown_ids(folder: Path, catalog: Catalog, cohort: Cohort) -> list[str]:
@@ -213,6 +214,7 @@ def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[st
         if settings.epochs
         else {},
         administrations=administrations,
+        revision=settings.sources.revision,
     )
     cohort = Cohort(
         sessions=source.sessions(),

@@ -20,6 +20,8 @@ from lsdx.assemble.layout import (
     find_probes,
     find_runs,
     find_sorting,
+    passed_over,
+    pinned,
 )
 from lsdx.assemble.recording import Probe, Recording, Run
 from lsdx.errors import SourceError, located
@@ -46,7 +48,10 @@ _TABLES = {INTERVALS: read_intervals, GABORS: read_gabors, STIMS: read_stims}
 
 @dataclass(frozen=True)
 class LabTables:
-    """The lab's tables and the protocol's names, as far as one session needs them."""
+    """The lab's tables and the protocol's names, as far as one session needs them.
+
+    ``revision`` is the last one that is read, blank for the records' own choice.
+    """
 
     phases: tuple[str, ...]
     epochs: tuple[str, ...]
@@ -54,6 +59,7 @@ class LabTables:
         default_factory=dict
     )
     administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(default_factory=dict)
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ class ProbePlan:
 class SessionPlan:
     """What would be read of a session.
 
-    ``problems`` are what cannot be; ``unread`` the probes among it.
+    ``problems`` are what cannot be; ``unread`` the probes among it; ``passed_over`` files that
+    look like sorted spikes and are none of those chosen from.
     """
 
     session: SessionRecord
@@ -81,6 +88,7 @@ class SessionPlan:
     problems: tuple[str, ...]
     unread: frozenset[str]
     stacks: bool | None
+    passed_over: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[DatasetRecord, ...]:
@@ -94,15 +102,17 @@ class SessionPlan:
         return replace(self, probes=rest, unread=self.unread | probes)
 
 
-def plan_session(source: Source, session: SessionRecord) -> SessionPlan:
-    """Choose the files of a session, reading none of them."""
+def plan_session(source: Source, session: SessionRecord, revision: str = "") -> SessionPlan:
+    """Choose the files of a session, none after a revision if one is given; read none of them."""
     eid = session.eid
     where = f"session {eid}"
     datasets, insertions = source.datasets(eid), source.insertions(eid)
+    if revision:
+        datasets = pinned(datasets, revision)
     by_name = {i.probe: i for i in insertions}
     probes, problems, unread = [], [], set()
     bombcell = {}
-    for probe in find_probes(datasets):
+    for probe in find_probes(datasets, by_name):
         try:
             sorting = find_sorting(datasets, probe, where)
             if sorting is None:
@@ -138,6 +148,7 @@ def plan_session(source: Source, session: SessionRecord) -> SessionPlan:
         tuple(problems),
         frozenset(unread),
         source.stacks(session.subject),
+        passed_over(datasets),
     )
 
 
@@ -249,14 +260,17 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
 
 
 def _read_probe(source: Source, eid: str, probe: ProbePlan) -> Probe:
-    where = f"session {eid}, {probe.sorting.collection}"
-    files = {d.name: source.fetch(eid, d) for d in probe.sorting.files} | dict(probe.extra)
+    sorting = probe.sorting
+    where = f"session {eid}, {sorting.collection}"
+    if sorting.other_revisions:
+        where += f" (revision {sorting.revision or 'none'}, but {sorting.other_revisions})"
+    files = {d.name: source.fetch(eid, d) for d in sorting.files} | dict(probe.extra)
     spikes, clusters = read_spikes(files, where), read_clusters(files, where)
     channels = read_channels(files, where)
     check_sorting(spikes, clusters, channels, where)
     return Probe(
         insertion=probe.insertion,
-        sorting=probe.sorting,
+        sorting=sorting,
         spikes=spikes,
         clusters=clusters,
         channels=channels,

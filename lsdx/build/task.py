@@ -67,10 +67,13 @@ def build_session(
     lines: list[Line] = []
     started = time.perf_counter()
     try:
-        plan = plan_session(source, session)
+        plan = plan_session(source, session, lab.revision)
         parts = _find_all(folder, source, plan, recipes, lab)
+        if plan.passed_over:
+            reason = f"look like sorted spikes, not read: {', '.join(plan.passed_over)}"
+            lines.append(Line(session.eid, "read", "skipped", 0.0, 0, reason))
         if parts is not None and not plan.problems:
-            lines = [_line(session.eid, r, "reused", parts[r.name], 0.0) for r in recipes]
+            lines += [_line(session.eid, r, "reused", parts[r.name], 0.0) for r in recipes]
             return SessionResult(session.eid, tuple(lines), parts)
         reading = read_recording(source, plan, lab)
         inputs = session_inputs(source, reading.plan, lab, reading.unreadable)

@@ -16,6 +16,9 @@ from lsdx.readers.files import broken, numbers, read_csv, read_npy, read_pqt
 from lsdx.schema.units import QUALITY_UNITS
 
 METRICS = tuple(QUALITY_UNITS)
+LONGEST_DISORDER = 1e-3  # s: what a fit of clocks rounds
+EARLIEST = -1.0  # s: a probe's clock may have started before the session's
+MOST_BEFORE_START = 1e-3  # of all spikes
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,17 @@ class Spikes:
     """Spikes of one probe, in order of time.
 
     ``ticks`` (n,) uint32 of 10 us; ``clusters`` (n,) uint16, or uint32 if it must be. So they
-    take half the room of the files or less.
+    take half the room of the files or less. ``place`` (n,) is where each stands in the files,
+    None for all of them as they stand. ``n_before_start`` were left out, ``n_reordered`` stood
+    after a later one; ``notes`` say so.
     """
 
     ticks: np.ndarray
     clusters: np.ndarray
+    place: np.ndarray | None = None
+    n_before_start: int = 0
+    n_reordered: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,15 +77,19 @@ def read_spikes(files: Mapping[str, Path], where: str) -> Spikes:
     Returns
     -------
     Spikes
+        Spikes in [-1 s, 0), at most 0.1 % of all, are left out; spikes up to 1 ms out of order
+        are put in order, stably. How many of both stands in what is returned.
 
     Raises
     ------
     SourceError
-        For files that cannot be read, of different length, with times that are NaN,
-        infinite, negative, unsorted or past 42,949 s, or with negative cluster ids.
+        For files that cannot be read, of different length, with times of half precision, NaN,
+        infinite, before -1 s, past 42,949 s, more than 1 ms out of order, more than 0.1 % of
+        them before 0, or with negative cluster ids.
     """
     name = f"{where}/spikes.times.npy"
     times = read_npy(files["spikes.times.npy"], name, kind="f", shape=(None,))
+    notes = _precision(times, name)
     times = times.astype(np.float64, copy=False)
     clusters = read_npy(
         files["spikes.clusters.npy"], f"{where}/spikes.clusters.npy", kind="iu", shape=(None,)
@@ -87,21 +100,59 @@ def read_spikes(files: Mapping[str, Path], where: str) -> Spikes:
             "spikes.times.npy and spikes.clusters.npy of one length",
             f"{times.size} and {clusters.size}",
         )
-    if times.size:
-        # one comparison finds NaN, infinity and disorder alike
-        ordered = times[1:] >= times[:-1]
-        if not (ordered.all() and np.isfinite(times[0]) and np.isfinite(times[-1])):
-            bad = int(np.argmin(ordered)) + 1 if not ordered.all() else 0
-            raise broken(name, "finite, sorted times", f"{times[bad]} s at spike {bad}")
-        if times[0] < 0 or times[-1] >= 42_949:
-            raise broken(name, "times in [0, 42949) s", f"{times[0]} to {times[-1]} s")
-        if clusters.min() < 0:
-            raise broken(f"{where}/spikes.clusters.npy", "ids >= 0", int(clusters.min()))
+    place, reordered = _order(times, name)
+    if place is not None:
+        times, clusters = times[place], clusters[place]
+        notes += (f"{reordered} spikes up to 1 ms out of order, put in order",)
+    before = _before_start(times, name)
+    if before:
+        times, clusters = times[before:], clusters[before:]
+        place = np.arange(before, before + times.size) if place is None else place[before:]
+        notes += (f"{before} spikes before 0 s, left out",)
+    if times.size and clusters.min() < 0:
+        raise broken(f"{where}/spikes.clusters.npy", "ids >= 0", int(clusters.min()))
     highest = int(clusters.max(initial=0))
     if highest >= 2**32:
         raise broken(f"{where}/spikes.clusters.npy", "ids below 2**32", highest)
     narrow = np.uint16 if highest < 2**16 else np.uint32
-    return Spikes(quantize(times, TICKS_PER_SECOND), clusters.astype(narrow))
+    ticks = quantize(times, TICKS_PER_SECOND)
+    return Spikes(ticks, clusters.astype(narrow), place, before, reordered, notes)
+
+
+def _precision(times: np.ndarray, name: str) -> tuple[str, ...]:
+    """Refuse times of half precision; note what single precision costs."""
+    if times.dtype.itemsize < 4:
+        raise broken(name, "times of float64 or float32", f"dtype {times.dtype}")
+    if times.dtype.itemsize > 4 or not times.size:
+        return ()
+    error = float(np.spacing(np.nanmax(np.abs(times)))) / 2
+    return (f"times of float32: up to {error * 1e6:.0f} us off",) if error > 1e-5 else ()
+
+
+def _order(times: np.ndarray, name: str) -> tuple[np.ndarray | None, int]:
+    """Give the stable order of times, None if they are in order, and how many are not."""
+    # one comparison finds NaN, infinity and disorder alike
+    ordered = times[1:] >= times[:-1]
+    if not times.size or (ordered.all() and np.isfinite(times[[0, -1]]).all()):
+        return None, 0
+    finite = np.isfinite(times)
+    lag = np.maximum.accumulate(times) - times if finite.all() else np.zeros(0)
+    late = np.rint(lag * 1e6) > LONGEST_DISORDER * 1e6 if lag.size else ~finite
+    if late.any():
+        bad = int(np.argmax(late))
+        raise broken(name, "finite, sorted times", f"{times[bad]} s at spike {bad}")
+    return np.argsort(times, kind="stable"), int((lag > 0).sum())
+
+
+def _before_start(times: np.ndarray, name: str) -> int:
+    """Count the times before 0, if the clocks explain them."""
+    before = int(np.searchsorted(times, 0.0))
+    if times.size and (
+        times[0] < EARLIEST or before > MOST_BEFORE_START * times.size or times[-1] >= 42_949
+    ):
+        found = f"{times[0]} to {times[-1]} s, {before} of {times.size} before 0"
+        raise broken(name, "times in [0, 42949) s, at most 0.1 % of them in [-1, 0)", found)
+    return before
 
 
 def read_clusters(files: Mapping[str, Path], where: str) -> Clusters:
@@ -204,20 +255,25 @@ def read_duplicates(files: Mapping[str, Path], spikes: Spikes, where: str) -> np
         raise broken(name, "zeros and ones", raw[~np.isin(raw, (0, 1))][0])
     mask = raw != 0
     order = read_npy(files[order_name], f"{where}: {order_name}", kind="iu", shape=(mask.size,))
-    n = int(spikes.clusters.max()) + 1 if spikes.clusters.size else 0
-    same = mask.size == spikes.clusters.size and (
-        not mask.size or (order.min() >= 0 and order.max() < n)
-    )
-    order = order.astype(spikes.clusters.dtype) if same else order
-    row_size = count_clusters(spikes.clusters, n)
+    clusters = spikes.clusters
+    if spikes.place is not None:  # the mask knows those that were left out, in the files' order
+        listed = read_npy(
+            files["spikes.clusters.npy"], f"{where}/spikes.clusters.npy", kind="iu", shape=(None,)
+        )
+        clusters = listed.astype(clusters.dtype)
+    n = int(clusters.max()) + 1 if clusters.size else 0
+    same = mask.size == clusters.size and (not mask.size or (order.min() >= 0 and order.max() < n))
+    order = order.astype(clusters.dtype) if same else order
+    row_size = count_clusters(clusters, n)
     if not same or not np.array_equal(count_clusters(order, n), row_size):
         raise broken(
             name,
             "as many spikes of each cluster as spikes.clusters.npy",
-            f"{mask.size} spikes in all against {spikes.clusters.size}, or other clusters",
+            f"{mask.size} spikes in all against {clusters.size}, or other clusters",
             "Run bombcell again on this sorting.",
         )
-    return reorder(mask, order, spikes.clusters, row_size)
+    mask = reorder(mask, order, clusters, row_size)
+    return mask if spikes.place is None else mask[spikes.place]
 
 
 def _read_uuids(path: Path, where: str, n: int) -> np.ndarray:

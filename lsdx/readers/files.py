@@ -31,6 +31,9 @@ def md5_of(path: Path) -> str:
 def read_npy(path: Path, where: str, *, kind: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """Read an ``.npy`` array of a known kind and shape, never a pickled one.
 
+    Where one dimension is expected, ``(n, 1)`` and ``(1, n)`` serve too: Kilosort and older ALF
+    files write vectors so.
+
     Parameters
     ----------
     path : Path
@@ -63,6 +66,8 @@ def read_npy(path: Path, where: str, *, kind: str, shape: tuple[int | None, ...]
         raise broken(where, "an .npy array", error) from error
     if array.dtype.kind not in kind:
         raise broken(where, f"numbers of kind {kind!r}", f"dtype {array.dtype}")
+    if len(shape) == 1 and array.ndim == 2 and 1 in array.shape:
+        array = array.reshape(-1)
     if array.ndim != len(shape) or any(
         n is not None and n != m for n, m in zip(shape, array.shape, strict=True)
     ):
@@ -92,7 +97,7 @@ def read_pqt(path: Path, where: str, columns: Sequence[str]) -> pd.DataFrame:
 def read_json(path: Path, where: str) -> dict[str, Any]:
     """Read a JSON object."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError) as error:
         raise broken(where, "a JSON object", error) from error
     if not isinstance(value, dict):

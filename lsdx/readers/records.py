@@ -60,8 +60,8 @@ class DatasetRecord:
 
     @cached_property
     def name(self) -> str:
-        """File name."""
-        return PurePosixPath(self.path).name
+        """File name, without the dataset's UUID that a data server puts into it."""
+        return without_uuid(PurePosixPath(self.path).name)
 
     @cached_property
     def revision(self) -> str:

@@ -14,7 +14,9 @@ from lsdx.assemble.layout import (
     find_probes,
     find_runs,
     find_sorting,
+    passed_over,
     pick_revision,
+    pinned,
 )
 from lsdx.errors import SourceError
 from lsdx.readers.records import DatasetRecord
@@ -105,22 +107,73 @@ def revisions(*pairs):
 @pytest.mark.parametrize("default", [OLD, NEW, ""])
 def test_the_default_revision_is_taken(default):
     datasets = revisions(*((r, r == default) for r in ("", OLD, NEW)))
-    assert pick_revision(datasets, "session").revision == default
+    picked, note = pick_revision(datasets)
+    assert (picked.revision, note) == (default, "")
 
 
 @pytest.mark.parametrize("default", [True, False])
 def test_a_single_revision_is_taken_whatever_its_flag(default):
-    assert pick_revision(revisions((OLD, default)), "session").revision == OLD
+    picked, note = pick_revision(revisions((OLD, default)))
+    assert (picked.revision, note) == (OLD, "")
 
 
-@pytest.mark.parametrize("flags", [(True, True), (False, False)])
-def test_several_revisions_without_one_default_are_an_error(flags):
-    with pytest.raises(SourceError, match=rf"session/a\.b\.npy.*{OLD}, {NEW}"):
-        pick_revision(revisions(*zip((OLD, NEW), flags, strict=True)), "session")
+@pytest.mark.parametrize("flag", [True, False])
+def test_without_one_default_the_newest_is_taken_and_said(flag):
+    for order in (("", OLD, NEW), (NEW, "", OLD)):
+        picked, note = pick_revision(revisions(*((r, flag) for r in order)))
+        assert picked.revision == NEW
+        assert f"revisions none, {OLD}, {NEW}; read: {NEW}" in note
+
+
+def test_nothing_after_the_revision_of_the_whole_is_taken():
+    datasets = revisions(("", False), (NEW, True))
+    picked, note = pick_revision(datasets, until=OLD)
+    assert picked.revision == ""
+    assert f"default revisions {NEW}; read: none" in note
+    assert pick_revision(revisions((NEW, True)), until=OLD) == (None, "")
+
+
+def overlaid(flagged):
+    """Times, channels and depths revised; clusters in the base alone. ``flagged``: by revision."""
+    base = sorting(default_revision="" in flagged)
+    newer = [NEEDED[0], *NEEDED[2:]]
+    return base + sorting(names=newer, revision=NEW, default_revision=NEW in flagged)
+
+
+@pytest.mark.parametrize(
+    ("flagged", "noted"), [({NEW}, []), (set(), [NEEDED[0]]), ({"", NEW}, [NEEDED[0], *NEEDED[2:]])]
+)
+def test_a_revision_overlays_the_files_that_it_does_not_hold(flagged, noted):
+    found = chosen(overlaid(flagged))
+    assert found.revision == NEW
+    assert {d.name: d.revision for d in found.files} == {
+        n: "" if n == "spikes.clusters.npy" else NEW for n in NEEDED
+    }
+    assert found.other_revisions == "spikes.clusters.npy: none"
+    assert sorted(n.split(": ")[1] for n in found.notes) == sorted(noted)
+
+
+def test_an_older_default_is_read_with_the_files_of_its_time():
+    found = chosen(overlaid({""}))
+    assert (found.revision, found.other_revisions, found.notes) == ("", "", ())
+    assert {d.revision for d in found.files} == {""}
+
+
+def test_of_two_whole_revisions_without_flags_the_newer_is_read():
+    datasets = [d for r in (NEW, OLD) for d in sorting(revision=r, default_revision=False)]
+    assert {d.revision for d in chosen(datasets).files} == {NEW}
+
+
+def test_a_later_revision_of_the_clusters_alone_is_not_read():
+    later = sorting(names=["spikes.clusters.npy"], revision=NEW)
+    found = chosen([*sorting(revision=OLD), *later])
+    assert {d.revision for d in found.files} == {OLD}
+    with pytest.raises(SourceError, match=r"spikes\.clusters\.npy \(later ones only\)"):
+        chosen([*sorting(names=[NEEDED[0], *NEEDED[2:]], revision=OLD), *later])
 
 
 @pytest.mark.parametrize("default", [OLD, NEW])
-def test_spikes_and_clusters_are_of_one_revision(default):
+def test_spikes_and_clusters_are_of_the_default_revision(default):
     names = (*NEEDED, "clusters.metrics.pqt", "clusters.uuids.csv")
     datasets = [
         d
@@ -133,20 +186,19 @@ def test_spikes_and_clusters_are_of_one_revision(default):
     assert {d.revision for d in found.files} == {default}
 
 
-def test_clusters_of_another_revision_are_never_mixed_in():
-    datasets = sorting(names=NEEDED[:2], revision=NEW) + sorting(names=NEEDED[2:], revision=OLD)
-    with pytest.raises(SourceError, match=rf"revision {NEW}.*clusters\.channels\.npy"):
-        chosen(datasets)
+def test_metrics_and_ids_that_were_not_revised_are_read():
+    names = ["clusters.metrics.pqt", "clusters.uuids.csv"]
+    datasets = [*sorting(revision=NEW), *sorting(names=names, revision=OLD)]
+    assert {d.name for d in chosen(datasets).files} == {*NEEDED, *names}
 
 
-def test_metrics_of_another_revision_are_left_out():
-    datasets = sorting(revision=NEW) + sorting(names=["clusters.metrics.pqt"], revision=OLD)
-    assert {d.name for d in chosen(datasets).files} == set(NEEDED)
-
-
-def test_two_default_revisions_of_spike_times_are_an_error():
-    with pytest.raises(SourceError, match="one default revision"):
-        chosen(sorting(revision=OLD) + sorting(revision=NEW))
+def test_of_a_pinned_revision_nothing_later_is_left():
+    datasets = overlaid({NEW})
+    assert pinned(datasets, "2030-01-01") == tuple(
+        sorted((d for d in datasets if d.revision or d.name == NEEDED[1]), key=lambda d: d.path)
+    )
+    assert {d.revision for d in pinned(datasets, OLD)} == {""}
+    assert pinned(sorting(revision=NEW), OLD) == ()
 
 
 def test_channels_may_have_a_revision_of_their_own():
@@ -178,6 +230,32 @@ def test_probes_are_those_with_sorted_or_raw_data():
         *files("raw_ephys_data", ["_spikeglx_ephysData_g0_t0.nidq.meta"]),
     ]
     assert find_probes(datasets) == ("probe00", "probe01")
+
+
+def test_any_folder_of_sorted_spikes_is_a_probe_and_so_is_what_the_records_name():
+    datasets = [*files("alf/adn/klusters", NEEDED), *files("alf/task_00", [INTERVALS])]
+    assert find_probes(datasets) == ("adn",)
+    assert find_probes(datasets, ["probe00a"]) == ("adn", "probe00a")
+    assert chosen(datasets, "adn").collection == "alf/adn/klusters"
+
+
+def test_spikes_in_the_folder_of_the_probe_itself_are_read_where_no_sorter_has_one():
+    found = chosen(files("alf/probe00", NEEDED))
+    assert (found.sorter, found.collection) == ("unknown", "alf/probe00")
+    assert chosen([*files("alf/probe00", NEEDED), *sorting("zebra")]).sorter == "zebra"
+
+
+def test_names_that_carry_the_uuid_of_their_dataset_are_known():
+    names = [n[:-3] + f"0b7c1f6e-0000-4000-8000-00000000000{i}.npy" for i, n in enumerate(NEEDED)]
+    found = chosen([*sorting("iblsorter", names), *sorting("ks2")])
+    assert found.sorter == "iblsorter"
+    assert {d.name for d in found.files} == set(NEEDED)
+    assert {d.path for d in found.files} == {f"alf/probe00/iblsorter/{n}" for n in names}
+
+
+def test_what_looks_like_sorted_spikes_and_is_not_read_is_named():
+    odd = ["alf/probe00/ks2/old/spikes.times.npy", "alf/probe00/ks2/_av_spikes.times.npy"]
+    assert passed_over([*sorting(), *map(DatasetRecord, odd)]) == tuple(odd)
 
 
 def task(number, *names, **more):

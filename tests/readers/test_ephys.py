@@ -157,6 +157,96 @@ def test_negative_cluster_ids_are_refused(sorting: Sorting) -> None:
     assert "-1" in message
 
 
+@pytest.mark.parametrize("shape", [(-1, 1), (1, -1)])
+def test_vectors_of_two_dimensions_are_vectors(sorting: Sorting, shape: tuple[int, int]) -> None:
+    flat = read_spikes(sorting, WHERE), read_clusters(sorting, WHERE)
+    for name in (TIMES_NAME, CLUSTERS_NAME, CHANNELS_NAME, DEPTHS_NAME, IDS_NAME):
+        save(sorting, name, np.load(sorting[name]).reshape(shape))
+    spikes, clusters = read_spikes(sorting, WHERE), read_clusters(sorting, WHERE)
+    np.testing.assert_array_equal(spikes.ticks, flat[0].ticks)
+    np.testing.assert_array_equal(spikes.clusters, flat[0].clusters)
+    np.testing.assert_array_equal(clusters.channels, flat[1].channels)
+    np.testing.assert_array_equal(clusters.depths, flat[1].depths)
+    assert read_channels(sorting, WHERE) is not None
+
+
+def many(sorting: Sorting, times: np.ndarray) -> np.ndarray:
+    """Write these times, cluster i % 2 for the i-th of them."""
+    save(sorting, TIMES_NAME, times)
+    clusters = np.arange(times.size) % 2
+    save(sorting, CLUSTERS_NAME, clusters)
+    return clusters
+
+
+def test_a_few_spikes_before_the_start_are_left_out_and_counted(sorting: Sorting) -> None:
+    times = np.concatenate([[-1.0, -0.5], np.arange(1998) / 10])
+    clusters = many(sorting, times)
+    spikes = read_spikes(sorting, WHERE)
+    assert spikes.n_before_start == 2
+    assert spikes.notes == ("2 spikes before 0 s, left out",)
+    np.testing.assert_array_equal(spikes.ticks, np.arange(1998) * 10_000)
+    np.testing.assert_array_equal(spikes.clusters, clusters[2:])
+    # the duplicate mask still knows the two: it is in the order of all spikes
+    mask = np.random.default_rng(0).random(2000) < 0.3
+    save(sorting, ORDER_NAME, clusters)
+    save(sorting, MASK_NAME, mask)
+    np.testing.assert_array_equal(read_duplicates(sorting, spikes, WHERE), mask[2:])
+
+
+@pytest.mark.parametrize("early", [[-1.001], [-0.5, -0.4, -0.3]], ids=["before -1 s", "over 0.1 %"])
+def test_more_or_earlier_spikes_before_the_start_are_refused(
+    sorting: Sorting, early: list[float]
+) -> None:
+    many(sorting, np.concatenate([early, np.arange(1997) / 10]))
+    assert "at most 0.1 % of them in [-1, 0)" in refused(read_spikes, sorting, WHERE)
+
+
+def test_times_up_to_a_millisecond_out_of_order_are_put_in_order(sorting: Sorting) -> None:
+    times = np.array([0.0, 1.0, 2.001, 2.0, 2.0, 3.0])
+    clusters = many(sorting, times)
+    spikes = read_spikes(sorting, WHERE)
+    assert spikes.n_reordered == 2
+    assert spikes.notes == ("2 spikes up to 1 ms out of order, put in order",)
+    assert spikes.ticks.tolist() == [0, 100_000, 200_000, 200_000, 200_100, 300_000]
+    np.testing.assert_array_equal(spikes.clusters, clusters[[0, 1, 3, 4, 2, 5]])
+    save(sorting, ORDER_NAME, clusters)
+    save(sorting, MASK_NAME, np.array([0, 0, 1, 0, 0, 0]))
+    found = read_duplicates(sorting, spikes, WHERE)
+    assert found is not None
+    assert found.tolist() == [False, False, False, False, True, False]
+
+
+def test_times_further_out_of_order_are_refused(sorting: Sorting) -> None:
+    many(sorting, np.array([0.0, 1.0, 2.00101, 2.0, 2.0, 3.0]))
+    assert "2.0 s at spike 3" in refused(read_spikes, sorting, WHERE)
+
+
+def test_times_of_half_precision_are_refused(sorting: Sorting) -> None:
+    save(sorting, TIMES_NAME, TIMES.astype("float16"))
+    assert "float16" in refused(read_spikes, sorting, WHERE)
+
+
+@pytest.mark.parametrize(
+    ("last", "notes"), [(100.0, ()), (4000.0, ("times of float32: up to 122 us off",))]
+)
+def test_times_of_single_precision_are_noted_with_their_error(
+    sorting: Sorting, last: float, notes: tuple[str, ...]
+) -> None:
+    save(sorting, TIMES_NAME, np.append(TIMES[:-1], last).astype("float32"))
+    assert read_spikes(sorting, WHERE).notes == notes
+
+
+def test_text_tables_are_read_whatever_wrote_them(sorting: Sorting) -> None:
+    # byte order mark, Windows line ends, more columns, no newline at the end
+    rows = [f"{u},{i}.0" for i, u in enumerate(UUIDS)]
+    sorting[UUIDS_NAME].write_bytes("\r\n".join(["\ufeffuuids,more", *rows]).encode())
+    metrics = pd.DataFrame({"cluster_id": [2.0, 0.0], "firing_rate": [7.5, 3.25], "more": "x"})
+    metrics.to_parquet(sorting[METRICS_NAME])
+    clusters = read_clusters(sorting, WHERE)
+    assert clusters.uuids.tolist() == UUIDS
+    assert clusters.metrics["firing_rate"].tolist()[::2] == [3.25, 7.5]
+
+
 WRONG_KIND = {
     "times are integers": (TIMES_NAME, np.arange(6)),
     "times are text": (TIMES_NAME, np.array(["0"] * 6)),
@@ -166,7 +256,7 @@ WRONG_KIND = {
     "times are one number": (TIMES_NAME, np.float64(1)),
     "times are records": (TIMES_NAME, np.zeros(6, dtype=[("t", float)])),
     "clusters are floats": (CLUSTERS_NAME, CLUSTERS.astype(float)),
-    "clusters have two columns": (CLUSTERS_NAME, CLUSTERS[:, None]),
+    "clusters have two columns": (CLUSTERS_NAME, CLUSTERS.reshape(3, 2)),
 }
 
 
@@ -315,7 +405,7 @@ def test_a_negative_channel_is_refused_not_wrapped(sorting: Sorting) -> None:
     assert "-1" in message
 
 
-@pytest.mark.parametrize("array", [np.array([3.0, 0.0, 1.0]), np.array([[3], [0], [1]])])
+@pytest.mark.parametrize("array", [np.array([3.0, 0.0, 1.0]), np.array([[3, 0], [0, 1]])])
 def test_channels_that_are_no_indices_are_refused(sorting: Sorting, array: np.ndarray) -> None:
     save(sorting, CHANNELS_NAME, array)
     assert f"{WHERE}/{CHANNELS_NAME}" in refused(read_clusters, sorting, WHERE)
@@ -530,7 +620,7 @@ BAD_MASKS = {
     "other numbers of spikes": (np.array([0, 0, 0, 0, 2, 2]), np.zeros(6)),
     "another cluster": (np.array([0, 0, 0, 1, 1, 1]), np.zeros(6)),
     "order and mask of different length": (CLUSTERS, np.zeros(5)),
-    "two columns": (CLUSTERS, np.zeros((6, 1))),
+    "two columns": (CLUSTERS, np.zeros((3, 2))),
     "text": (CLUSTERS, np.array(["no"] * 6)),
 }
 
