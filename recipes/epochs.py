@@ -7,5 +7,5 @@ recipe = Recipe(
     store="epochs",
     assemble=assemble_epochs,
     inputs=("task", "ephys"),
-    revision=1,
+    revision=2,
 )

@@ -110,6 +110,7 @@ def assemble_epochs(recording: Recording) -> xr.Dataset:
             "rig_residual": [_rig_residuals(runs, recording.epochs)],
         },
     )
+    recording.notes.extend(note for run in recording.runs for note in run.notes)
     recording.notes.extend(_notes(epochs))
     return epochs
 

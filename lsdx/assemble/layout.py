@@ -163,6 +163,18 @@ def passed_over(datasets: Iterable[DatasetRecord]) -> tuple[str, ...]:
     )
 
 
+def recorded_spikes(datasets: Iterable[DatasetRecord], probe: str) -> tuple[str, ...]:
+    """List the spike times of a probe that the records know, wherever they are.
+
+    Examples
+    --------
+    >>> recorded_spikes([DatasetRecord("alf/p/ks2/spikes.times.npy", on_disk=False)], "p")
+    ('alf/p/ks2/spikes.times.npy',)
+    """
+    places = ((d, _SORTED.fullmatch(d.collection)) for d in datasets if d.name == LEAD)
+    return tuple(d.path for d, m in places if m and m.group(1) == probe)
+
+
 def find_sorting(datasets: Iterable[DatasetRecord], probe: str, where: str) -> Sorting | None:
     """Choose the sorting of a probe; None where no spikes are on disk.
 
@@ -297,6 +309,7 @@ def dataset_status(
     passive_runs: Sequence[int],
     phases: Sequence[str],
     has_file: dict[str, bool],
+    probes: Sequence[str] = (),
 ) -> dict[str, str]:
     """Tell of each derived dataset whether it is there, and if not, whether its raw data are.
 
@@ -310,6 +323,8 @@ def dataset_status(
         The protocol's phases.
     has_file : dict
         Whether bombcell's output is on disk, by probe (no record lists it).
+    probes : sequence of str
+        The session's probes; where none is known, probe00 and probe01.
 
     Returns
     -------
@@ -331,7 +346,7 @@ def dataset_status(
         for name in (INTERVALS, STIMS, GABORS):
             short = name.removeprefix("_ibl_").rsplit(".", 1)[0]
             tell(f"task/{phase}/{short}", raw and (f"alf/task_{number:02d}", name) in places, raw)
-    for probe in ("probe00", "probe01"):
+    for probe in probes or ("probe00", "probe01"):
         folder = f"raw_ephys_data/{probe}"
         names = [n for c, n in present if c == folder]
         raw = any(re.search(r"\.imec\d+\.ap\.cbin$", n) for n in names)
@@ -340,8 +355,9 @@ def dataset_status(
         tell(f"ephys/{probe}/sync", sync, raw)
         by_sorter: dict[str, set[str]] = {}
         for collection, name in places:
-            if match := re.fullmatch(rf"alf/{probe}/([^/]+)", collection):
-                by_sorter.setdefault(match.group(1), set()).add(name)
+            match = _SORTED.fullmatch(collection)
+            if match and match.group(1) == probe:
+                by_sorter.setdefault(match.group(2) or UNKNOWN_SORTER, set()).add(name)
         files = by_sorter.get(_best_sorter(by_sorter) or "", set())
         tell(f"ephys/{probe}/spikes", {"spikes.times.npy", "spikes.clusters.npy"} <= files, raw)
         tell(f"ephys/{probe}/uuids", "clusters.uuids.csv" in files, raw)

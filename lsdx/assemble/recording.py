@@ -30,7 +30,8 @@ class Probe:
 class Run:
     """One task run: what the rig says of it, and its extracted tables (None: not there).
 
-    ``unreadable`` names the tables that are there and could not be read.
+    ``unreadable`` names the tables that are there and could not be read; ``notes`` say which
+    revisions were chosen where the records leave a choice.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Run:
     gabors: Gabors | None = None
     stims: Mapping[str, np.ndarray] | None = None
     unreadable: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def passive(self) -> bool:

@@ -31,11 +31,13 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
     Dataset
     """
     session = recording.session
+    probes = find_probes(recording.datasets, [i.probe for i in recording.insertions])
     status = dataset_status(
         recording.datasets,
         [r.number for r in recording.passive_runs],
         recording.phases,
         dict(recording.has_bombcell),
+        probes,
     )
     video = [
         [video_check(session.extended_qc.get(f"_video{camera.title()}_{c}")) for c in VIDEO_CHECKS]
@@ -56,7 +58,7 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
             "task_protocol": [session.task_protocol],
             "projects": [session.projects],
             "qc": [session.qc],
-            "n_probes": [len(recording.insertions) or len(find_probes(recording.datasets))],
+            "n_probes": [len(recording.insertions) or len(probes)],
             "n_tasks": [len(recording.runs)],
             "status": [list(status.values())],
             "camera": CAMERAS,

@@ -108,6 +108,8 @@ def compile_store(
         attrs |= {k: first[k] for k in ("bin_width", "bin_width_ticks", "duplicates")}
     else:
         tables = [read_store(folder, e) for _, e in chosen]
+        if schema.name == "sessions":
+            tables = _same_datasets(tables)
         ds = _joined(
             xr.concat(tables, schema.concat, join="outer", fill_value=""),
             schema,
@@ -121,6 +123,17 @@ def compile_store(
         attrs["unit_digest"] = unit_digest(ds)
     entry, _ = write_store(folder, path, ds, schema, cohort=True, attrs=attrs)
     return "built", entry
+
+
+def _same_datasets(tables: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    """Give sessions of different probes the same names of datasets, each group together.
+
+    Nothing was recorded with a probe that a session does not have.
+    """
+    names = list(dict.fromkeys(n for t in tables for n in t["dataset"].values))
+    groups = list(dict.fromkeys(n.split("/")[0] for n in names))
+    names.sort(key=lambda n: groups.index(n.split("/")[0]))
+    return [t.reindex(dataset=names, fill_value="raw data missing") for t in tables]
 
 
 def _joined(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,7 @@ from lsdx.assemble.layout import (
     find_sorting,
     passed_over,
     pinned,
+    recorded_spikes,
 )
 from lsdx.assemble.recording import Probe, Recording, Run
 from lsdx.errors import SourceError, located
@@ -75,8 +76,8 @@ class ProbePlan:
 class SessionPlan:
     """What would be read of a session.
 
-    ``problems`` are what cannot be; ``unread`` the probes among it; ``passed_over`` files that
-    look like sorted spikes and are none of those chosen from.
+    ``problems`` are what cannot be; ``unread`` the probes among it; ``lacking`` says which probes
+    have no spikes, and which files look like sorted spikes and are none of those chosen from.
     """
 
     session: SessionRecord
@@ -88,7 +89,7 @@ class SessionPlan:
     problems: tuple[str, ...]
     unread: frozenset[str]
     stacks: bool | None
-    passed_over: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[DatasetRecord, ...]:
@@ -110,12 +111,13 @@ def plan_session(source: Source, session: SessionRecord, revision: str = "") -> 
     if revision:
         datasets = pinned(datasets, revision)
     by_name = {i.probe: i for i in insertions}
-    probes, problems, unread = [], [], set()
+    probes, problems, unread, without = [], [], set(), []
     bombcell = {}
     for probe in find_probes(datasets, by_name):
         try:
             sorting = find_sorting(datasets, probe, where)
             if sorting is None:
+                without.append(probe)
                 continue
             if probe not in by_name:
                 raise SourceError(
@@ -148,8 +150,22 @@ def plan_session(source: Source, session: SessionRecord, revision: str = "") -> 
         tuple(problems),
         frozenset(unread),
         source.stacks(session.subject),
-        passed_over(datasets),
+        tuple(_lacking(datasets, without, set(by_name), some=bool(probes))),
     )
+
+
+def _lacking(
+    datasets: Sequence[DatasetRecord], without: Sequence[str], named: set[str], *, some: bool
+) -> Iterator[str]:
+    """Say which probes have no spikes, though another has or the records know of some."""
+    for probe in without:
+        listed = recorded_spikes(datasets, probe)
+        if listed:
+            yield f"{probe}: recorded but not to be had: {', '.join(listed)}"
+        elif some and probe in named:
+            yield f"{probe}: no sorted spikes"
+    if odd := passed_over(datasets):
+        yield f"look like sorted spikes, not read: {', '.join(odd)}"
 
 
 def session_inputs(
@@ -298,4 +314,5 @@ def _read_run(source: Source, eid: str, run: RunFiles, problems: list[str]) -> R
         gabors=tables.get(GABORS),
         stims=tables.get(STIMS),
         unreadable=tuple(unreadable),
+        notes=run.notes,
     )

@@ -64,14 +64,11 @@ def build_session(
     Any error of a recipe is caught here, and nowhere else, so that one session cannot stop
     the others; it is told in the report with its traceback.
     """
-    lines: list[Line] = []
     started = time.perf_counter()
     try:
         plan = plan_session(source, session, lab.revision)
         parts = _find_all(folder, source, plan, recipes, lab)
-        if plan.passed_over:
-            reason = f"look like sorted spikes, not read: {', '.join(plan.passed_over)}"
-            lines.append(Line(session.eid, "read", "skipped", 0.0, 0, reason))
+        lines = [Line(session.eid, "read", "skipped", 0.0, 0, reason) for reason in plan.lacking]
         if parts is not None and not plan.problems:
             lines += [_line(session.eid, r, "reused", parts[r.name], 0.0) for r in recipes]
             return SessionResult(session.eid, tuple(lines), parts)

@@ -123,11 +123,13 @@ def histology_table(insertions: xr.Dataset, sessions: xr.Dataset) -> pd.DataFram
     recorded = set(zip(table["session"], table["probe"], strict=True))
     bare = [
         {"subject": subject, "session": eid, "probe": probe, "insertion": ""}
-        for probe in ("probe00", "probe01")
+        for name in sessions["dataset"].values
+        for _, probe, what in [name.split("/")]
+        if what == "raw_ap"
         for eid, subject, state in zip(
             sessions["session"].values,
             sessions["subject"].values,
-            sessions["status"].sel(dataset=f"ephys/{probe}/raw_ap").values,
+            sessions["status"].sel(dataset=name).values,
             strict=True,
         )
         if state == "extraction complete" and (eid, probe) not in recorded

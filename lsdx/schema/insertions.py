@@ -32,7 +32,7 @@ STAGES = ("unknown", "no-stacks", "no-tracing", "traced", "aligned", "resolved")
 
 INSERTIONS = Schema(
     name="insertions",
-    version=2,
+    version=3,
     doc="One row a probe insertion: hardware, sorting, unit numbers, histology.",
     concat="insertion",
     variables=(
@@ -43,7 +43,12 @@ INSERTIONS = Schema(
         label("model", "insertion", "Probe model."),
         label("serial", "insertion", "Probe serial number."),
         label("sorter", "insertion", "Spike sorter; blank: no sorting on disk."),
-        label("sorter_revision", "insertion", "Revision of the sorting read."),
+        label("sorter_revision", "insertion", "Revision of the spike times read."),
+        label(
+            "file_revisions",
+            "insertion",
+            "Files of the sorting that are of another revision; blank: none.",
+        ),
         label("sorter_version", "insertion", "Version of the sorter, where recorded."),
         label(
             "histology_stage",
@@ -67,6 +72,20 @@ INSERTIONS = Schema(
         ),
         Variable("n_units", ("insertion",), "int64", "Units; -1: could not be read.", units="1"),
         Variable("n_spikes", ("insertion",), "int64", "Spikes; -1: could not be read.", units="1"),
+        Variable(
+            "n_spikes_before_start",
+            ("insertion",),
+            "int64",
+            "Spikes before 0 s that were left out; -1: could not be read.",
+            units="1",
+        ),
+        Variable(
+            "n_spikes_reordered",
+            ("insertion",),
+            "int64",
+            "Spikes that stood up to 1 ms out of order; -1: could not be read.",
+            units="1",
+        ),
         number("first_spike", "insertion", "s", "Time of the first spike."),
         number("last_spike", "insertion", "s", "Time of the last spike."),
         Variable(

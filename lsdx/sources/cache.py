@@ -24,6 +24,10 @@ from lsdx.readers.records import (
 from lsdx.sources.local import LocalFiles, session_folder
 
 DEMO_ORIGIN = "lsdx demo"
+NO_INSERTIONS = (
+    "no insertions.pqt, so that no probe can be read. Write it with pandas: indexed by id (the "
+    "pid, a UUID), with the columns eid and name (the probe's folder below alf/)"
+)
 NO_SNAPSHOT = f"no snapshot of Alyx records ({SNAPSHOT}): presence is file existence, QC is unknown"
 
 
@@ -50,6 +54,8 @@ class CacheSource(LocalFiles):
         datasets = _dataset_records(tables["datasets"], root)
         insertions = _insertion_records(tables.get("insertions"), root)
         notes: tuple[str, ...] = (NO_SNAPSHOT,)
+        if "insertions" not in tables:
+            notes += (NO_INSERTIONS,)
         stacks: Mapping[str, bool | None] = {}
         if (root / SNAPSHOT).is_file():
             snapshot = read_snapshot(root / SNAPSHOT)
@@ -134,7 +140,7 @@ def _session_records(table: pd.DataFrame, root: Path) -> dict[str, SessionRecord
             lab=str(row["lab"]),
             subject=str(row["subject"]),
             date=date,
-            number=int(row["number"]),
+            number=_number(row["number"], f"{where}, session {eid}"),
             task_protocol=_text(row.get("task_protocol")),
             projects=_text(row.get("projects")),
         )
@@ -153,7 +159,8 @@ def _dataset_records(table: pd.DataFrame, root: Path) -> dict[str, tuple[Dataset
                 path=check_dataset_path(str(row["rel_path"]), f"{where}, session {eid}"),
                 size=None if pd.isna(size) else int(size),
                 md5=str(md5) if isinstance(md5, str) and md5 else None,
-                default_revision=bool(row["default_revision"]),
+                # ONE's own tables may lack the column: then nothing is flagged
+                default_revision=_truth(row.get("default_revision")),
                 present=bool(row["exists"]),
                 on_disk=bool(row["exists"]),
             )
@@ -186,6 +193,24 @@ def _insertion_records(
             )
         )
     return {eid: unique_probes(rows, where) for eid, rows in records.items()}
+
+
+def _number(value: Any, where: str) -> int:
+    number = pd.to_numeric(value, errors="coerce")
+    if pd.isna(number) or number != int(number):
+        raise SourceError(
+            located(
+                f"{where}, number",
+                "the number of the session on its day",
+                repr(value),
+                "Give it in sessions.pqt: the session's folder has it, such as 1 for 001.",
+            )
+        )
+    return int(number)
+
+
+def _truth(value: Any) -> bool:
+    return bool(pd.notna(value) and value)
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,17 @@ def session_folder(session: SessionRecord, where: str) -> str:
         f"{session.lab}/Subjects/{session.subject}/{session.date:%Y-%m-%d}/{session.number:03d}"
     )
     return check_dataset_path(folder, f"{where}, session {session.eid}")
+
+
+def _same_day(sessions: Iterable[SessionRecord]) -> Iterator[str]:
+    """Say which subjects have several sessions of one day."""
+    days: dict[tuple[str, str], list[int]] = {}
+    for s in sessions:
+        days.setdefault((s.subject, f"{s.date:%Y-%m-%d}"), []).append(s.number)
+    for (subject, day), numbers in sorted(days.items()):
+        if len(numbers) > 1:
+            listed = ", ".join(f"{n:03d}" for n in sorted(numbers))
+            yield f"{subject} {day}: {len(numbers)} sessions of one day ({listed})"
 
 
 class LocalFiles:
@@ -66,6 +77,22 @@ class LocalFiles:
         self._insertions = insertions
         self._datasets = datasets
         self._folders = {eid: session_folder(s, str(root)) for eid, s in sessions.items()}
+        self._refuse_shared_folders()
+        self.notes += tuple(_same_day(sessions.values()))
+
+    def _refuse_shared_folders(self) -> None:
+        seen: dict[str, str] = {}
+        for eid, folder in self._folders.items():
+            if folder in seen:
+                raise SourceError(
+                    located(
+                        f"{self.root}/{folder}",
+                        "one session a folder",
+                        f"sessions {seen[folder]} and {eid}",
+                        "Take the record that is wrong out of sessions.pqt, or number it anew.",
+                    )
+                )
+            seen[folder] = eid
 
     def sessions(self) -> tuple[SessionRecord, ...]:
         """List every session, in order of start, then eid."""
