@@ -63,7 +63,7 @@ UNITS = Schema(
         label("beryl", "unit", "Region in the Beryl parcellation."),
         label("cosmos", "unit", "Region in the Cosmos parcellation."),
         label("swanson", "unit", "Region in the Swanson parcellation."),
-        label("group", "unit", "Coarse group of the lab."),
+        label("group", "unit", "Coarse group; none: the atlas places it in no division."),
         number("x", "unit", "m", "Right of bregma (ML).", coord=True),
         number("y", "unit", "m", "Anterior of bregma (AP).", coord=True),
         number("z", "unit", "m", "Above bregma (DV).", coord=True),
