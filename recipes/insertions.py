@@ -8,5 +8,5 @@ recipe = Recipe(
     assemble=assemble_insertions,
     inputs=("record", "ephys", "task"),
     needs=("epochs",),
-    revision=2,
+    revision=3,
 )

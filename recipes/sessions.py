@@ -7,5 +7,5 @@ recipe = Recipe(
     store="sessions",
     assemble=assemble_sessions,
     inputs=("record", "task"),
-    revision=2,
+    revision=3,
 )

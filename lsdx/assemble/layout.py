@@ -22,6 +22,7 @@ SORTING_FILES = (
     "channels.brainLocationIds_ccf_2017.npy",
 )
 NEEDED = SORTING_FILES[:4]
+LF_POWER = "_iblqc_ephysSpectralDensityLF.power.npy"
 SETTINGS = "_iblrig_taskSettings.raw.json"
 INTERVALS = "_ibl_passivePeriods.intervalsTable.csv"
 GABORS = "_ibl_passiveGabor.table.csv"
@@ -246,6 +247,7 @@ def dataset_status(
         sync = any(re.search(r"\.imec\d+\.sync\.npy$", n) for n in names)
         tell(f"ephys/{probe}/raw_ap", raw, False)
         tell(f"ephys/{probe}/sync", sync, raw)
+        tell(f"ephys/{probe}/lf_power", LF_POWER in names, raw)
         by_sorter: dict[str, set[str]] = {}
         for collection, name in places:
             if match := re.fullmatch(rf"alf/{probe}/([^/]+)", collection):

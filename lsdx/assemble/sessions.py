@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.assemble.insertions import as_number
+from lsdx.assemble.insertions import histology_stage, read_outcome
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.layout import dataset_status, find_probes
 from lsdx.assemble.recording import Recording
 from lsdx.readers.lab import Administration, flag_administrations
-from lsdx.readers.records import SessionRecord
+from lsdx.readers.records import InsertionRecord, SessionRecord
 from lsdx.schema import SCHEMAS
-from lsdx.schema.sessions import CAMERAS, VIDEO_CHECKS
+from lsdx.schema.sessions import CAMERAS, OUTCOMES, VIDEO_CHECKS
 
 
 def assemble_sessions(recording: Recording) -> xr.Dataset:
@@ -37,10 +38,9 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
         recording.phases,
         dict(recording.has_bombcell),
     )
-    video = [
-        [video_check(session.extended_qc.get(f"_video{camera.title()}_{c}")) for c in VIDEO_CHECKS]
-        for camera in CAMERAS
-    ]
+    checks = session.extended_qc
+    names = [[f"_video{camera.title()}_{check}" for check in VIDEO_CHECKS] for camera in CAMERAS]
+    video = [[read_outcome(checks.get(name)) for name in row] for row in names]
     return dataset(
         SCHEMAS["sessions"],
         {
@@ -56,6 +56,8 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
             "task_protocol": [session.task_protocol],
             "projects": [session.projects],
             "qc": [session.qc],
+            "extended_qc": [_other_outcomes(checks, {*chain(*names)})],
+            "histology": [histology_of(recording.insertions, recording.stacks)],
             "n_probes": [len(recording.insertions) or len(find_probes(recording.datasets))],
             "n_tasks": [len(recording.runs)],
             "status": [list(status.values())],
@@ -67,17 +69,18 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
     )
 
 
-def video_check(value: object) -> tuple[str, float]:
-    """Read one test of a video: an outcome, or a list of it and a number.
+def histology_of(insertions: Iterable[InsertionRecord], stacks: bool | None) -> str:
+    """Give the histology stage of each insertion of a session, in one label."""
+    return ", ".join(f"{i.probe}={histology_stage(i, stacks)}" for i in insertions)
 
-    Examples
-    --------
-    >>> video_check(["NOT SET", 12]), video_check("PASS"), video_check(None)
-    (('NOT_SET', 12.0), ('PASS', nan), ('', nan))
-    """
-    outcome, *rest = value if isinstance(value, list | tuple) and value else [value]
-    text = "_".join(outcome.split()) if isinstance(outcome, str) else ""
-    return text, as_number(rest[0]) if rest else np.nan
+
+def _other_outcomes(checks: Mapping[str, object], shown: Collection[str]) -> str:
+    found = {str(name): read_outcome(value)[0] for name, value in checks.items()}
+    return ", ".join(
+        f"{name}={outcome}"
+        for name, outcome in sorted(found.items())
+        if name not in shown and outcome.upper() in OUTCOMES
+    )
 
 
 @dataclass(frozen=True)

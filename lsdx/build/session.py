@@ -22,6 +22,7 @@ from lsdx.assemble.layout import (
     find_sorting,
 )
 from lsdx.assemble.recording import Probe, Recording, Run
+from lsdx.assemble.sessions import histology_of
 from lsdx.errors import SourceError, located
 from lsdx.readers.ephys import (
     check_sorting,
@@ -167,6 +168,7 @@ def session_inputs(
             "bombcell": dict(plan.bombcell),
             "stacks": plan.stacks,
             "probes": [*(i.pid for i in plan.insertions), *find_probes(plan.datasets)],
+            "histology": histology_of(plan.insertions, plan.stacks),
         },
         "ephys": {
             "session": [eid, plan.session.subject],

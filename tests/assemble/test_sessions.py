@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lsdx.assemble.recording import Recording, Run
-from lsdx.assemble.sessions import Cohort, assemble_sessions, video_check
+from lsdx.assemble.sessions import Cohort, assemble_sessions
 from lsdx.readers.lab import Administration, odd_administrations
 from lsdx.readers.passive import TaskSettings
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
@@ -354,26 +354,6 @@ def test_a_session_without_start_time_or_insertions():
 # ---- video, dose, flags ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("value", "outcome", "number"),
-    [
-        ("PASS", "PASS", np.nan),
-        ("NOT SET", "NOT_SET", np.nan),
-        (["FAIL", 12, 0.5], "FAIL", 12.0),
-        (["PASS", "60.1"], "PASS", 60.1),
-        (["WARNING", None], "WARNING", np.nan),
-        ([], "", np.nan),
-        (None, "", np.nan),
-        (True, "", np.nan),
-        ({"outcome": "PASS"}, "", np.nan),
-    ],
-)
-def test_a_video_check_is_text_or_a_list(value, outcome, number):
-    found = video_check(value)
-    assert found[0] == outcome
-    np.testing.assert_equal(found[1], number)
-
-
 def test_video_checks_stand_under_their_camera():
     session = SessionRecord(
         "eid",
@@ -388,6 +368,35 @@ def test_video_checks_stand_under_their_camera():
     assert row.video_qc_value.sel(camera="left", check="dropped_frames").item() == 3.0
     assert row.video_qc.sel(camera="body", check="pin_state").item() == "FAIL"
     assert (row.video_qc.sel(camera="right") == "").all()
+
+
+def test_what_else_the_record_tests_is_told_with_its_outcome():
+    checks = {
+        "experimenter": "PASS",
+        "_videoLeft_brightness": ["WARNING", 2, 0],
+        "_videoLeft_dropped_frames": ["PASS", 3],
+        "task": "NOT SET",
+        "behavior": 1,
+        "_task_stimOn_delays": 0.98,
+        "alignment_stored": "2021-02-04T18:26:12_user",
+        "empty": [],
+    }
+    session = SessionRecord("eid", "lab", "M1", pd.Timestamp("2023-07-05"), 1, extended_qc=checks)
+    row = assemble_sessions(Recording(session=session)).isel(session=0)
+    stated = "_videoLeft_brightness=WARNING, experimenter=PASS, task=NOT_SET"
+    assert row.extended_qc.item() == stated
+
+
+def test_a_session_tells_the_histology_stage_of_each_probe():
+    session = SessionRecord("eid", "lab", "M1", pd.Timestamp("2023-07-05"), 1)
+    insertions = (
+        InsertionRecord("a", "eid", "probe00", json={"xyz_picks": [[1, 2, 3]]}),
+        InsertionRecord("b", "eid", "probe01a"),
+    )
+    recording = Recording(session=session, insertions=insertions, stacks=True)
+    row = assemble_sessions(recording).isel(session=0)
+    assert row.histology.item() == "probe00=traced, probe01a=no-tracing"
+    assert assemble_sessions(Recording(session=session)).histology.item() == ""
 
 
 def test_the_dose_needs_the_concentration_of_the_stock():
