@@ -218,7 +218,7 @@ def dataset_status(
     phases : sequence of str
         The protocol's phases.
     has_file : dict
-        Whether bombcell's output is on disk, by probe (no record lists it).
+        Whether labels of bombcell's were read, by probe (no record lists them).
 
     Returns
     -------

@@ -69,7 +69,6 @@ class Recording:
     epochs: tuple[str, ...] = ("spontaneous", "rfm", "replay")
     overrides: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     administration: Administration | None = None
-    has_bombcell: Mapping[str, bool] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
     stacks: bool | None = None
     notes: list[str] = field(default_factory=list)

@@ -15,7 +15,7 @@ from lsdx.assemble.labelled import dataset
 from lsdx.assemble.layout import dataset_status, find_probes
 from lsdx.assemble.recording import Recording
 from lsdx.readers.lab import Administration, flag_administrations
-from lsdx.readers.records import InsertionRecord, SessionRecord
+from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS
 from lsdx.schema.sessions import CAMERAS, OUTCOMES, VIDEO_CHECKS
 
@@ -36,7 +36,7 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
         recording.datasets,
         [r.number for r in recording.passive_runs],
         recording.phases,
-        dict(recording.has_bombcell),
+        {p.insertion.probe: bool((p.clusters.bombcell != "").any()) for p in recording.probes},
     )
     checks = session.extended_qc
     names = [[f"_video{camera.title()}_{check}" for check in VIDEO_CHECKS] for camera in CAMERAS]
@@ -57,7 +57,12 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
             "projects": [session.projects],
             "qc": [session.qc],
             "extended_qc": [_other_outcomes(checks, {*chain(*names)})],
-            "histology": [histology_of(recording.insertions, recording.stacks)],
+            "histology": [
+                ", ".join(
+                    f"{i.probe}={histology_stage(i, recording.stacks)}"
+                    for i in recording.insertions
+                )
+            ],
             "n_probes": [len(recording.insertions) or len(find_probes(recording.datasets))],
             "n_tasks": [len(recording.runs)],
             "status": [list(status.values())],
@@ -67,11 +72,6 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
             "video_qc_value": [[[c[1] for c in row] for row in video]],
         },
     )
-
-
-def histology_of(insertions: Iterable[InsertionRecord], stacks: bool | None) -> str:
-    """Give the histology stage of each insertion of a session, in one label."""
-    return ", ".join(f"{i.probe}={histology_stage(i, stacks)}" for i in insertions)
 
 
 def _other_outcomes(checks: Mapping[str, object], shown: Collection[str]) -> str:

@@ -22,9 +22,11 @@ from lsdx.assemble.layout import (
     find_sorting,
 )
 from lsdx.assemble.recording import Probe, Recording, Run
-from lsdx.assemble.sessions import histology_of
 from lsdx.errors import SourceError, located
 from lsdx.readers.ephys import (
+    BC_DUPLICATES,
+    BC_LABELS,
+    KS_CLUSTERS,
     check_sorting,
     read_channels,
     read_clusters,
@@ -37,11 +39,7 @@ from lsdx.readers.passive import read_gabors, read_intervals, read_stims, read_t
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
 from lsdx.sources import Source
 
-BOMBCELL = (
-    "spike_clusters.npy",
-    "bombcell/spikes._bc_duplicateSpikes.npy",
-    "bombcell/cluster_bc_unitType.tsv",
-)
+KS_FILES = (KS_CLUSTERS, BC_DUPLICATES, *BC_LABELS)
 _TABLES = {INTERVALS: read_intervals, GABORS: read_gabors, STIMS: read_stims}
 
 
@@ -78,7 +76,6 @@ class SessionPlan:
     datasets: tuple[DatasetRecord, ...]
     probes: tuple[ProbePlan, ...]
     runs: tuple[RunFiles, ...]
-    bombcell: Mapping[str, bool]
     problems: tuple[str, ...]
     unread: frozenset[str]
     stacks: bool | None
@@ -102,7 +99,6 @@ def plan_session(source: Source, session: SessionRecord) -> SessionPlan:
     datasets, insertions = source.datasets(eid), source.insertions(eid)
     by_name = {i.probe: i for i in insertions}
     probes, problems, unread = [], [], set()
-    bombcell = {}
     for probe in find_probes(datasets):
         try:
             sorting = find_sorting(datasets, probe, where)
@@ -118,9 +114,8 @@ def plan_session(source: Source, session: SessionRecord) -> SessionPlan:
                     )
                 )
             folder = f"spike_sorters/{sorting.sorter}/{probe}"
-            found = {n: source.extra_file(eid, f"{folder}/{n}") for n in BOMBCELL}
-            extra = {n.rpartition("/")[2]: p for n, p in found.items() if p is not None}
-            bombcell[probe] = any(n != "spike_clusters.npy" for n in extra)
+            found = {n: source.extra_file(eid, f"{folder}/{n}") for n in KS_FILES}
+            extra = {n: p for n, p in found.items() if p is not None}
             probes.append(ProbePlan(by_name[probe], sorting, extra))
         except SourceError as error:
             problems.append(str(error))
@@ -135,7 +130,6 @@ def plan_session(source: Source, session: SessionRecord) -> SessionPlan:
         datasets,
         tuple(probes),
         runs,
-        bombcell,
         tuple(problems),
         frozenset(unread),
         source.stacks(session.subject),
@@ -165,10 +159,8 @@ def session_inputs(
         "record": {
             "session": {k: str(v) for k, v in asdict(plan.session).items()},
             "present": sorted(f"{d.collection}/{d.name}" for d in plan.datasets if d.present),
-            "bombcell": dict(plan.bombcell),
             "stacks": plan.stacks,
             "probes": [*(i.pid for i in plan.insertions), *find_probes(plan.datasets)],
-            "histology": histology_of(plan.insertions, plan.stacks),
         },
         "ephys": {
             "session": [eid, plan.session.subject],
@@ -242,7 +234,6 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
         epochs=lab.epochs,
         overrides=lab.overrides.get(eid, {}),
         administration=lab.administrations.get((plan.session.subject, plan.session.date)),
-        has_bombcell=plan.bombcell,
         unread=plan.unread | failed,
         stacks=plan.stacks,
     )

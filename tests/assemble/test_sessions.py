@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lsdx.assemble.recording import Recording, Run
+from lsdx.assemble.layout import Sorting
+from lsdx.assemble.recording import Probe, Recording, Run
 from lsdx.assemble.sessions import Cohort, assemble_sessions
+from lsdx.readers.ephys import Clusters, Spikes
 from lsdx.readers.lab import Administration, odd_administrations
 from lsdx.readers.passive import TaskSettings
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
@@ -397,6 +399,35 @@ def test_a_session_tells_the_histology_stage_of_each_probe():
     row = assemble_sessions(recording).isel(session=0)
     assert row.histology.item() == "probe00=traced, probe01a=no-tracing"
     assert assemble_sessions(Recording(session=session)).histology.item() == ""
+
+
+@pytest.mark.parametrize(
+    ("labels", "state"),
+    [(["", "GOOD"], "extraction complete"), (["", ""], "extraction error")],
+)
+def test_bombcell_is_complete_where_a_label_was_read(labels, state):
+    none = np.full(2, np.nan)
+    clusters = Clusters(
+        channels=np.zeros(2, dtype=np.int64),
+        depths=none,
+        uuids=np.full(2, "", dtype=object),
+        metrics={},
+        ks2_label=np.full(2, "", dtype=object),
+        bombcell=np.array(labels, dtype=object),
+    )
+    probe = Probe(
+        InsertionRecord("pid", "eid", "probe00"),
+        Sorting("probe00", "alf/probe00/ks2", "ks2", "", "", ()),
+        Spikes(np.zeros(3, dtype=np.uint32), np.zeros(3, dtype=np.uint16)),
+        clusters,
+        None,
+        duplicates=np.zeros(3, dtype=bool),
+    )
+    raw = DatasetRecord("raw_ephys_data/probe00/_spikeglx_ephysData_g0_t0.imec0.ap.cbin")
+    session = SessionRecord("eid", "lab", "M1", pd.Timestamp("2023-07-05"), 1)
+    recording = Recording(session=session, datasets=(raw,), probes=(probe,))
+    status = assemble_sessions(recording).isel(session=0).status
+    assert status.sel(dataset="ephys/probe00/bombcell").item() == state
 
 
 def test_the_dose_needs_the_concentration_of_the_stock():

@@ -161,6 +161,18 @@ def restate(cohort: Path, path: Path) -> None:
     pq.write_table(new, cohort / "datasets.pqt")
 
 
+def test_bombcell_is_told_where_its_labels_were_read(demo_stores: Path) -> None:
+    units = lsdx.open_units(demo_stores)
+    sessions = lsdx.open_sessions(demo_stores)
+    kinds = units.bombcell.to_series().ne("").groupby([units.session.values, units.probe.values])
+    read = {place for place, found in kinds.any().items() if found}
+    assert len(read) == 1
+    for eid in sessions.session.values:
+        for probe in ("probe00", "probe01"):
+            state = sessions.status.sel(session=eid, dataset=f"ephys/{probe}/bombcell").item()
+            assert (state == "extraction complete") == ((eid, probe) in read)
+
+
 def test_a_lab_table_that_changes_is_joined_without_rebuilding_parts(
     built: Settings, tmp_path: Path
 ) -> None:
