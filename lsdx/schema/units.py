@@ -34,7 +34,7 @@ QUALITY = {
 
 UNITS = Schema(
     name="units",
-    version=1,
+    version=2,
     doc="One row a unit (sorted cluster): identity, place in the brain, quality.",
     concat="unit",
     chunks={"unit": 131_072},
@@ -76,6 +76,13 @@ UNITS = Schema(
         ),
         label("ks2_label", "unit", "Kilosort's label; blank: none."),
         label("bombcell", "unit", "Bombcell's label; blank: none."),
+        Variable(
+            "has_duplicate_mask",
+            ("unit",),
+            "bool",
+            "Whether bombcell's mask of duplicate spikes was read for its insertion.",
+            coord=True,
+        ),
         Variable(
             "spike_count",
             ("unit",),

@@ -18,7 +18,7 @@ from lsdx.build.recipe import Recipe, choose, load_recipes, recipes_folder
 from lsdx.build.upkeep import collect_garbage, keep_tag, tags, verify
 from lsdx.config import Protocol, Settings
 from lsdx.demo import write_cohort
-from lsdx.errors import ConfigError, RecipeError, StoreNotFound
+from lsdx.errors import ConfigError, RecipeError, SelectionError, StoreNotFound
 from lsdx.schema import SCHEMAS
 from lsdx.stores import read_catalog
 from tests.build.same import hashes
@@ -200,8 +200,50 @@ def test_several_bin_widths_lie_side_by_side(built: Settings, tmp_path: Path) ->
     tens = fine.counts.values[..., :2900].reshape(*fine.n_spikes.shape, 290, 10).sum(axis=-1)
     np.testing.assert_array_equal(coarse.counts.values[..., :290], tens)
     (recipes / "counts_again.py").write_text(text)
-    with pytest.raises(RecipeError, match="one recipe a store and bin width"):
+    with pytest.raises(RecipeError, match="one recipe a store, bin width and duplicates"):
         load_recipes(recipes)
+
+
+def test_counts_without_duplicates_lie_beside_those_with_them(
+    built: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(StoreNotFound, match=r"duplicates 'drop', found built: 0\.1 s \(keep\)\."):
+        lsdx.open_units(built.stores, duplicates="drop")
+    recipes = tmp_path / "recipes"
+    shutil.copytree(recipes_folder(), recipes)
+    text = (recipes / "counts.py").read_text().replace('"keep"', '"drop"')
+    (recipes / "counts_dropped.py").write_text(text)
+    report = build(built, ["counts_dropped"], recipes=recipes, progress=False)
+    kept = lsdx.open_units(built.stores)
+    dropped = lsdx.open_units(built.stores, duplicates="drop")
+    assert (kept.attrs["duplicates"], dropped.attrs["duplicates"]) == ("keep", "drop")
+    masked = kept.has_duplicate_mask.values
+    assert 0 < masked.sum() < masked.size
+    assert set(kept.insertion.values[masked]) == {
+        pid
+        for pid, there in lsdx.open_insertions(built.stores).has_duplicate_mask.to_series().items()
+        if there
+    }
+    # each spike of the epochs but the duplicates, found by their times
+    spikes = lsdx.open_spikes(built.stores, units=kept.isel(unit=np.flatnonzero(masked)))
+    ticks = np.rint(spikes.spike_time.values * 1e5).astype(np.int64)
+    duplicate = spikes.duplicate.values
+    unit = np.repeat(np.arange(masked.sum()), spikes.row_size.values)
+    lost = np.zeros((masked.sum(), *kept.n_spikes.shape[1:]))
+    for phase, epoch in np.ndindex(lost.shape[1:]):
+        first = np.rint(spikes.start.values[:, phase, epoch] * 1e5)[unit]
+        length = np.round(kept.duration.values[masked][:, phase, epoch] * 1e5)[unit]
+        inside = (ticks >= first) & (ticks < first + length) & duplicate
+        lost[:, phase, epoch] = np.bincount(unit[inside], minlength=masked.sum())
+    assert lost.sum() > 0
+    fewer = kept.n_spikes.values - dropped.n_spikes.values
+    np.testing.assert_array_equal(fewer[masked], lost)
+    assert np.nansum(np.abs(fewer[~masked])) == 0
+    said = [x.reason for x in report.lines if x.kind == "counts_dropped" and x.session != "all"]
+    bare = set(kept.session.values[~masked])
+    assert sum("duplicates kept" in reason for reason in said) == len(bare)
+    with pytest.raises(SelectionError, match="'keep' or 'drop'"):
+        lsdx.open_counts(built.stores, duplicates="no")
 
 
 def test_needed_and_dependent_stores_come_along() -> None:
