@@ -14,7 +14,8 @@ from lsdx.assemble.insertions import histology_stage, read_outcome
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.layout import dataset_status, find_probes
 from lsdx.assemble.recording import Recording
-from lsdx.readers.lab import Administration, flag_administrations
+from lsdx.config import Pharmacology
+from lsdx.readers.lab import PROJECT, Administration, flag_administrations
 from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS
 from lsdx.schema.sessions import CAMERAS, OUTCOMES, VIDEO_CHECKS
@@ -89,7 +90,8 @@ class Cohort:
 
     ``sessions`` is every session of the source, stored or not; ``conditions`` maps each
     condition's name to session ids, the first of them being the drug's;
-    ``stock_concentration`` is in ug/uL, NaN where it is not known.
+    ``stock_concentration`` is in ug/uL, NaN where it is not known; the administrations are
+    checked against ``rules``.
     """
 
     sessions: tuple[SessionRecord, ...]
@@ -99,6 +101,7 @@ class Cohort:
     trajectories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     exclusions: Mapping[str, str] = field(default_factory=dict)
     stock_concentration: float = np.nan
+    rules: Pharmacology = PROJECT
 
     def condition(self, session: SessionRecord) -> tuple[str, str]:
         """Name a session's condition and where it is known from.
@@ -136,7 +139,7 @@ class Cohort:
         """Give the cohort's labels of sessions, one list a label, in the order of ``eids``."""
         by_eid = {s.eid: s for s in self.sessions}
         ranks = _session_ranks(self.sessions)
-        odd = flag_administrations(self.administrations.values())
+        odd = flag_administrations(self.administrations.values(), self.rules)
         rows = [
             self._row(by_eid[eid], ranks[eid])
             | {"flags": self._flags(by_eid[eid], odd.get((by_eid[eid].subject, by_eid[eid].date)))}

@@ -22,6 +22,7 @@ from lsdx.assemble.layout import (
     find_sorting,
 )
 from lsdx.assemble.recording import Probe, Recording, Run
+from lsdx.config import Pharmacology
 from lsdx.errors import SourceError, located
 from lsdx.readers.ephys import (
     BC_DUPLICATES,
@@ -34,7 +35,7 @@ from lsdx.readers.ephys import (
     read_spikes,
 )
 from lsdx.readers.files import md5_of
-from lsdx.readers.lab import Administration
+from lsdx.readers.lab import PROJECT, Administration
 from lsdx.readers.passive import read_gabors, read_intervals, read_stims, read_task_settings
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
 from lsdx.sources import Source
@@ -53,6 +54,7 @@ class LabTables:
         default_factory=dict
     )
     administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(default_factory=dict)
+    rules: Pharmacology = PROJECT
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,8 @@ def session_inputs(
             "overrides": sorted(
                 [*key, *times] for key, times in lab.overrides.get(eid, {}).items()
             ),
-            "administration": administration and administration.time,
+            "administration": administration
+            and [administration.time, lab.rules.post_interval, lab.rules.post_tolerance],
         },
     }
 
@@ -234,6 +237,7 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
         epochs=lab.epochs,
         overrides=lab.overrides.get(eid, {}),
         administration=lab.administrations.get((plan.session.subject, plan.session.date)),
+        rules=lab.rules,
         unread=plan.unread | failed,
         stacks=plan.stacks,
     )

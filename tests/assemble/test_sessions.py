@@ -9,6 +9,7 @@ import pytest
 from lsdx.assemble.layout import Sorting
 from lsdx.assemble.recording import Probe, Recording, Run
 from lsdx.assemble.sessions import Cohort, assemble_sessions
+from lsdx.config import Pharmacology
 from lsdx.readers.ephys import Clusters, Spikes
 from lsdx.readers.lab import Administration, odd_administrations
 from lsdx.readers.passive import TaskSettings
@@ -267,6 +268,27 @@ def test_stock_other_than_3_ul_per_g_is_odd():
     notes = odd_administrations([given("2023-07-05", weight=25.0, stock=100.0, saline=100.0)])
     assert len(notes) == 1
     assert "4.00 uL/g" in notes[0]
+
+
+def test_another_labs_rules_are_checked_in_its_words():
+    rules = Pharmacology(
+        drug="dmt", control="vehicle", stock_per_gram=4.0, total_volume=100.0, weight_step=0.5
+    )
+    good = given("2023-07-01", weight=20.0, stock=80.0, saline=20.0)
+    odd = given("2023-07-02", weight=25.0, stock=75.0, saline=125.0)
+    assert odd_administrations([good, odd], rules) == [
+        "M1 2023-07-02: stock + vehicle is 200 uL, not 100",
+        "M1 2023-07-02: stock is 3.00 uL/g, not 4",
+    ]
+    cohort = Cohort(
+        (session("a", "2023-07-01"), session("b", "2023-07-02")),
+        condition_names=("dmt", "vehicle"),
+        administrations=table(good, odd),
+        rules=rules,
+    )
+    first, second = labels(cohort)
+    assert (first["condition"], first["flags"]) == ("dmt", "")
+    assert (second["condition"], second["flags"]) == ("dmt", "volume, stock")
 
 
 def weighed(*weights):

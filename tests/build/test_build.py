@@ -16,7 +16,7 @@ from lsdx.build import Report, build
 from lsdx.build.lock import building
 from lsdx.build.recipe import Recipe, choose, load_recipes, recipes_folder
 from lsdx.build.upkeep import collect_garbage, keep_tag, tags, verify
-from lsdx.config import Protocol, Settings
+from lsdx.config import Pharmacology, Protocol, Settings
 from lsdx.demo import write_cohort
 from lsdx.errors import ConfigError, RecipeError, SelectionError, StoreNotFound
 from lsdx.schema import SCHEMAS
@@ -304,6 +304,30 @@ def test_another_labs_names_need_no_fork(demo_cohort: Path, tmp_path: Path) -> N
     assert units.phase.values.tolist() == ["before", "after", "recovery"]
     assert np.isnan(units.n_spikes.sel(phase="recovery")).all()
     assert units.lsd.select(condition="drug").sizes["unit"] > 0
+
+
+def test_another_labs_pharmacology_needs_no_fork(settings: Settings) -> None:
+    rules = Pharmacology(drug="dmt", control="vehicle", total_volume=100, post_interval=600)
+    # the demo's controls, which its own settings list under the name of this project
+    control = [
+        s["eid"]
+        for s in json.loads((settings.cache_dir / "truth.json").read_text())["sessions"]
+        if s["condition"] == "saline"
+    ]
+    other = replace(settings, administration=rules, conditions={"vehicle": tuple(control)})
+    report = build(other, ["epochs"], progress=False)
+    assert not report.failed
+    sessions = lsdx.open_sessions(other.stores)
+    assert sessions.condition.to_series().value_counts().to_dict() == {"dmt": 5, "vehicle": 2}
+    assert sum("stock + vehicle is 200 uL, not 100" in note for note in report.notes) == 5
+    flags = lsdx.open_epochs(other.stores).administration_flags.values.tolist()
+    # those whose injection the table times, not the filler run
+    assert flags.count("interval_not_600_s") == 4
+    built = {x.kind for x in build(other, ["epochs"], progress=False).lines if x.status == "built"}
+    assert built == set()
+    wide = replace(other, administration=replace(rules, post_tolerance=1300.0))
+    build(wide, ["epochs"], progress=False)
+    assert not any(lsdx.open_epochs(wide.stores).administration_flags.values)
 
 
 def test_a_session_gone_from_the_source_is_told_and_kept_until_asked(
