@@ -7,6 +7,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -64,6 +65,40 @@ class Sources:
 
 
 @dataclass(frozen=True)
+class Pharmacology:
+    """What a lab gives, and what its table of administrations is checked against.
+
+    Parameters
+    ----------
+    drug, control : str, optional
+        Names of the first two conditions. Without them, those of `Protocol.conditions`.
+    stock_per_gram, stock_tolerance : float
+        Volume of the drug's stock per body mass, and how far a row may be from it, in uL/g.
+    total_volume, volume_tolerance : float
+        Volume of stock and control together, and how far a row may be from it, in uL.
+    weight_step : float
+        Largest share by which a body mass may differ from that of the row before.
+    post_interval, post_tolerance : float
+        Time from the injection to the second phase, and how far it may be from that, in s.
+
+    Examples
+    --------
+    >>> Pharmacology().stock_per_gram
+    3.0
+    """
+
+    drug: str | None = None
+    control: str | None = None
+    stock_per_gram: float = 3.0
+    stock_tolerance: float = 0.05
+    total_volume: float = 200.0
+    volume_tolerance: float = 0.5
+    weight_step: float = 0.15
+    post_interval: float = 1800.0
+    post_tolerance: float = 120.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """All that can be set, in one validated object.
 
@@ -87,6 +122,8 @@ class Settings:
         Names of phases, epochs and conditions.
     sources : Sources
         What of the sources is read.
+    administration : Pharmacology
+        Names of drug and control, volumes, and the interval to the second phase.
     conditions : mapping of str to tuple of str
         Session ids (eids) of each condition that no table tells, such as the controls.
     stock_concentration : str, optional
@@ -110,11 +147,12 @@ class Settings:
     exclusions: Path | None = None
     protocol: Protocol = field(default_factory=Protocol)
     sources: Sources = field(default_factory=Sources)
+    administration: Pharmacology = field(default_factory=Pharmacology)
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stock_concentration: str | None = None
 
     def __post_init__(self) -> None:
-        """Take paths as text too, and refuse what is none."""
+        """Take paths as text too, refuse what is none, and join the names of conditions."""
         for name in _PATHS:
             value = getattr(self, name)
             if not isinstance(value, str | os.PathLike | None):
@@ -127,6 +165,7 @@ class Settings:
                 raise _wrong("settings", name, "text", value)
         if self.source not in SOURCES:
             raise _wrong("settings", "source", "one of " + ", ".join(SOURCES), self.source)
+        object.__setattr__(self, "protocol", _named(self.protocol, self.administration))
 
 
 _PATHS = ("cache_dir", "stores", "epochs", "administrations", "trajectories", "exclusions")
@@ -234,6 +273,9 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
             changed[key] = value if isinstance(value, Protocol) else _protocol(value, where)
         elif key == "sources":
             changed[key] = value if isinstance(value, Sources) else _sources(value, where)
+        elif key == "administration":
+            given = isinstance(value, Pharmacology)
+            changed[key] = value if given else _administration(value, where)
         else:
             changed[key] = _conditions(value, where)
     return replace(settings, **changed)
@@ -280,6 +322,41 @@ def _sources(value: object, where: str) -> Sources:
         if not isinstance(revision, str) or not revision.strip():
             raise _wrong(where, key, "the name of a revision, such as '2024-01-01'", revision)
     return Sources(**value)
+
+
+def _administration(value: object, where: str) -> Pharmacology:
+    where = f"{where} [administration]"
+    if not isinstance(value, Mapping):
+        do = "To name the file of administrations, write administrations = ..., with an s."
+        raise ConfigError(located(where, "rules, one a line", repr(value), do))
+    known = [f.name for f in fields(Pharmacology)]
+    for key, item in value.items():
+        if key not in known:
+            raise _unknown(where, key, known)
+        if key in ("drug", "control"):
+            if not isinstance(item, str) or not item or item.strip() != item or item == "unknown":
+                raise _wrong(where, key, "a name other than 'unknown'", item)
+        elif isinstance(item, bool) or not isinstance(item, int | float) or not 0 <= item < inf:
+            raise _wrong(where, key, "a number of at least 0", item)
+    return Pharmacology(**value)
+
+
+def _named(protocol: Protocol, administration: Pharmacology) -> Protocol:
+    """Let the names of drug and control stand for the first conditions, unless both are given."""
+    given = protocol.conditions
+    default = given == Protocol().conditions
+    named = list(given)
+    for i, key in enumerate(("drug", "control")):
+        name = getattr(administration, key)
+        if name is None or given[i : i + 1] == (name,):
+            continue
+        if not default:
+            names = ", ".join(given)
+            raise _wrong("[administration]", key, f"condition {i + 1} of {names}", name)
+        named[i] = name
+    if len(set(named)) < len(named):
+        raise _wrong("[administration]", "drug, control", "distinct names", ", ".join(named))
+    return replace(protocol, conditions=tuple(named))
 
 
 def _conditions(value: object, where: str) -> dict[str, tuple[str, ...]]:
@@ -331,6 +408,7 @@ def fill_from(settings: Settings, path: Path) -> Settings:
         "exclusions",
         "protocol",
         "sources",
+        "administration",
         "conditions",
         "stock_concentration",
     )

@@ -32,7 +32,7 @@ from lsdx.errors import ConfigError, located
 
 __all__ = ["VERSION", "write_cohort"]
 
-VERSION = 1
+VERSION = 2
 """Version of the generator: raised whenever the same arguments give other bytes."""
 
 Record = dict[str, Any]
@@ -848,11 +848,13 @@ class _Session:
         output = folder / "bombcell"
         output.mkdir(parents=True)
         np.save(folder / "spike_clusters.npy", clusters)
-        duplicate = (rng.random(clusters.size) < 0.01).astype(np.uint8)
+        duplicate = (rng.random(clusters.size) < 0.01).astype(float)
         np.save(output / "spikes._bc_duplicateSpikes.npy", duplicate)
         kinds = rng.choice(["GOOD", "MUA", "NOISE", "NON-SOMA"], ids.size, p=[0.4, 0.4, 0.1, 0.1])
         table = pd.DataFrame({"cluster_id": ids, "bc_unitType": kinds})
-        _write_csv(output / "cluster_bc_unitType.tsv", table, sep="\t")
+        _write_csv(folder / "cluster_bc_unitType.tsv", table, sep="\t")
+        table = table.rename(columns={"cluster_id": "phy_clusterID"})
+        _write_parquet(output / "templates._bc_qMetrics.parquet", table)
 
     def _add_insertion(self, probe: str, n_units: int) -> None:
         """Add an insertion's record in Alyx's form; each histology stage occurs in the cohort."""

@@ -26,11 +26,14 @@ _NO_GROUP: Final = "none"
 _MAPS: Final = get_args(RegionMap)
 _SHOWN: Final = 5
 
-#: The lab's coarse groups: the name of each and the Allen acronyms of its roots. A region
-#: belongs to the group of its nearest root, looking up from itself (the zona incerta is a
-#: group of its own within the hypothalamus), and to "none" where there is no root above.
-#: Two groups bear the acronym of another region: Allen's HB is the hindbrain and TRN the
-#: tegmental reticular nucleus, here they are the habenula and the thalamic reticular nucleus.
+#: The coarse groups: the name of each and the Allen acronyms of its roots. A region belongs
+#: to the group of its nearest root, looking up from itself (the zona incerta is a group of its
+#: own within the hypothalamus). Those after "ventricle" hold what the lab's own groups leave of
+#: the large divisions of the brain (the Cosmos regions, the hindbrain as pons and medulla).
+#: "none" has what the atlas places in none of them: the whole brain, its outside, divisions
+#: that are larger still, the retina, and the grooves of the cortex.
+#: Two groups bear the acronym of another region: Allen's HB is the hindbrain (here HBr) and TRN
+#: the tegmental reticular nucleus, here they are the habenula and the thalamic reticular nucleus.
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "mPFC": ("ACA", "ILA", "PL"),
@@ -42,7 +45,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "RSP": ("RSP",),
         "TMP": ("ECT", "TEa"),
         "AUD": ("AUD",),
-        "VIS": ("VIS",),
+        "VIS": ("VIS", "PTLp"),
         "THss": ("VPL", "VPM", "PO"),
         "THvis": ("LGd", "LGv", "LP"),
         "THcog": ("MD", "LD", "VAL", "VM"),
@@ -61,6 +64,15 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "CLA": ("CLA", "EP"),
         "fiber": ("fiber tracts",),
         "ventricle": ("VS",),
+        "Isocortex": ("Isocortex",),
+        "CTXsp": ("CTXsp",),
+        "CNU": ("CNU",),
+        "TH": ("TH",),
+        "MB": ("MB",),
+        "HBr": ("HB",),
+        "P": ("P",),
+        "MY": ("MY",),
+        "CB": ("CB",),
         _NO_GROUP: (),
     }
 )
@@ -195,15 +207,15 @@ def remap(acronyms: ArrayLike, mapping: RegionMap) -> NDArray[np.object_]:
         Allen acronyms, case-sensitive. ``""`` (no region known) stays ``""``. Names of
         groups are no input: ``HB`` is read as Allen's hindbrain, not as the habenula.
     mapping : {"beryl", "cosmos", "swanson", "group"}
-        The IBL's maps, or the lab's coarse groups (`GROUPS`).
+        The IBL's maps, or the coarse groups (`GROUPS`).
 
     Returns
     -------
     ndarray of object, shape of `acronyms`
         Acronyms of the Beryl, Cosmos or Swanson set, or names of groups. What the three
         sets do not cover (fibre tracts, ventricles, and regions larger than their members)
-        becomes ``root``; ``void`` stays ``void``. In "group" such regions are ``none``
-        unless they descend from a root of `GROUPS`.
+        becomes ``root``; ``void`` stays ``void``. In "group", fibre tracts and ventricles
+        have groups of their own, and what has no group is ``none``.
 
     Raises
     ------
@@ -214,6 +226,7 @@ def remap(acronyms: ArrayLike, mapping: RegionMap) -> NDArray[np.object_]:
     -----
     Maps follow the tree alone, so a region goes where the ontology hangs it:
     ``VISrll`` lies below ``SSp-bfd`` and is somatosensory in Beryl and in the groups.
+    ``VISa`` and ``VISrl`` lie below ``PTLp``, which the lab counts to the visual areas.
 
     Examples
     --------

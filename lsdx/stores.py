@@ -336,6 +336,7 @@ def open_units(
     stores: str | os.PathLike[str] | None = None,
     *,
     bin_width: str | float | None = None,
+    duplicates: str = "keep",
     tag: str | None = None,
 ) -> xr.Dataset:
     """Open every unit of every session: labels, quality, and spike counts, lazily.
@@ -346,6 +347,10 @@ def open_units(
         The stores folder; the settings' by default.
     bin_width : str or float, optional
         Such as ``"10 ms"``; one that has been built. Without it 100 ms, or the only one.
+    duplicates : {"keep", "drop"}
+        Whether spikes that bombcell calls duplicates are counted. Counts without them must have
+        been built; where an insertion has no mask (``has_duplicate_mask``) they keep all.
+        The lab's own loaders drop duplicates unless told otherwise.
     tag : str, optional
         A catalog kept by ``lsdx tag``; the current one by default.
 
@@ -359,7 +364,7 @@ def open_units(
     Raises
     ------
     StoreNotFound
-        If units or counts of this width have not been built; widths that have are named.
+        If units or such counts have not been built; those that have are named.
     StoreCorrupt
         If a store is damaged, or units and counts are not of one build.
 
@@ -372,7 +377,7 @@ def open_units(
     """
     folder, catalog = _opened(stores, tag)
     units = _light(folder, catalog, "units")
-    counts = _counts(folder, catalog, bin_width, units)
+    counts = _counts(folder, catalog, bin_width, duplicates, units)
     ds = xr.Dataset(
         {**counts.data_vars, **units.data_vars}, units.coords.merge(counts.coords).coords
     )
@@ -383,6 +388,7 @@ def open_counts(
     stores: str | os.PathLike[str] | None = None,
     *,
     bin_width: str | float | None = None,
+    duplicates: str = "keep",
     tag: str | None = None,
 ) -> xr.Dataset:
     """Open the spike counts and the units' labels, without the quality numbers.
@@ -400,7 +406,7 @@ def open_counts(
     >>> sorted(lsdx.open_counts(demo_stores, bin_width="100 ms").data_vars)
     ['counts', 'duration', 'n_spikes']
     """
-    ds = open_units(stores, bin_width=bin_width, tag=tag)
+    ds = open_units(stores, bin_width=bin_width, duplicates=duplicates, tag=tag)
     return ds[["counts", "n_spikes", "duration"]]
 
 
@@ -527,26 +533,36 @@ def _validated(ds: xr.Dataset, noun: str, entry: Entry) -> xr.Dataset:
 
 
 def _counts(
-    folder: Path, catalog: Catalog, bin_width: str | float | None, table: xr.Dataset
+    folder: Path,
+    catalog: Catalog,
+    bin_width: str | float | None,
+    duplicates: str,
+    table: xr.Dataset,
 ) -> xr.Dataset:
     """Open the counts of the units of ``table``, whose ids are not read again."""
-    built = {
-        catalog.flat[name].attrs["bin_width_ticks"]: catalog.flat[name]
+    if duplicates not in ("keep", "drop"):
+        raise SelectionError(
+            located("duplicates", "'keep' or 'drop'", repr(duplicates), "Correct it.")
+        )
+    entries = [
+        catalog.flat[name]
         for name, recipe in catalog.recipes.items()
         if recipe["store"] == "counts" and name in catalog.flat
-    }
+    ]
+    built = {e.attrs["bin_width_ticks"]: e for e in entries if e.attrs["duplicates"] == duplicates}
     wanted = to_bin_ticks(DEFAULT_BIN_WIDTH if bin_width is None else bin_width)
     if bin_width is None and wanted not in built and len(built) == 1:
         (wanted,) = built
     if wanted not in built:
-        have = ", ".join(f"{t / TICKS_PER_SECOND:g} s" for t in sorted(built)) or "none"
+        each = sorted((e.attrs["bin_width_ticks"], e.attrs["duplicates"]) for e in entries)
+        have = ", ".join(f"{t / TICKS_PER_SECOND:g} s ({d})" for t, d in each) or "none"
         raise StoreNotFound(
             located(
                 f"{folder}, counts",
-                f"bins of {wanted / TICKS_PER_SECOND:g} s",
+                f"bins of {wanted / TICKS_PER_SECOND:g} s, duplicates {duplicates!r}",
                 f"built: {have}",
-                "Build it from a copy of recipes/counts.py with this bin_width, or bin spikes: "
-                "lsdx.open_spikes(...).lsd.bin(...)",
+                "Build it from a copy of recipes/counts.py with this bin_width and duplicates, or "
+                "bin spikes: lsdx.open_spikes(...).lsd.bin(...)",
             )
         )
     entry = built[wanted]
@@ -659,7 +675,6 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
             **{n: epochs[n].variable.where(observed) for n in ("start", "stop")},
             "administration": epochs["administration"].variable,
             "last_spike": insertions["last_spike"].variable,
-            "has_duplicate_mask": insertions["has_duplicate_mask"].variable,
         },
         coords={
             **chosen.coords,

@@ -1,7 +1,8 @@
 """Spike counts in bins of 100 ms.
 
-For another width, copy this file (as counts_10ms.py, say), change ``bin_width``, and build:
-both are then published side by side.
+For another width, or without the spikes that bombcell calls duplicates, copy this file (as
+counts_10ms.py, say), change ``bin_width`` or ``duplicates``, and build: both are then published
+side by side.
 """
 
 from lsdx.assemble.counts import assemble_counts
@@ -13,5 +14,5 @@ recipe = Recipe(
     inputs=("record", "ephys", "task"),
     needs=("units", "spikes", "epochs", "insertions"),
     parameters={"bin_width": "100 ms", "duplicates": "keep"},
-    revision=1,
+    revision=2,
 )

@@ -6,6 +6,6 @@ from lsdx.build.recipe import Recipe
 recipe = Recipe(
     store="sessions",
     assemble=assemble_sessions,
-    inputs=("record", "task"),
+    inputs=("record", "ephys", "task"),
     revision=3,
 )

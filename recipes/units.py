@@ -7,5 +7,5 @@ recipe = Recipe(
     store="units",
     assemble=assemble_units,
     inputs=("ephys",),
-    revision=1,
+    revision=2,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lsdx.config import Protocol, Settings, fill_from, load_settings, merge_file
+from lsdx.config import Pharmacology, Protocol, Settings, fill_from, load_settings, merge_file
 from lsdx.errors import ConfigError
 
 EID = "0b7c1f6e-0000-3000-8000-000000000001"
@@ -232,6 +232,70 @@ def test_another_labs_protocol_needs_no_fork(toml: Toml) -> None:
     assert settings.conditions == {"dmt": (EID,)}
 
 
+def test_another_labs_pharmacology_needs_no_fork(toml: Toml) -> None:
+    path = toml(
+        '[administration]\ndrug = "psilocybin"\ncontrol = "vehicle"\nstock_per_gram = 4\n'
+        "total_volume = 100.0\npost_interval = 900\n"
+        f'[conditions]\nvehicle = ["{EID}"]\n'
+    )
+    settings = load_settings(file=path, environ={})
+    assert settings.administration == Pharmacology(
+        drug="psilocybin",
+        control="vehicle",
+        stock_per_gram=4,
+        total_volume=100.0,
+        post_interval=900,
+    )
+    assert settings.administration.post_tolerance == 120.0
+    # the names are those of the conditions, which need not be given twice
+    assert settings.protocol.conditions == ("psilocybin", "vehicle")
+    assert settings.conditions == {"vehicle": (EID,)}
+    own = toml('[administration]\ncontrol = "water"\n', "cohort/lsdx.toml")
+    assert fill_from(Settings(), own).protocol.conditions == ("lsd", "water")
+    assert fill_from(settings, own) == settings
+
+
+def test_the_names_of_drug_and_control_are_those_of_the_conditions(toml: Toml) -> None:
+    both = (
+        '[protocol]\nconditions = ["dmt", "vehicle", "ketanserin"]\n'
+        '[administration]\ndrug = "dmt"\n'
+    )
+    settings = load_settings(file=toml(both), environ={})
+    assert settings.protocol.conditions == ("dmt", "vehicle", "ketanserin")
+    message = refused(load_settings, file=toml(both.replace('= "dmt"', '= "lsd"')), environ={})
+    assert "[administration], drug" in message
+    assert "dmt, vehicle, ketanserin" in message
+    assert "distinct" in refused(
+        load_settings, file=toml('[administration]\ndrug = "saline"\n'), environ={}
+    )
+
+
+def test_a_file_for_the_rules_of_administration_is_told_its_own_key(toml: Toml) -> None:
+    message = refused(load_settings, file=toml('administration = "doses.csv"\n'), environ={})
+    assert "'doses.csv'" in message
+    assert "administrations = ..." in message
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("stock_per_grams = 3", "stock_per_gram"),
+        ('stock_per_gram = "3"', "stock_per_gram"),
+        ("total_volume = -1", "total_volume"),
+        ("total_volume = nan", "total_volume"),
+        ("post_interval = inf", "post_interval"),
+        ("post_tolerance = true", "post_tolerance"),
+        ('drug = ""', "drug"),
+        ("control = 3", "control"),
+        ('drug = "unknown"', "drug"),
+    ],
+)
+def test_a_wrong_rule_of_administration_is_refused(toml: Toml, line: str, key: str) -> None:
+    message = refused(load_settings, file=toml(f"[administration]\n{line}\n"), environ={})
+    assert "[administration]" in message
+    assert key in message
+
+
 def test_eids_of_conditions_have_one_form(toml: Toml) -> None:
     path = toml(f'[conditions]\nsaline = ["{EID.upper()}", "{OTHER.replace("-", "")}"]\n')
     assert load_settings(file=path, environ={}).conditions == {"saline": (EID, OTHER)}
@@ -298,7 +362,7 @@ def test_without_a_file_nothing_is_filled(tmp_path: Path) -> None:
 
 
 def test_a_wrong_key_in_a_cohorts_settings_lists_the_right_ones(toml: Toml) -> None:
-    own = toml('administration = "doses.csv"\n')
+    own = toml('administratoins = "doses.csv"\n')
     message = refused(fill_from, Settings(), own)
     assert message.startswith(str(own))
     assert all(key in message for key in KEYS)

@@ -430,7 +430,10 @@ def test_bombcell_follows_the_spikes(root: Path, truth: list[dict[str, Any]]) ->
     duplicate = np.load(folder / "bombcell/spikes._bc_duplicateSpikes.npy")
     assert duplicate.shape == clusters.shape
     assert 0 < duplicate.mean() < 0.05
-    kinds = pd.read_csv(folder / "bombcell/cluster_bc_unitType.tsv", sep="\t")
+    kinds = pd.read_csv(folder / "cluster_bc_unitType.tsv", sep="\t")
+    metrics = pd.read_parquet(folder / "bombcell/templates._bc_qMetrics.parquet")
+    assert metrics["phy_clusterID"].tolist() == kinds["cluster_id"].tolist()
+    assert metrics["bc_unitType"].tolist() == kinds["bc_unitType"].tolist()
     assert set(kinds["cluster_id"]) == set(clusters)
     assert set(kinds["bc_unitType"]) <= {"GOOD", "MUA", "NOISE", "NON-SOMA"}
 

@@ -29,9 +29,9 @@ LAYERS: dict[str, set[str]] = {
     "regions": set(),
     "demo": set(),
     "guard": set(),
-    "readers": {"clock", "kernels", "schema"},
+    "readers": {"clock", "config", "kernels", "schema"},
     "sources": {"readers", "config", "demo"},
-    "assemble": {"clock", "readers", "kernels", "regions", "schema"},
+    "assemble": {"clock", "config", "readers", "kernels", "regions", "schema"},
     "stores": {"clock", "config", "guard", "schema"},
     "build": {
         "assemble",

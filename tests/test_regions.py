@@ -47,7 +47,7 @@ MEANT = {
     "RSP": ("Retrosplenial area",),
     "TMP": ("Ectorhinal area", "Temporal association areas"),
     "AUD": ("Auditory areas",),
-    "VIS": ("Visual areas",),
+    "VIS": ("Visual areas", "Posterior parietal association areas"),
     "THss": (
         "Ventral posterolateral nucleus of the thalamus",
         "Ventral posteromedial nucleus of the thalamus",
@@ -101,6 +101,15 @@ MEANT = {
     "CLA": ("Claustrum", "Endopiriform nucleus"),
     "fiber": ("fiber tracts",),
     "ventricle": ("ventricular systems",),
+    "Isocortex": ("Isocortex",),
+    "CTXsp": ("Cortical subplate",),
+    "CNU": ("Cerebral nuclei",),
+    "TH": ("Thalamus",),
+    "MB": ("Midbrain",),
+    "HBr": ("Hindbrain",),
+    "P": ("Pons",),
+    "MY": ("Medulla",),
+    "CB": ("Cerebellum",),
     "none": (),
 }
 
@@ -304,7 +313,7 @@ def test_remap_of_every_acronym_is_the_nearest_member_of_the_set(mapping, file):
         ("void", "void", "void", "void", "none"),
         ("root", "root", "root", "root", "none"),
         # Swanson has no member for these, though they are cortex.
-        ("FRP1", "FRP", "Isocortex", "root", "none"),
+        ("FRP1", "FRP", "Isocortex", "root", "Isocortex"),
         ("VISpor5", "VISpor", "Isocortex", "root", "VIS"),
     ],
 )
@@ -348,25 +357,57 @@ def test_every_acronym_has_one_group():
         ("sAMY", "AMY"),
         ("BLAa", "AMY"),
         ("COAa", "OLF"),
-        ("6b", "none"),
+        ("6b", "CTXsp"),
         ("EPd", "CLA"),
         ("RT", "TRN"),
         ("MH", "HB"),
         ("LGd-sh", "THvis"),
-        ("IGL", "none"),
-        ("PF", "none"),
-        ("VISa1", "none"),
+        ("IGL", "TH"),
+        ("PF", "TH"),
+        ("VISa1", "VIS"),
+        ("VISrl5", "VIS"),
+        ("PTLp6a", "VIS"),
+        ("PTLp", "VIS"),
+        ("GU4", "Isocortex"),
+        ("VISC", "Isocortex"),
+        ("AId5", "Isocortex"),
+        ("SCs", "MB"),
+        ("PAG", "MB"),
+        ("PRNr", "P"),
+        ("GRN", "MY"),
+        ("CUL4 5", "CB"),
+        ("CNU", "CNU"),
         ("VISrll2/3", "SS"),
         ("VISlla5", "AUD"),
         ("VISm1", "RSP"),
         ("grv", "none"),
         # These are acronyms and, for another region, names of groups.
-        ("HB", "none"),
-        ("TRN", "none"),
+        ("HB", "HBr"),
+        ("TRN", "P"),
     ],
 )
 def test_known_groups(acronym, group):
     assert regions.remap(acronym, "group").item() == group
+
+
+def test_none_is_left_to_what_the_atlas_does_not_place() -> None:
+    group = dict(zip(NAMES, regions.remap(NAMES, "group"), strict=True))
+    cosmos = dict(zip(NAMES, regions.remap(NAMES, "cosmos"), strict=True))
+    without = {name for name in NAMES if group[name] == "none"}
+    assert without == {
+        name
+        for name in NAMES
+        if cosmos[name] in ("root", "void") and group[name] not in ("fiber", "ventricle")
+    }
+    # too large for a group, or no tissue: grooves of the cortex, and the retina
+    larger = {"root", "grey", "CH", "CTX", "CTXpl", "BS", "IB"}
+    assert without == {"void", "retina"} | larger | regions.descendants("grv")
+    counts = Counter(group.values())
+    assert counts["none"] == 31
+    # of the 440 acronyms without a group of the lab's, one by one over the tree
+    broad = {"Isocortex": 52, "CTXsp": 2, "CNU": 1, "TH": 38, "MB": 76, "HBr": 1, "P": 52, "MY": 79}
+    assert {name: counts[name] for name in [*broad, "CB"]} == broad | {"CB": 87}
+    assert sum(broad.values()) + 87 + len(regions.descendants("PTLp")) + 31 == 440
 
 
 @given(

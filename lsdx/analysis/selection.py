@@ -88,10 +88,10 @@ def select(
             keep(~excluded, "not excluded")
     if region is not None:
         keep(_in_regions(ds, region), f"region={_show(region)}")
-    for name in _listed(quality):
-        keep(_of_quality(ds, name), f"quality={name}")
     for name, wanted in labels.items():
         keep(_matches(ds, name, wanted), f"{name}={_show(wanted)}")
+    for name in _listed(quality):
+        keep(_of_quality(ds, name, mask), f"quality={name}")
     if query is not None:
         keep(_queried(ds, query), f"query={query}")
     out = ds.isel(unit=np.flatnonzero(mask))
@@ -165,7 +165,7 @@ def _in_regions(ds: xr.Dataset, region: str | Sequence[str]) -> np.ndarray:
     return np.isin(acronyms.astype(str), sorted(every - outside))
 
 
-def _of_quality(ds: xr.Dataset, name: str) -> np.ndarray:
+def _of_quality(ds: xr.Dataset, name: str, among: np.ndarray) -> np.ndarray:
     if name not in QUALITY:
         raise SelectionError(
             located("select, quality", "one of " + ", ".join(QUALITY), repr(name), "Correct it.")
@@ -173,13 +173,14 @@ def _of_quality(ds: xr.Dataset, name: str) -> np.ndarray:
     label, value = QUALITY[name]
     column = _column(ds, label)
     unknown = column == "" if column.dtype == object else np.isnan(column.astype(float))
-    if column.size and unknown.all():
+    if among.any() and unknown[among].all():
         raise SelectionError(
             located(
                 f"select, quality={name}",
                 f"the label {label!r} of some units",
-                "it blank for all of them",
-                "These recordings have not been through that quality control.",
+                f"it blank for all {int(among.sum())} that the rest of the selection leaves",
+                "Leave this filter out, or give these recordings that quality control and "
+                "build again.",
             )
         )
     return np.asarray(column == value)

@@ -119,7 +119,7 @@ def kept_trains(
 
 
 def require_spikes(ds: xr.Dataset, where: str, duplicates: str = "keep") -> None:
-    """Refuse a dataset without whole spike trains, or without the duplicate masks asked for.
+    """Refuse a dataset without whole spike trains, or duplicates to drop without any mask.
 
     Raises
     ------
@@ -158,12 +158,13 @@ def _check_duplicates(ds: xr.Dataset, where: str, duplicates: str) -> None:
             located(f"{where}, duplicates", "'keep' or 'drop'", repr(duplicates), "Correct it.")
         )
     bare = ds["insertion"].values[~ds["has_duplicate_mask"].values]
-    if duplicates == "drop" and bare.size:
+    # where some have one, the label has_duplicate_mask tells in the result which
+    if duplicates == "drop" and bare.size and bare.size == ds.sizes["unit"]:
         raise SelectionError(
             located(
                 f"{where}, duplicates='drop'",
-                "bombcell's duplicate mask of each insertion",
-                f"none for {bare[0]}",
+                "bombcell's duplicate mask of some insertion",
+                f"none, such as for {bare[0]}",
                 "Run bombcell, or keep duplicates.",
             )
         )

@@ -37,7 +37,8 @@ def assemble_counts(
     bin_width : str or float
         Such as ``"100 ms"``; a whole number of ticks of 10 us.
     duplicates : {"keep", "drop"}
-        Whether spikes that bombcell calls duplicates are counted.
+        Whether spikes that bombcell calls duplicates are counted. A probe without a mask keeps
+        all of its spikes, with a note.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def assemble_counts(
     Raises
     ------
     RecipeError
-        For an unknown ``duplicates``, or ``"drop"`` where a probe has no mask.
+        For an unknown ``duplicates``.
     """
     width = to_bin_ticks(bin_width)
     if units is None or spikes is None or insertions is None:
@@ -111,13 +112,8 @@ def _kept(recording: Recording, spikes: xr.Dataset, duplicates: str) -> np.ndarr
         )
     bare = [p.insertion.probe for p in recording.probes if p.duplicates is None]
     if bare:
-        raise RecipeError(
-            located(
-                where,
-                "bombcell's duplicate mask of each probe",
-                "none for " + ", ".join(bare),
-                "Run bombcell, or build with duplicates='keep'.",
-            )
+        recording.notes.append(
+            f"{', '.join(bare)}: duplicates kept, for there is no mask of bombcell's"
         )
     return ~spikes["duplicate"].values
 

@@ -35,8 +35,6 @@ from lsdx.schema import SCHEMAS
 EPOCH_LENGTH = 300.0  # s
 # in ticks: no time is compared as a float
 LONGEST_SPONTANEOUS = 301 * TICKS_PER_SECOND
-INJECTION_TO_POST = 1800 * TICKS_PER_SECOND
-INJECTION_TOLERANCE = 120 * TICKS_PER_SECOND
 RECORDING_MARGIN = TICKS_PER_SECOND
 # the whole probe is silent longer than a live one ever is: this long, and this many times the
 # mean interval between its spikes (of a Poisson train, one interval in 10**13 is longer)
@@ -313,8 +311,10 @@ def _administration(
         injection, provenance = origin + recording.administration.time, "table"
         if len(start) > 1 and np.isfinite(injection) and np.isfinite(start[1, 0]):
             interval = _span_ticks(injection, start[1, 0])
-            if abs(interval - INJECTION_TO_POST) > INJECTION_TOLERANCE:
-                flags.append("interval_not_1800_s")
+            rules = recording.rules
+            due, tolerance = to_ticks(rules.post_interval), to_ticks(rules.post_tolerance)
+            if abs(interval - due) > tolerance:
+                flags.append(f"interval_not_{rules.post_interval:g}_s")
     if np.isnan(injection):
         return MISSING
     if len(start) > 1 and (

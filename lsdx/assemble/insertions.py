@@ -14,7 +14,10 @@ from lsdx.assemble.recording import Recording
 from lsdx.clock import TICKS_PER_SECOND
 from lsdx.readers.records import InsertionRecord
 from lsdx.schema import SCHEMAS
-from lsdx.schema.insertions import RECORD_CHECKS, RECORD_NUMBERS
+from lsdx.schema.insertions import RECORD_CHECKS, RECORD_NUMBERS, RECORD_OUTCOMES
+
+# a smaller share of the picks on the other side is the tilt of the track or of the fit
+BOTH_SIDES = 0.3
 
 
 def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Dataset | None:
@@ -110,19 +113,31 @@ def as_number(value: object) -> float:
         return np.nan
 
 
+def read_outcome(value: object) -> tuple[str, float]:
+    """Read one outcome of a record: text, or a list of it and a number.
+
+    Examples
+    --------
+    >>> read_outcome(["NOT SET", 12]), read_outcome("PASS"), read_outcome(None)
+    (('NOT_SET', 12.0), ('PASS', nan), ('', nan))
+    """
+    outcome, *rest = value if isinstance(value, list | tuple) and value else [value]
+    text = "_".join(outcome.split()) if isinstance(outcome, str) else ""
+    return text, as_number(rest[0]) if rest else np.nan
+
+
 def _stated(insertion: InsertionRecord, stacks: bool | None) -> dict[str, Any]:
     """Give what the insertion's record says of its quality and place."""
     checks = _checks(insertion)
-    picks = _picks(insertion)
-    side = "" if not picks.size else "left" if picks[:, 0].mean() < 0 else "right"
+    exists = checks.get("tracing_exists")
     stated = {name: insertion.json.get(key) for key, (name, *_) in RECORD_NUMBERS.items()}
     stated |= {name: checks.get(key) for key, (name, *_) in RECORD_CHECKS.items()}
     return {
         "histology_stage": histology_stage(insertion, stacks),
-        "hemisphere": side,
-        "qc": _outcome(insertion.json.get("qc")),
-        "tracing_qc": _outcome(checks.get("tracing_qc")),
-        "histology_qc": _outcome(checks.get("histology_qc")),
+        "hemisphere": _side(_picks(insertion)[:, 0]),
+        "qc": read_outcome(insertion.json.get("qc"))[0],
+        **{name: read_outcome(checks.get(name))[0] for name in RECORD_OUTCOMES},
+        "tracing_exists": str(exists).lower() if isinstance(exists, bool) else "unknown",
         **{name: as_number(value) for name, value in stated.items()},
     }
 
@@ -132,8 +147,14 @@ def _checks(insertion: InsertionRecord) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _outcome(value: object) -> str:
-    return "_".join(value.split()) if isinstance(value, str) else ""
+def _side(ml: np.ndarray) -> str:
+    """Name the side of a track by the picks' places right of bregma; blank: no picks."""
+    if not ml.size:
+        return ""
+    mean = ml.mean()
+    if mean == 0 or min((ml < 0).mean(), (ml > 0).mean()) > BOTH_SIDES:
+        return "both"
+    return "left" if mean < 0 else "right"
 
 
 def _picks(insertion: InsertionRecord) -> np.ndarray:

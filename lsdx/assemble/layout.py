@@ -25,6 +25,7 @@ NEEDED = SORTING_FILES[:4]
 LEAD = SORTING_FILES[0]
 UNKNOWN_SORTER = "unknown"  # of files that lie in the probe's own folder
 _SORTED = re.compile(r"alf/([^/]+)(?:/([^/]+))?")
+LF_POWER = "_iblqc_ephysSpectralDensityLF.power.npy"
 SETTINGS = "_iblrig_taskSettings.raw.json"
 INTERVALS = "_ibl_passivePeriods.intervalsTable.csv"
 GABORS = "_ibl_passiveGabor.table.csv"
@@ -322,7 +323,7 @@ def dataset_status(
     phases : sequence of str
         The protocol's phases.
     has_file : dict
-        Whether bombcell's output is on disk, by probe (no record lists it).
+        Whether labels of bombcell's were read, by probe (no record lists them).
     probes : sequence of str
         The session's probes; where none is known, probe00 and probe01.
 
@@ -353,6 +354,7 @@ def dataset_status(
         sync = any(re.search(r"\.imec\d+\.sync\.npy$", n) for n in names)
         tell(f"ephys/{probe}/raw_ap", raw, False)
         tell(f"ephys/{probe}/sync", sync, raw)
+        tell(f"ephys/{probe}/lf_power", LF_POWER in names, raw)
         by_sorter: dict[str, set[str]] = {}
         for collection, name in places:
             match = _SORTED.fullmatch(collection)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lsdx.assemble.layout import Sorting
+from lsdx.config import Pharmacology
 from lsdx.readers.ephys import Channels, Clusters, Spikes
-from lsdx.readers.lab import Administration
+from lsdx.readers.lab import PROJECT, Administration
 from lsdx.readers.passive import RIG_FIELDS, Gabors, TaskSettings
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
 
@@ -58,7 +59,8 @@ class Recording:
     """All that is known of one session before anything is computed.
 
     ``overrides`` are the session's rows of the table of epochs: (phase, epoch) to (start,
-    stop) in s. ``unread`` are probes whose sorting could not be read. ``notes`` go to the build
+    stop) in s. ``rules`` say how long after the injection the second phase should come.
+    ``unread`` are probes whose sorting could not be read. ``notes`` go to the build
     report. ``stacks`` is whether the subject's image stacks are published, None if not known.
     """
 
@@ -71,7 +73,7 @@ class Recording:
     epochs: tuple[str, ...] = ("spontaneous", "rfm", "replay")
     overrides: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     administration: Administration | None = None
-    has_bombcell: Mapping[str, bool] = field(default_factory=dict)
+    rules: Pharmacology = PROJECT
     unread: frozenset[str] = frozenset()
     stacks: bool | None = None
     notes: list[str] = field(default_factory=list)

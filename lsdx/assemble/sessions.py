@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.assemble.insertions import as_number
+from lsdx.assemble.insertions import histology_stage, read_outcome
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.layout import dataset_status, find_probes
 from lsdx.assemble.recording import Recording
-from lsdx.readers.lab import Administration, flag_administrations
+from lsdx.config import Pharmacology
+from lsdx.readers.lab import PROJECT, Administration, flag_administrations
 from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS
-from lsdx.schema.sessions import CAMERAS, VIDEO_CHECKS
+from lsdx.schema.sessions import CAMERAS, OUTCOMES, VIDEO_CHECKS
 
 
 def assemble_sessions(recording: Recording) -> xr.Dataset:
@@ -36,13 +38,12 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
         recording.datasets,
         [r.number for r in recording.passive_runs],
         recording.phases,
-        dict(recording.has_bombcell),
+        {p.insertion.probe: bool((p.clusters.bombcell != "").any()) for p in recording.probes},
         probes,
     )
-    video = [
-        [video_check(session.extended_qc.get(f"_video{camera.title()}_{c}")) for c in VIDEO_CHECKS]
-        for camera in CAMERAS
-    ]
+    checks = session.extended_qc
+    names = [[f"_video{camera.title()}_{check}" for check in VIDEO_CHECKS] for camera in CAMERAS]
+    video = [[read_outcome(checks.get(name)) for name in row] for row in names]
     return dataset(
         SCHEMAS["sessions"],
         {
@@ -58,6 +59,13 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
             "task_protocol": [session.task_protocol],
             "projects": [session.projects],
             "qc": [session.qc],
+            "extended_qc": [_other_outcomes(checks, {*chain(*names)})],
+            "histology": [
+                ", ".join(
+                    f"{i.probe}={histology_stage(i, recording.stacks)}"
+                    for i in recording.insertions
+                )
+            ],
             "n_probes": [len(recording.insertions) or len(probes)],
             "n_tasks": [len(recording.runs)],
             "status": [list(status.values())],
@@ -69,17 +77,13 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
     )
 
 
-def video_check(value: object) -> tuple[str, float]:
-    """Read one test of a video: an outcome, or a list of it and a number.
-
-    Examples
-    --------
-    >>> video_check(["NOT SET", 12]), video_check("PASS"), video_check(None)
-    (('NOT_SET', 12.0), ('PASS', nan), ('', nan))
-    """
-    outcome, *rest = value if isinstance(value, list | tuple) and value else [value]
-    text = "_".join(outcome.split()) if isinstance(outcome, str) else ""
-    return text, as_number(rest[0]) if rest else np.nan
+def _other_outcomes(checks: Mapping[str, object], shown: Collection[str]) -> str:
+    found = {str(name): read_outcome(value)[0] for name, value in checks.items()}
+    return ", ".join(
+        f"{name}={outcome}"
+        for name, outcome in sorted(found.items())
+        if name not in shown and outcome.upper() in OUTCOMES
+    )
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class Cohort:
 
     ``sessions`` is every session of the source, stored or not; ``conditions`` maps each
     condition's name to session ids, the first of them being the drug's;
-    ``stock_concentration`` is in ug/uL, NaN where it is not known.
+    ``stock_concentration`` is in ug/uL, NaN where it is not known; the administrations are
+    checked against ``rules``.
     """
 
     sessions: tuple[SessionRecord, ...]
@@ -98,6 +103,7 @@ class Cohort:
     trajectories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     exclusions: Mapping[str, str] = field(default_factory=dict)
     stock_concentration: float = np.nan
+    rules: Pharmacology = PROJECT
 
     def condition(self, session: SessionRecord) -> tuple[str, str]:
         """Name a session's condition and where it is known from.
@@ -135,7 +141,7 @@ class Cohort:
         """Give the cohort's labels of sessions, one list a label, in the order of ``eids``."""
         by_eid = {s.eid: s for s in self.sessions}
         ranks = _session_ranks(self.sessions)
-        odd = flag_administrations(self.administrations.values())
+        odd = flag_administrations(self.administrations.values(), self.rules)
         rows = [
             self._row(by_eid[eid], ranks[eid])
             | {"flags": self._flags(by_eid[eid], odd.get((by_eid[eid].subject, by_eid[eid].date)))}

@@ -74,6 +74,7 @@ def _probe_units(recording: Recording, probe: Probe) -> dict[str, np.ndarray]:
         "bombcell": clusters.bombcell,
         "spike_count": count_clusters(probe.spikes.clusters, n),
         **{name: clusters.metrics[name] for name in METRICS},
+        "has_duplicate_mask": np.full(n, probe.duplicates is not None),
         **_places(recording, probe),
     }
     constant = {

@@ -179,7 +179,8 @@ def _check_distinct(recipes: Iterable[Recipe], folder: Path) -> None:
     seen: dict[object, str] = {}
     for recipe in recipes:
         if recipe.store == "counts":
-            key: object = ("counts", to_bin_ticks(recipe.parameters.get("bin_width", "100 ms")))
+            width = to_bin_ticks(recipe.parameters.get("bin_width", "100 ms"))
+            key: object = ("counts", width, recipe.parameters.get("duplicates", "keep"))
         else:
             key = recipe.store
             if recipe.name != recipe.store:
@@ -195,7 +196,7 @@ def _check_distinct(recipes: Iterable[Recipe], folder: Path) -> None:
             raise RecipeError(
                 located(
                     str(folder),
-                    "one recipe a store and bin width",
+                    "one recipe a store, bin width and duplicates",
                     f"{seen[key]} and {recipe.name}",
                     "Remove one, or build it into another stores folder.",
                 )

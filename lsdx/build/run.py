@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -204,6 +205,8 @@ def _clock_notes(folder: Path, catalog: Catalog) -> list[str]:
 
 def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[str]]:
     protocol = settings.protocol
+    drug, *others = protocol.conditions
+    rules = replace(settings.administration, drug=drug, control=others[0] if others else "control")
     administrations = (
         read_administrations(settings.administrations) if settings.administrations else {}
     )
@@ -215,6 +218,7 @@ def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[st
         else {},
         administrations=administrations,
         revision=settings.sources.revision,
+        rules=rules,
     )
     cohort = Cohort(
         sessions=source.sessions(),
@@ -224,10 +228,11 @@ def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[st
         trajectories=read_trajectories(settings.trajectories) if settings.trajectories else {},
         exclusions=read_exclusions(settings.exclusions) if settings.exclusions else {},
         stock_concentration=_concentration(settings.stock_concentration),
+        rules=rules,
     )
     known = {s.eid for s in cohort.sessions}
     listed = {eid for eids in settings.conditions.values() for eid in eids}
-    notes = [f"administrations: {n}" for n in odd_administrations(administrations.values())]
+    notes = [f"administrations: {n}" for n in odd_administrations(administrations.values(), rules)]
     notes += cohort.notes()
     for name, ids in (("epochs table", set(lab.overrides)), ("conditions", listed)):
         notes += [f"{name}: session {eid} is not in the source" for eid in sorted(ids - known)]

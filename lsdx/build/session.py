@@ -25,8 +25,12 @@ from lsdx.assemble.layout import (
     recorded_spikes,
 )
 from lsdx.assemble.recording import Probe, Recording, Run
+from lsdx.config import Pharmacology
 from lsdx.errors import SourceError, located
 from lsdx.readers.ephys import (
+    BC_DUPLICATES,
+    BC_LABELS,
+    KS_CLUSTERS,
     check_sorting,
     read_channels,
     read_clusters,
@@ -34,16 +38,12 @@ from lsdx.readers.ephys import (
     read_spikes,
 )
 from lsdx.readers.files import md5_of
-from lsdx.readers.lab import Administration
+from lsdx.readers.lab import PROJECT, Administration
 from lsdx.readers.passive import read_gabors, read_intervals, read_stims, read_task_settings
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
 from lsdx.sources import Source
 
-BOMBCELL = (
-    "spike_clusters.npy",
-    "bombcell/spikes._bc_duplicateSpikes.npy",
-    "bombcell/cluster_bc_unitType.tsv",
-)
+KS_FILES = (KS_CLUSTERS, BC_DUPLICATES, *BC_LABELS)
 _TABLES = {INTERVALS: read_intervals, GABORS: read_gabors, STIMS: read_stims}
 
 
@@ -61,6 +61,7 @@ class LabTables:
     )
     administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(default_factory=dict)
     revision: str = ""
+    rules: Pharmacology = PROJECT
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,6 @@ class SessionPlan:
     datasets: tuple[DatasetRecord, ...]
     probes: tuple[ProbePlan, ...]
     runs: tuple[RunFiles, ...]
-    bombcell: Mapping[str, bool]
     problems: tuple[str, ...]
     unread: frozenset[str]
     stacks: bool | None
@@ -112,7 +112,6 @@ def plan_session(source: Source, session: SessionRecord, revision: str = "") -> 
         datasets = pinned(datasets, revision)
     by_name = {i.probe: i for i in insertions}
     probes, problems, unread, without = [], [], set(), []
-    bombcell = {}
     for probe in find_probes(datasets, by_name):
         try:
             sorting = find_sorting(datasets, probe, where)
@@ -129,9 +128,8 @@ def plan_session(source: Source, session: SessionRecord, revision: str = "") -> 
                     )
                 )
             folder = f"spike_sorters/{sorting.sorter}/{probe}"
-            found = {n: source.extra_file(eid, f"{folder}/{n}") for n in BOMBCELL}
-            extra = {n.rpartition("/")[2]: p for n, p in found.items() if p is not None}
-            bombcell[probe] = any(n != "spike_clusters.npy" for n in extra)
+            found = {n: source.extra_file(eid, f"{folder}/{n}") for n in KS_FILES}
+            extra = {n: p for n, p in found.items() if p is not None}
             probes.append(ProbePlan(by_name[probe], sorting, extra))
         except SourceError as error:
             problems.append(str(error))
@@ -146,7 +144,6 @@ def plan_session(source: Source, session: SessionRecord, revision: str = "") -> 
         datasets,
         tuple(probes),
         runs,
-        bombcell,
         tuple(problems),
         frozenset(unread),
         source.stacks(session.subject),
@@ -191,7 +188,6 @@ def session_inputs(
         "record": {
             "session": {k: str(v) for k, v in asdict(plan.session).items()},
             "present": sorted(f"{d.collection}/{d.name}" for d in plan.datasets if d.present),
-            "bombcell": dict(plan.bombcell),
             "stacks": plan.stacks,
             "probes": [*(i.pid for i in plan.insertions), *find_probes(plan.datasets)],
         },
@@ -224,7 +220,8 @@ def session_inputs(
             "overrides": sorted(
                 [*key, *times] for key, times in lab.overrides.get(eid, {}).items()
             ),
-            "administration": administration and administration.time,
+            "administration": administration
+            and [administration.time, lab.rules.post_interval, lab.rules.post_tolerance],
         },
     }
 
@@ -267,7 +264,7 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
         epochs=lab.epochs,
         overrides=lab.overrides.get(eid, {}),
         administration=lab.administrations.get((plan.session.subject, plan.session.date)),
-        has_bombcell=plan.bombcell,
+        rules=lab.rules,
         unread=plan.unread | failed,
         stacks=plan.stacks,
     )

@@ -19,6 +19,15 @@ METRICS = tuple(QUALITY_UNITS)
 LONGEST_DISORDER = 1e-3  # s: what a fit of clocks rounds
 EARLIEST = -1.0  # s: a probe's clock may have started before the session's
 MOST_BEFORE_START = 1e-3  # of all spikes
+# of a Kilosort folder: what Kilosort and bombcell write there, which no record lists
+KS_CLUSTERS = "spike_clusters.npy"
+BC_DUPLICATES = "bombcell/spikes._bc_duplicateSpikes.npy"
+# where bombcell has put its labels, with the column of cluster ids; the first is the newest
+BC_LABELS = {
+    "bombcell/templates._bc_qMetrics.parquet": "phy_clusterID",
+    "cluster_bc_unitType.tsv": "cluster_id",
+    "bombcell/cluster_bc_unitType.tsv": "cluster_id",
+}
 
 
 @dataclass(frozen=True)
@@ -163,8 +172,9 @@ def read_clusters(files: Mapping[str, Path], where: str) -> Clusters:
     Raises
     ------
     SourceError
-        For arrays of different length, negative channels, duplicate or malformed uuids, or
-        metrics whose ``cluster_id`` is no cluster or stands twice.
+        For arrays of different length, negative channels, duplicate or malformed uuids,
+        metrics whose ``cluster_id`` is no cluster or stands twice, or two tables of bombcell's
+        labels that differ.
     """
     channels = read_npy(
         files["clusters.channels.npy"], f"{where}/clusters.channels.npy", kind="iu", shape=(None,)
@@ -183,13 +193,7 @@ def read_clusters(files: Mapping[str, Path], where: str) -> Clusters:
         metrics, ks2_label = _read_metrics(
             files["clusters.metrics.pqt"], f"{where}/clusters.metrics.pqt", n
         )
-    bombcell = np.full(n, "", dtype=object)
-    if "cluster_bc_unitType.tsv" in files:
-        name = f"{where}: bombcell/cluster_bc_unitType.tsv"
-        table = read_csv(
-            files["cluster_bc_unitType.tsv"], name, ("cluster_id", "bc_unitType"), sep="\t"
-        )
-        bombcell[_cluster_ids(table, n, name)] = _blank_nan(table["bc_unitType"]).str.upper()
+    bombcell = _read_bombcell(files, where, n)
     return Clusters(channels, depths, uuids, metrics, ks2_label, bombcell)
 
 
@@ -246,15 +250,14 @@ def read_duplicates(files: Mapping[str, Path], spikes: Spikes, where: str) -> np
     SourceError
         Where a cluster has another number of spikes in the Kilosort folder.
     """
-    mask_name, order_name = "spikes._bc_duplicateSpikes.npy", "spike_clusters.npy"
-    if mask_name not in files or order_name not in files:
+    if BC_DUPLICATES not in files or KS_CLUSTERS not in files:
         return None
-    name = f"{where}: bombcell/{mask_name}"
-    raw = read_npy(files[mask_name], name, kind="biuf", shape=(None,))
+    name = f"{where}: {BC_DUPLICATES}"
+    raw = read_npy(files[BC_DUPLICATES], name, kind="biuf", shape=(None,))
     if not np.isin(raw, (0, 1)).all():
         raise broken(name, "zeros and ones", raw[~np.isin(raw, (0, 1))][0])
     mask = raw != 0
-    order = read_npy(files[order_name], f"{where}: {order_name}", kind="iu", shape=(mask.size,))
+    order = read_npy(files[KS_CLUSTERS], f"{where}: {KS_CLUSTERS}", kind="iu", shape=(mask.size,))
     clusters = spikes.clusters
     if spikes.place is not None:  # the mask knows those that were left out, in the files' order
         listed = read_npy(
@@ -291,6 +294,41 @@ def _read_uuids(path: Path, where: str, n: int) -> np.ndarray:
     return uuids
 
 
+def _read_bombcell(files: Mapping[str, Path], where: str, n: int) -> np.ndarray:
+    """Read bombcell's label of each cluster, blank where it gives none.
+
+    The first table that has labels gives them; others must agree with it, for one of them is
+    of an earlier run otherwise.
+    """
+    labels, source = np.full(n, "", dtype=object), ""
+    for file, key in BC_LABELS.items():
+        if file not in files:
+            continue
+        name = f"{where}: {file}"
+        if file.endswith(".parquet"):
+            table = read_pqt(files[file], name, (key,))
+            if "bc_unitType" not in table.columns:  # before 0.94, metrics alone
+                continue
+        else:
+            table = read_csv(files[file], name, (key, "bc_unitType"), sep="\t")
+        found = np.full(n, "", dtype=object)
+        found[_cluster_ids(table, n, name, key)] = (
+            _blank_nan(table["bc_unitType"]).str.strip().str.upper()
+        )
+        if not source and (found != "").any():
+            labels, source = found, file
+        differ = np.flatnonzero((labels != found) & (labels != "") & (found != ""))
+        if differ.size:
+            cluster = differ[0]
+            raise broken(
+                name,
+                f"the labels of {source}",
+                f"cluster {cluster}: {found[cluster]} against {labels[cluster]}",
+                "Delete the table of the earlier run of bombcell.",
+            )
+    return labels
+
+
 def _no_metrics(n: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     return {name: np.full(n, np.nan) for name in METRICS}, np.full(n, "", dtype=object)
 
@@ -316,11 +354,11 @@ def _blank_nan(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.astype(object).where(column.notna(), "").astype(str)
 
 
-def _cluster_ids(table: pd.DataFrame, n: int, where: str) -> np.ndarray:
-    ids = numbers(table, "cluster_id", where)
+def _cluster_ids(table: pd.DataFrame, n: int, where: str, column: str = "cluster_id") -> np.ndarray:
+    ids = numbers(table, column, where)
     good = (ids >= 0) & (ids < n) & (ids == np.floor(ids))
     if not good.all():
         raise broken(where, f"cluster ids in 0..{n - 1}", ids[~good][0])
     if np.unique(ids).size != ids.size:
-        raise broken(where, "each cluster_id once", "duplicates")
+        raise broken(where, f"each {column} once", "duplicates")
     return ids.astype(np.int64)

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lsdx.config import Pharmacology
 from lsdx.readers.files import broken, numbers, read_csv
 from lsdx.readers.records import uuid_of
 
 CORRECT = "Correct the table."
+PROJECT = Pharmacology(drug="lsd", control="saline")
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administr
     return rows
 
 
-def odd_administrations(rows: Collection[Administration]) -> list[str]:
+def odd_administrations(
+    rows: Collection[Administration], rules: Pharmacology = PROJECT
+) -> list[str]:
     """List what `flag_administrations` finds, in words.
 
     Examples
@@ -121,15 +125,21 @@ def odd_administrations(rows: Collection[Administration]) -> list[str]:
     """
     return [
         f"{subject} {date:%Y-%m-%d}: {note}"
-        for (subject, date), flags in flag_administrations(rows).items()
+        for (subject, date), flags in flag_administrations(rows, rules).items()
         for note in flags.values()
     ]
 
 
 def flag_administrations(
-    rows: Collection[Administration],
+    rows: Collection[Administration], rules: Pharmacology = PROJECT
 ) -> dict[tuple[str, pd.Timestamp], dict[str, str]]:
-    """Find rows that break the lab's rules: 200 uL in all, 3 uL/g, weight steps within 15 %.
+    """Find rows that break the lab's rules: volume in all, stock per body mass, weight steps.
+
+    Parameters
+    ----------
+    rows : collection of Administration
+    rules : Pharmacology
+        This project's by default: 200 uL in all, 3 uL/g, weight steps within 15 %.
 
     Returns
     -------
@@ -148,16 +158,17 @@ def flag_administrations(
     for row in sorted(rows, key=lambda r: (r.subject, r.date)):
         found = flags.setdefault((row.subject, row.date), {})
         total = row.stock + row.saline
-        if abs(total - 200) > 0.5:
-            found["volume"] = f"stock + saline is {total:g} uL, not 200"
-        if row.weight > 0 and abs(row.stock / row.weight - 3) > 0.05:
-            found["stock"] = f"stock is {row.stock / row.weight:.2f} uL/g, not 3"
+        if abs(total - rules.total_volume) > rules.volume_tolerance:
+            found["volume"] = f"stock + {rules.control} is {total:g} uL, not {rules.total_volume:g}"
+        per_gram = row.stock / row.weight if row.weight > 0 else np.nan
+        if abs(per_gram - rules.stock_per_gram) > rules.stock_tolerance:
+            found["stock"] = f"stock is {per_gram:.2f} uL/g, not {rules.stock_per_gram:g}"
         if row.weight <= 0:
             found["weight"] = f"weight is {row.weight:g} g"
         if not row.weight > 0:  # blank, too
             continue
         before = last.setdefault(row.subject, row.weight)
-        if abs(row.weight / before - 1) > 0.15:
+        if abs(row.weight / before - 1) > rules.weight_step:
             found["weight_step"] = f"weight {before:g} g before, {row.weight:g} g now"
         last[row.subject] = row.weight
     return {key: found for key, found in flags.items() if found}

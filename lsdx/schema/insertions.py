@@ -23,10 +23,20 @@ RECORD_NUMBERS = {
 RECORD_CHECKS = {
     "alignment_qc": ("alignment_qc", "1", "Similarity of the alignments."),
     "alignment_count": ("alignment_count", "1", "Alignments made."),
+    "apRms_p10": ("ap_rms_p10", "V", "10th percentile of the AP band's RMS, in older records."),
+    "apRms_p90": ("ap_rms_p90", "V", "90th percentile of the AP band's RMS, in older records."),
     "apRms_p10_raw": ("ap_rms_p10_raw", "V", "10th percentile of the raw AP band's RMS."),
     "apRms_p90_raw": ("ap_rms_p90_raw", "V", "90th percentile of the raw AP band's RMS."),
     "apRms_p10_proc": ("ap_rms_p10_proc", "V", "10th percentile of the destriped AP band's RMS."),
     "apRms_p90_proc": ("ap_rms_p90_proc", "V", "90th percentile of the destriped AP band's RMS."),
+}
+# its text, as recorded: the keys are the names here
+RECORD_OUTCOMES = {
+    "tracing": "Outcome for the tracing; blank: none.",
+    "experimenter": "Outcome that the experimenter gave; blank: none.",
+    "experimenter_raw_destripe": "The same for the destriped raw data; blank: none.",
+    "alignment_stored": "Key of the stored alignment (when and by whom); blank: none.",
+    "alignment_resolved_by": "How the alignment was resolved; blank: not stated.",
 }
 STAGES = ("unknown", "no-stacks", "no-tracing", "traced", "aligned", "resolved")
 
@@ -60,12 +70,18 @@ INSERTIONS = Schema(
         label(
             "hemisphere",
             "insertion",
-            "Side of the traced track; blank: not traced.",
-            values=("", "left", "right"),
+            "Side of the traced track: that of the mean of its picks; both: each side has more "
+            "than 30 % of them; blank: not traced.",
+            values=("", "left", "right", "both"),
         ),
         label("qc", "insertion", "Quality control of the insertion record; blank: none."),
-        label("tracing_qc", "insertion", "Outcome for the tracing; blank: none."),
-        label("histology_qc", "insertion", "Outcome for the histology; blank: none."),
+        *(label(name, "insertion", doc) for name, doc in RECORD_OUTCOMES.items()),
+        label(
+            "tracing_exists",
+            "insertion",
+            "Whether the record says that the track is traced.",
+            values=("true", "false", "unknown"),
+        ),
         *(
             number(name, "insertion", units, doc)
             for name, units, doc in (*RECORD_NUMBERS.values(), *RECORD_CHECKS.values())

@@ -6,11 +6,13 @@ from lsdx.schema.spec import Schema, Variable, label, number
 
 CAMERAS = ("left", "right", "body")
 VIDEO_CHECKS = ("dropped_frames", "timestamps", "pin_state", "framerate")
+# Alyx's words for the outcome of a test
+OUTCOMES = ("NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL")
 STATUS = ("extraction complete", "extraction error", "raw data missing")
 
 SESSIONS = Schema(
     name="sessions",
-    version=2,
+    version=3,
     doc="One row a recording session: who, when, which drug, and which datasets exist.",
     concat="session",
     variables=(
@@ -30,6 +32,17 @@ SESSIONS = Schema(
         label("task_protocol", "session", "Task protocol as Alyx records it."),
         label("projects", "session", "Projects."),
         label("qc", "session", "Aggregate quality control of the session record."),
+        label(
+            "extended_qc",
+            "session",
+            "Other outcomes of the session record than those of video_qc, as name=outcome, in "
+            "order of their names; blank: none.",
+        ),
+        label(
+            "histology",
+            "session",
+            "Histology stage of each insertion, as probe=stage; blank: no insertion records.",
+        ),
         Variable("n_probes", ("session",), "int64", "Probe insertions recorded.", units="1"),
         Variable("n_tasks", ("session",), "int64", "Task runs found on disk.", units="1"),
         Variable(

@@ -34,7 +34,7 @@ QUALITY = {
 
 UNITS = Schema(
     name="units",
-    version=1,
+    version=2,
     doc="One row a unit (sorted cluster): identity, place in the brain, quality.",
     concat="unit",
     chunks={"unit": 131_072},
@@ -63,7 +63,7 @@ UNITS = Schema(
         label("beryl", "unit", "Region in the Beryl parcellation."),
         label("cosmos", "unit", "Region in the Cosmos parcellation."),
         label("swanson", "unit", "Region in the Swanson parcellation."),
-        label("group", "unit", "Coarse group of the lab."),
+        label("group", "unit", "Coarse group; none: the atlas places it in no division."),
         number("x", "unit", "m", "Right of bregma (ML).", coord=True),
         number("y", "unit", "m", "Anterior of bregma (AP).", coord=True),
         number("z", "unit", "m", "Above bregma (DV).", coord=True),
@@ -76,6 +76,13 @@ UNITS = Schema(
         ),
         label("ks2_label", "unit", "Kilosort's label; blank: none."),
         label("bombcell", "unit", "Bombcell's label; blank: none."),
+        Variable(
+            "has_duplicate_mask",
+            ("unit",),
+            "bool",
+            "Whether bombcell's mask of duplicate spikes was read for its insertion.",
+            coord=True,
+        ),
         Variable(
             "spike_count",
             ("unit",),

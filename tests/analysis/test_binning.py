@@ -135,6 +135,16 @@ def test_duplicates_are_dropped_on_request(demo_stores: Path) -> None:
     assert int(kept - dropped) == int(spikes.duplicate.sum())
 
 
+def test_insertions_without_a_mask_keep_their_duplicates(spikes: xr.Dataset) -> None:
+    kept = spikes.lsd.bin("1 s").n_spikes
+    dropped = spikes.lsd.bin("1 s", duplicates="drop")
+    masked = dropped.has_duplicate_mask.values
+    assert 0 < masked.sum() < masked.size
+    fewer = (kept - dropped.n_spikes).values
+    assert np.nansum(fewer[masked]) > 0
+    assert np.nansum(np.abs(fewer[~masked])) == 0
+
+
 def test_mistakes_are_told(spikes: xr.Dataset, demo_stores: Path) -> None:
     with pytest.raises(SelectionError, match="open_spikes"):
         lsdx.open_units(demo_stores).lsd.bin("1 s")
@@ -152,8 +162,9 @@ def test_mistakes_are_told(spikes: xr.Dataset, demo_stores: Path) -> None:
         spikes.isel(spike=slice(0, 100)).lsd.bin("1 s")
     with pytest.raises(SelectionError, match="'keep' or 'drop'"):
         spikes.lsd.bin("1 s", duplicates="no")
-    with pytest.raises(SelectionError, match="none for"):
-        spikes.lsd.bin("1 s", duplicates="drop")
+    bare = spikes.isel(unit=np.flatnonzero(~spikes.has_duplicate_mask.values))
+    with pytest.raises(SelectionError, match="mask of some insertion, found none"):
+        bare.lsd.bin("1 s", duplicates="drop")
 
 
 def test_labels_of_chosen_epochs_are_their_own(spikes: xr.Dataset) -> None:

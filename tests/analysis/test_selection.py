@@ -119,6 +119,19 @@ def test_quality_that_was_never_measured_is_an_error(units: xr.Dataset) -> None:
         select(units.assign_coords(bombcell=("unit", blank)), quality="bombcell_good")
 
 
+def test_quality_is_asked_of_the_units_that_are_left(units: xr.Dataset) -> None:
+    labelled = units.bombcell.values != ""
+    of_labelled = np.isin(units.session.values, units.session.values[labelled])
+    assert of_labelled.any()
+    assert not of_labelled.all()
+    bare = str(units.session.values[~of_labelled][0])
+    n = int((units.session.values == bare).sum())
+    with pytest.raises(SelectionError, match=f"'bombcell'.*blank for all {n} "):
+        select(units, session=bare, quality="bombcell_good")
+    # nothing is left to ask it of
+    assert select(units, region="CB", quality="bombcell_good").sizes["unit"] == 0
+
+
 def test_units_are_required(demo_stores: Path) -> None:
     with pytest.raises(SelectionError, match="open_units"):
         lsdx.open_sessions(demo_stores).lsd.select(condition="lsd")

@@ -395,11 +395,19 @@ def test_duplicates_are_those_of_each_probe():
     }
 
 
-def test_dropping_duplicates_needs_a_mask_of_each_probe():
+def test_a_probe_without_a_mask_keeps_its_duplicates_and_says_so():
     recording = record(probe(0, *MARKED), probe(1, [1.0, 2.5], [0, 0], 1), only=(1.0, 3.0))
-    with pytest.raises(RecipeError, match=r"none for probe01\."):
-        assemble(recording, bin_width="1 s", duplicates="drop")
-    assert assemble(recording, bin_width="1 s")[1, 0]["n_spikes"].item() == 2.0
+    out = assemble(recording, bin_width="1 s", duplicates="drop")
+    assert {k: v["counts"].values.ravel().tolist() for k, v in out.items()} == {
+        (0, 0): [1, 0],
+        (0, 1): [2, 1],
+        (1, 0): [1, 1],
+    }
+    note = "probe01: duplicates kept, for there is no mask of bombcell's"
+    assert recording.notes.count(note) == 1
+    before = len(recording.notes)
+    assemble(recording, bin_width="1 s")
+    assert note not in recording.notes[before:]
 
 
 @pytest.mark.parametrize("word", ["remove", "", "DROP"])

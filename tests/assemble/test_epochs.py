@@ -19,6 +19,7 @@ from lsdx.assemble.layout import GABORS, INTERVALS, STIMS, Sorting
 from lsdx.assemble.recording import Probe, Recording, Run
 from lsdx.build.compile import uncertainty
 from lsdx.clock import to_ticks
+from lsdx.config import Pharmacology
 from lsdx.readers.ephys import METRICS, Clusters, Spikes
 from lsdx.readers.lab import Administration
 from lsdx.readers.passive import Gabors, TaskSettings
@@ -568,6 +569,22 @@ def test_injection_from_the_table_counts_from_a_shifted_pre():
 )
 def test_injection_from_the_table_is_flagged_beyond_120_s_from_1800(time, flag):
     epochs = assemble(both(administration=given_at(time)))
+    assert injection(epochs) == (100.0 + time, "table", flag)
+
+
+@pytest.mark.parametrize(
+    ("time", "flag"),
+    [
+        (1969.75, "interval_not_900_s"),  # 930.25 s before post
+        (1970.0, ""),
+        (2030.0, ""),
+        (2030.25, "interval_not_900_s"),
+        (1100.0, "interval_not_900_s"),
+    ],
+)
+def test_the_interval_to_post_is_the_labs(time, flag):
+    rules = Pharmacology(post_interval=900.0, post_tolerance=30.0)
+    epochs = assemble(both(administration=given_at(time), rules=rules))
     assert injection(epochs) == (100.0 + time, "table", flag)
 
 

@@ -9,7 +9,12 @@ import pandas as pd
 import pytest
 
 from lsdx.assemble.epochs import assemble_epochs
-from lsdx.assemble.insertions import as_number, assemble_insertions, histology_stage
+from lsdx.assemble.insertions import (
+    as_number,
+    assemble_insertions,
+    histology_stage,
+    read_outcome,
+)
 from lsdx.assemble.recording import Recording
 from lsdx.readers.records import InsertionRecord, SessionRecord, stacks_published
 from lsdx.schema import SCHEMAS
@@ -65,20 +70,83 @@ def test_what_a_record_states_is_typed() -> None:
             "firing_rate_max": None,
             "amplitude_max_uV": ["PASS", 3],
             "xyz_picks": PICKS,
-            "extended_qc": {"apRms_p10_raw": "1.76e-04", "alignment_qc": 0.9, "tracing_qc": "PASS"},
+            "extended_qc": {"apRms_p10_raw": "1.76e-04", "alignment_qc": 0.9},
         }
     )
     assert row.qc.item() == "NOT_SET"
-    assert row.tracing_qc.item() == "PASS"
-    assert row.histology_qc.item() == ""
     assert row.recorded_units.item() == 412.0
     assert row.drift_rms.item() == 12.5
     assert row.ap_rms_p10_raw.item() == 1.76e-4
     assert row.alignment_qc.item() == 0.9
     assert np.isnan([row.firing_rate_max.item(), row.amplitude_max.item()]).all()
-    assert row.hemisphere.item() == "left"
-    assert assemble({"xyz_picks": [[800, 0, 0]]}).hemisphere.item() == "right"
-    assert assemble({}).hemisphere.item() == ""
+
+
+def test_what_a_record_says_of_tracing_and_alignment_is_kept() -> None:
+    checks = {
+        "tracing": "NOT SET",
+        "tracing_exists": True,
+        "experimenter": "PASS",
+        "experimenter_raw_destripe": "check",
+        "alignment_stored": "2021-02-04T18:26:12_user",
+        "alignment_resolved_by": "qc",
+        "apRms_p10": "1.99e-05",
+        "apRms_p90": 8.43e-05,
+    }
+    row = assemble({"xyz_picks": PICKS, "extended_qc": checks})
+    assert {name: row[name].item() for name in list(checks)[:6]} == {
+        "tracing": "NOT_SET",
+        "tracing_exists": "true",
+        "experimenter": "PASS",
+        "experimenter_raw_destripe": "check",
+        "alignment_stored": "2021-02-04T18:26:12_user",
+        "alignment_resolved_by": "qc",
+    }
+    assert (row.ap_rms_p10.item(), row.ap_rms_p90.item()) == (1.99e-5, 8.43e-5)
+    bare = assemble({"extended_qc": {"tracing_exists": "True", "experimenter": None}})
+    assert (bare.tracing_exists.item(), bare.experimenter.item()) == ("unknown", "")
+    assert np.isnan([bare.ap_rms_p10.item(), bare.ap_rms_p90.item()]).all()
+    assert assemble({"extended_qc": {"tracing_exists": False}}).tracing_exists.item() == "false"
+
+
+@pytest.mark.parametrize(
+    ("ml", "side"),
+    [
+        ([], ""),
+        ([-1200, -1300], "left"),
+        ([800], "right"),
+        # 3 of 10 on the right are not more than 30 %
+        ([-100] * 7 + [50] * 3, "left"),
+        ([-100] * 13 + [50] * 7, "both"),
+        # most picks on the left, the mean on the right
+        ([-10] * 6 + [400] * 4, "both"),
+        ([-10] * 8 + [400] * 2, "right"),
+        ([0, 0], "both"),
+        ([-100, 0, 0, 0], "left"),
+    ],
+)
+def test_the_side_is_that_of_the_mean_unless_the_track_crosses(ml: list[int], side: str) -> None:
+    picks = [[x, 0, 0] for x in ml]
+    assert assemble({"xyz_picks": picks}).hemisphere.item() == side
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "number"),
+    [
+        ("PASS", "PASS", np.nan),
+        ("NOT SET", "NOT_SET", np.nan),
+        (["FAIL", 12, 0.5], "FAIL", 12.0),
+        (["PASS", "60.1"], "PASS", 60.1),
+        (["WARNING", None], "WARNING", np.nan),
+        ([], "", np.nan),
+        (None, "", np.nan),
+        (True, "", np.nan),
+        ({"outcome": "PASS"}, "", np.nan),
+    ],
+)
+def test_an_outcome_is_text_or_a_list(value: object, outcome: str, number: float) -> None:
+    found = read_outcome(value)
+    assert found[0] == outcome
+    np.testing.assert_equal(found[1], number)
 
 
 @pytest.mark.parametrize("value", [None, True, False, [], ["1"], {}, "", "high"])

@@ -315,6 +315,11 @@ DERIVED = [
     ("task/pre/passiveStims.table", "alf/task_00", [STIMS]),
     ("task/pre/passiveGabor.table", "alf/task_00", [GABORS]),
     ("ephys/probe00/sync", "raw_ephys_data/probe00", [SYNC.format("imec0")]),
+    (
+        "ephys/probe00/lf_power",
+        "raw_ephys_data/probe00",
+        ["_iblqc_ephysSpectralDensityLF.power.npy"],
+    ),
     ("ephys/probe00/spikes", "alf/probe00/ks2", ["spikes.times.npy", "spikes.clusters.npy"]),
     ("ephys/probe00/uuids", "alf/probe00/ks2", ["clusters.uuids.csv", "spikes.times.npy"]),
 ]

@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lsdx.assemble.recording import Recording, Run
-from lsdx.assemble.sessions import Cohort, assemble_sessions, video_check
+from lsdx.assemble.layout import Sorting
+from lsdx.assemble.recording import Probe, Recording, Run
+from lsdx.assemble.sessions import Cohort, assemble_sessions
+from lsdx.config import Pharmacology
+from lsdx.readers.ephys import Clusters, Spikes
 from lsdx.readers.lab import Administration, odd_administrations
 from lsdx.readers.passive import TaskSettings
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
@@ -267,6 +270,27 @@ def test_stock_other_than_3_ul_per_g_is_odd():
     assert "4.00 uL/g" in notes[0]
 
 
+def test_another_labs_rules_are_checked_in_its_words():
+    rules = Pharmacology(
+        drug="dmt", control="vehicle", stock_per_gram=4.0, total_volume=100.0, weight_step=0.5
+    )
+    good = given("2023-07-01", weight=20.0, stock=80.0, saline=20.0)
+    odd = given("2023-07-02", weight=25.0, stock=75.0, saline=125.0)
+    assert odd_administrations([good, odd], rules) == [
+        "M1 2023-07-02: stock + vehicle is 200 uL, not 100",
+        "M1 2023-07-02: stock is 3.00 uL/g, not 4",
+    ]
+    cohort = Cohort(
+        (session("a", "2023-07-01"), session("b", "2023-07-02")),
+        condition_names=("dmt", "vehicle"),
+        administrations=table(good, odd),
+        rules=rules,
+    )
+    first, second = labels(cohort)
+    assert (first["condition"], first["flags"]) == ("dmt", "")
+    assert (second["condition"], second["flags"]) == ("dmt", "volume, stock")
+
+
 def weighed(*weights):
     return [
         given(f"2023-07-{day:02d}", weight=w, stock=3 * w, saline=200 - 3 * w)
@@ -354,26 +378,6 @@ def test_a_session_without_start_time_or_insertions():
 # ---- video, dose, flags ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("value", "outcome", "number"),
-    [
-        ("PASS", "PASS", np.nan),
-        ("NOT SET", "NOT_SET", np.nan),
-        (["FAIL", 12, 0.5], "FAIL", 12.0),
-        (["PASS", "60.1"], "PASS", 60.1),
-        (["WARNING", None], "WARNING", np.nan),
-        ([], "", np.nan),
-        (None, "", np.nan),
-        (True, "", np.nan),
-        ({"outcome": "PASS"}, "", np.nan),
-    ],
-)
-def test_a_video_check_is_text_or_a_list(value, outcome, number):
-    found = video_check(value)
-    assert found[0] == outcome
-    np.testing.assert_equal(found[1], number)
-
-
 def test_video_checks_stand_under_their_camera():
     session = SessionRecord(
         "eid",
@@ -388,6 +392,64 @@ def test_video_checks_stand_under_their_camera():
     assert row.video_qc_value.sel(camera="left", check="dropped_frames").item() == 3.0
     assert row.video_qc.sel(camera="body", check="pin_state").item() == "FAIL"
     assert (row.video_qc.sel(camera="right") == "").all()
+
+
+def test_what_else_the_record_tests_is_told_with_its_outcome():
+    checks = {
+        "experimenter": "PASS",
+        "_videoLeft_brightness": ["WARNING", 2, 0],
+        "_videoLeft_dropped_frames": ["PASS", 3],
+        "task": "NOT SET",
+        "behavior": 1,
+        "_task_stimOn_delays": 0.98,
+        "alignment_stored": "2021-02-04T18:26:12_user",
+        "empty": [],
+    }
+    session = SessionRecord("eid", "lab", "M1", pd.Timestamp("2023-07-05"), 1, extended_qc=checks)
+    row = assemble_sessions(Recording(session=session)).isel(session=0)
+    stated = "_videoLeft_brightness=WARNING, experimenter=PASS, task=NOT_SET"
+    assert row.extended_qc.item() == stated
+
+
+def test_a_session_tells_the_histology_stage_of_each_probe():
+    session = SessionRecord("eid", "lab", "M1", pd.Timestamp("2023-07-05"), 1)
+    insertions = (
+        InsertionRecord("a", "eid", "probe00", json={"xyz_picks": [[1, 2, 3]]}),
+        InsertionRecord("b", "eid", "probe01a"),
+    )
+    recording = Recording(session=session, insertions=insertions, stacks=True)
+    row = assemble_sessions(recording).isel(session=0)
+    assert row.histology.item() == "probe00=traced, probe01a=no-tracing"
+    assert assemble_sessions(Recording(session=session)).histology.item() == ""
+
+
+@pytest.mark.parametrize(
+    ("labels", "state"),
+    [(["", "GOOD"], "extraction complete"), (["", ""], "extraction error")],
+)
+def test_bombcell_is_complete_where_a_label_was_read(labels, state):
+    none = np.full(2, np.nan)
+    clusters = Clusters(
+        channels=np.zeros(2, dtype=np.int64),
+        depths=none,
+        uuids=np.full(2, "", dtype=object),
+        metrics={},
+        ks2_label=np.full(2, "", dtype=object),
+        bombcell=np.array(labels, dtype=object),
+    )
+    probe = Probe(
+        InsertionRecord("pid", "eid", "probe00"),
+        Sorting("probe00", "alf/probe00/ks2", "ks2", "", "", ()),
+        Spikes(np.zeros(3, dtype=np.uint32), np.zeros(3, dtype=np.uint16)),
+        clusters,
+        None,
+        duplicates=np.zeros(3, dtype=bool),
+    )
+    raw = DatasetRecord("raw_ephys_data/probe00/_spikeglx_ephysData_g0_t0.imec0.ap.cbin")
+    session = SessionRecord("eid", "lab", "M1", pd.Timestamp("2023-07-05"), 1)
+    recording = Recording(session=session, datasets=(raw,), probes=(probe,))
+    status = assemble_sessions(recording).isel(session=0).status
+    assert status.sel(dataset="ephys/probe00/bombcell").item() == state
 
 
 def test_the_dose_needs_the_concentration_of_the_stock():

@@ -16,9 +16,9 @@ from lsdx.build import Report, build
 from lsdx.build.lock import building
 from lsdx.build.recipe import Recipe, choose, load_recipes, recipes_folder
 from lsdx.build.upkeep import collect_garbage, keep_tag, tags, verify
-from lsdx.config import Protocol, Settings
+from lsdx.config import Pharmacology, Protocol, Settings
 from lsdx.demo import write_cohort
-from lsdx.errors import ConfigError, RecipeError, StoreNotFound
+from lsdx.errors import ConfigError, RecipeError, SelectionError, StoreNotFound
 from lsdx.schema import SCHEMAS
 from lsdx.stores import read_catalog
 from tests.build.same import hashes
@@ -161,6 +161,18 @@ def restate(cohort: Path, path: Path) -> None:
     pq.write_table(new, cohort / "datasets.pqt")
 
 
+def test_bombcell_is_told_where_its_labels_were_read(demo_stores: Path) -> None:
+    units = lsdx.open_units(demo_stores)
+    sessions = lsdx.open_sessions(demo_stores)
+    kinds = units.bombcell.to_series().ne("").groupby([units.session.values, units.probe.values])
+    read = {place for place, found in kinds.any().items() if found}
+    assert len(read) == 1
+    for eid in sessions.session.values:
+        for probe in ("probe00", "probe01"):
+            state = sessions.status.sel(session=eid, dataset=f"ephys/{probe}/bombcell").item()
+            assert (state == "extraction complete") == ((eid, probe) in read)
+
+
 def test_a_lab_table_that_changes_is_joined_without_rebuilding_parts(
     built: Settings, tmp_path: Path
 ) -> None:
@@ -188,8 +200,50 @@ def test_several_bin_widths_lie_side_by_side(built: Settings, tmp_path: Path) ->
     tens = fine.counts.values[..., :2900].reshape(*fine.n_spikes.shape, 290, 10).sum(axis=-1)
     np.testing.assert_array_equal(coarse.counts.values[..., :290], tens)
     (recipes / "counts_again.py").write_text(text)
-    with pytest.raises(RecipeError, match="one recipe a store and bin width"):
+    with pytest.raises(RecipeError, match="one recipe a store, bin width and duplicates"):
         load_recipes(recipes)
+
+
+def test_counts_without_duplicates_lie_beside_those_with_them(
+    built: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(StoreNotFound, match=r"duplicates 'drop', found built: 0\.1 s \(keep\)\."):
+        lsdx.open_units(built.stores, duplicates="drop")
+    recipes = tmp_path / "recipes"
+    shutil.copytree(recipes_folder(), recipes)
+    text = (recipes / "counts.py").read_text().replace('"keep"', '"drop"')
+    (recipes / "counts_dropped.py").write_text(text)
+    report = build(built, ["counts_dropped"], recipes=recipes, progress=False)
+    kept = lsdx.open_units(built.stores)
+    dropped = lsdx.open_units(built.stores, duplicates="drop")
+    assert (kept.attrs["duplicates"], dropped.attrs["duplicates"]) == ("keep", "drop")
+    masked = kept.has_duplicate_mask.values
+    assert 0 < masked.sum() < masked.size
+    assert set(kept.insertion.values[masked]) == {
+        pid
+        for pid, there in lsdx.open_insertions(built.stores).has_duplicate_mask.to_series().items()
+        if there
+    }
+    # each spike of the epochs but the duplicates, found by their times
+    spikes = lsdx.open_spikes(built.stores, units=kept.isel(unit=np.flatnonzero(masked)))
+    ticks = np.rint(spikes.spike_time.values * 1e5).astype(np.int64)
+    duplicate = spikes.duplicate.values
+    unit = np.repeat(np.arange(masked.sum()), spikes.row_size.values)
+    lost = np.zeros((masked.sum(), *kept.n_spikes.shape[1:]))
+    for phase, epoch in np.ndindex(lost.shape[1:]):
+        first = np.rint(spikes.start.values[:, phase, epoch] * 1e5)[unit]
+        length = np.round(kept.duration.values[masked][:, phase, epoch] * 1e5)[unit]
+        inside = (ticks >= first) & (ticks < first + length) & duplicate
+        lost[:, phase, epoch] = np.bincount(unit[inside], minlength=masked.sum())
+    assert lost.sum() > 0
+    fewer = kept.n_spikes.values - dropped.n_spikes.values
+    np.testing.assert_array_equal(fewer[masked], lost)
+    assert np.nansum(np.abs(fewer[~masked])) == 0
+    said = [x.reason for x in report.lines if x.kind == "counts_dropped" and x.session != "all"]
+    bare = set(kept.session.values[~masked])
+    assert sum("duplicates kept" in reason for reason in said) == len(bare)
+    with pytest.raises(SelectionError, match="'keep' or 'drop'"):
+        lsdx.open_counts(built.stores, duplicates="no")
 
 
 def test_needed_and_dependent_stores_come_along() -> None:
@@ -250,6 +304,30 @@ def test_another_labs_names_need_no_fork(demo_cohort: Path, tmp_path: Path) -> N
     assert units.phase.values.tolist() == ["before", "after", "recovery"]
     assert np.isnan(units.n_spikes.sel(phase="recovery")).all()
     assert units.lsd.select(condition="drug").sizes["unit"] > 0
+
+
+def test_another_labs_pharmacology_needs_no_fork(settings: Settings) -> None:
+    rules = Pharmacology(drug="dmt", control="vehicle", total_volume=100, post_interval=600)
+    # the demo's controls, which its own settings list under the name of this project
+    control = [
+        s["eid"]
+        for s in json.loads((settings.cache_dir / "truth.json").read_text())["sessions"]
+        if s["condition"] == "saline"
+    ]
+    other = replace(settings, administration=rules, conditions={"vehicle": tuple(control)})
+    report = build(other, ["epochs"], progress=False)
+    assert not report.failed
+    sessions = lsdx.open_sessions(other.stores)
+    assert sessions.condition.to_series().value_counts().to_dict() == {"dmt": 5, "vehicle": 2}
+    assert sum("stock + vehicle is 200 uL, not 100" in note for note in report.notes) == 5
+    flags = lsdx.open_epochs(other.stores).administration_flags.values.tolist()
+    # those whose injection the table times, not the filler run
+    assert flags.count("interval_not_600_s") == 4
+    built = {x.kind for x in build(other, ["epochs"], progress=False).lines if x.status == "built"}
+    assert built == set()
+    wide = replace(other, administration=replace(rules, post_tolerance=1300.0))
+    build(wide, ["epochs"], progress=False)
+    assert not any(lsdx.open_epochs(wide.stores).administration_flags.values)
 
 
 def test_a_session_gone_from_the_source_is_told_and_kept_until_asked(

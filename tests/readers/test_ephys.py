@@ -31,8 +31,9 @@ TIMES_NAME, CLUSTERS_NAME = "spikes.times.npy", "spikes.clusters.npy"
 CHANNELS_NAME, DEPTHS_NAME = "clusters.channels.npy", "clusters.depths.npy"
 UUIDS_NAME, METRICS_NAME = "clusters.uuids.csv", "clusters.metrics.pqt"
 IDS_NAME, PLACES_NAME = "channels.brainLocationIds_ccf_2017.npy", "channels.mlapdv.npy"
-BOMBCELL_NAME = "cluster_bc_unitType.tsv"
-MASK_NAME, ORDER_NAME = "spikes._bc_duplicateSpikes.npy", "spike_clusters.npy"
+PARQUET_NAME = "bombcell/templates._bc_qMetrics.parquet"
+TSV_NAME, OLD_TSV_NAME = "cluster_bc_unitType.tsv", "bombcell/cluster_bc_unitType.tsv"
+MASK_NAME, ORDER_NAME = "bombcell/spikes._bc_duplicateSpikes.npy", "spike_clusters.npy"
 
 Sorting = dict[str, Path]
 
@@ -48,6 +49,7 @@ def sorting(tmp_path: Path) -> Sorting:
         IDS_NAME: np.array([382, 382, 997, 0]),
         PLACES_NAME: np.arange(12.0).reshape(4, 3),
     }
+    (tmp_path / "bombcell").mkdir()
     for name, array in arrays.items():
         np.save(tmp_path / name, array)
     (tmp_path / UUIDS_NAME).write_text("\n".join(["uuids", *UUIDS]) + "\n")
@@ -491,19 +493,53 @@ def test_a_damaged_table_of_metrics_is_refused(sorting: Sorting, keep: int) -> N
     assert f"{WHERE}/{METRICS_NAME}" in refused(read_clusters, sorting, WHERE)
 
 
-def write_bombcell(sorting: Sorting, text: str) -> None:
-    sorting[BOMBCELL_NAME] = sorting[TIMES_NAME].with_name(BOMBCELL_NAME)
-    sorting[BOMBCELL_NAME].write_text(text)
+def write_bombcell(sorting: Sorting, name: str, labels: dict[int, str | None] | str) -> None:
+    """Write one of bombcell's tables; from text as it is, a tsv's."""
+    sorting[name] = sorting[TIMES_NAME].parent / name
+    if isinstance(labels, str):
+        sorting[name].write_text(labels)
+    elif name == PARQUET_NAME:
+        table = pd.DataFrame({"phy_clusterID": list(labels), "bc_unitType": labels.values()})
+        table.assign(nSpikes=3.0).to_parquet(sorting[name])
+    else:
+        table = pd.DataFrame({"cluster_id": list(labels), "bc_unitType": labels.values()})
+        table.to_csv(sorting[name], sep="\t", index=False)
 
 
-def test_bombcell_labels_are_joined_on_the_cluster(sorting: Sorting) -> None:
-    write_bombcell(sorting, "cluster_id\tbc_unitType\n2\tGood\n0\tNON-SOMA\n")
+ONE_PLACE = pytest.mark.parametrize("name", [PARQUET_NAME, TSV_NAME, OLD_TSV_NAME])
+
+
+@ONE_PLACE
+def test_bombcell_labels_are_joined_on_the_cluster(sorting: Sorting, name: str) -> None:
+    write_bombcell(sorting, name, {2: "Good", 0: "NON-SOMA"})
     assert read_clusters(sorting, WHERE).bombcell.tolist() == ["NON-SOMA", "", "GOOD"]
 
 
-def test_a_blank_bombcell_label_is_blank(sorting: Sorting) -> None:
-    write_bombcell(sorting, "cluster_id\tbc_unitType\n2\t\n0\tMUA\n")
+@ONE_PLACE
+def test_a_blank_bombcell_label_is_blank(sorting: Sorting, name: str) -> None:
+    write_bombcell(sorting, name, {2: None, 0: "MUA"})
     assert read_clusters(sorting, WHERE).bombcell.tolist() == ["MUA", "", ""]
+
+
+def test_bombcell_labels_of_several_tables_must_agree(sorting: Sorting) -> None:
+    write_bombcell(sorting, PARQUET_NAME, {0: "GOOD", 1: "MUA"})
+    write_bombcell(sorting, TSV_NAME, {0: "GOOD", 1: "MUA"})
+    # a label that only another table has is not taken from there
+    write_bombcell(sorting, OLD_TSV_NAME, {0: "good", 2: "NOISE"})
+    assert read_clusters(sorting, WHERE).bombcell.tolist() == ["GOOD", "MUA", ""]
+    write_bombcell(sorting, TSV_NAME, {0: "GOOD", 1: "NOISE"})
+    message = refused(read_clusters, sorting, WHERE)
+    assert f"{WHERE}: {TSV_NAME}" in message
+    assert f"the labels of {PARQUET_NAME}, found cluster 1: NOISE against MUA" in message
+
+
+def test_a_table_of_bombcell_without_labels_leaves_them_to_the_next(sorting: Sorting) -> None:
+    write_bombcell(sorting, TSV_NAME, {0: "GOOD"})
+    write_bombcell(sorting, PARQUET_NAME, {0: None, 1: None})
+    assert read_clusters(sorting, WHERE).bombcell.tolist() == ["GOOD", "", ""]
+    table = pd.DataFrame({"phy_clusterID": [0.0, 1.0, 2.0], "nSpikes": [3.0, 0.0, 3.0]})
+    table.to_parquet(sorting[PARQUET_NAME])
+    assert read_clusters(sorting, WHERE).bombcell.tolist() == ["GOOD", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -517,9 +553,25 @@ def test_a_blank_bombcell_label_is_blank(sorting: Sorting) -> None:
         "cluster_id\tbc_unitType\nzero\tGOOD\n",
     ],
 )
-def test_a_bad_table_of_bombcell_is_refused(sorting: Sorting, text: str) -> None:
-    write_bombcell(sorting, text)
-    assert BOMBCELL_NAME in refused(read_clusters, sorting, WHERE)
+@pytest.mark.parametrize("name", [TSV_NAME, OLD_TSV_NAME])
+def test_a_bad_table_of_bombcell_is_refused(sorting: Sorting, text: str, name: str) -> None:
+    write_bombcell(sorting, name, text)
+    assert name in refused(read_clusters, sorting, WHERE)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ("no parquet", "a parquet table"),
+        ({3: "GOOD"}, "cluster ids in 0..2"),
+        ({0.5: "GOOD"}, "cluster ids in 0..2"),
+    ],
+)
+def test_a_bad_parquet_of_bombcell_is_refused(sorting: Sorting, labels: Any, told: str) -> None:
+    write_bombcell(sorting, PARQUET_NAME, labels)
+    message = refused(read_clusters, sorting, WHERE)
+    assert PARQUET_NAME in message
+    assert told in message
 
 
 # ---- channels -------------------------------------------------------------------------------
