@@ -22,6 +22,7 @@ _SETTINGS = (
     ("stores", "folder of the stores"),
     ("stock-concentration", "of the drug's stock, such as '0.1 mg/mL': gives doses in ug/kg"),
     ("epochs", "the lab's table of epochs (eid, phase, epoch, start, stop)"),
+    ("events", "the lab's table of events (eid, phase, kind, start, stop, any columns)"),
     ("administrations", "the lab's table of administrations"),
     ("trajectories", "the lab's table of trajectories"),
     ("exclusions", "the lab's exclusions (id, reason)"),

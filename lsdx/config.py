@@ -116,7 +116,7 @@ class Settings:
         Which sessions of the database: those of the project whose protocol contains this.
     stores : Path
         Folder of the built stores.
-    epochs, administrations, trajectories, exclusions : Path, optional
+    epochs, events, administrations, trajectories, exclusions : Path, optional
         The lab's tables (CSV).
     protocol : Protocol
         Names of phases, epochs and conditions.
@@ -142,6 +142,7 @@ class Settings:
     task_protocol: str = "passiveChoiceWorld"
     stores: Path = Path("stores")
     epochs: Path | None = None
+    events: Path | None = None
     administrations: Path | None = None
     trajectories: Path | None = None
     exclusions: Path | None = None
@@ -168,7 +169,8 @@ class Settings:
         object.__setattr__(self, "protocol", _named(self.protocol, self.administration))
 
 
-_PATHS = ("cache_dir", "stores", "epochs", "administrations", "trajectories", "exclusions")
+_TABLES = ("epochs", "events", "administrations", "trajectories", "exclusions")
+_PATHS = ("cache_dir", "stores", *_TABLES)
 _NAMES = ("base_url", "project", "task_protocol", "stock_concentration")
 _SCALARS = ("source", *_NAMES, *_PATHS)
 
@@ -402,10 +404,7 @@ def fill_from(settings: Settings, path: Path) -> Settings:
         return settings
     own, default = merge_file(Settings(), path), Settings()
     names = (
-        "epochs",
-        "administrations",
-        "trajectories",
-        "exclusions",
+        *_TABLES,
         "protocol",
         "sources",
         "administration",

@@ -313,14 +313,15 @@ def open_epochs(
 def open_events(
     stores: str | os.PathLike[str] | None = None, *, tag: str | None = None
 ) -> xr.Dataset:
-    """Open the stimuli of the replay: gabors, valve, tone, noise, one a row.
+    """Open the events, one a row: gabors, valve, tone, noise of the replay, and the lab's own.
 
     Parameters, errors and the NaN rule are those of `open_sessions`.
 
     Returns
     -------
     Dataset
-        Dim (event), loaded; ragged by ``session``.
+        Dim (event), loaded; ragged by ``session``. Each other column of the lab's table of
+        events is a label: numbers, NaN where blank, or text.
 
     Examples
     --------
@@ -329,7 +330,17 @@ def open_events(
     >>> sorted(set(e.kind.values.tolist()))
     ['gabor', 'noise', 'tone', 'valve']
     """
-    return _open_light(stores, "events", tag)
+    events = _open_light(stores, "events", tag)
+    if not (events["other"] != "").any():
+        return events.drop_vars("other")
+    others = pd.DataFrame([json.loads(o or "{}") for o in events["other"].values])
+    labels: dict[str, Any] = {}
+    for name in map(str, others):
+        blank, values = others[name].isna(), others[name]
+        numbers = all(isinstance(v, int | float) for v in values[~blank])
+        labels[name] = values.astype(float) if numbers else text(values.where(~blank, ""))
+    given = {f"{n}_given" if n in events.variables else n: v for n, v in labels.items()}
+    return events.drop_vars("other").assign_coords({n: ("event", v) for n, v in given.items()})
 
 
 def open_units(

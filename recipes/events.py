@@ -7,5 +7,5 @@ recipe = Recipe(
     store="events",
     assemble=assemble_events,
     inputs=("task",),
-    revision=1,
+    revision=2,
 )

@@ -59,9 +59,10 @@ class Recording:
     """All that is known of one session before anything is computed.
 
     ``overrides`` are the session's rows of the table of epochs: (phase, epoch) to (start,
-    stop) in s. ``rules`` say how long after the injection the second phase should come.
-    ``unread`` are probes whose sorting could not be read. ``notes`` go to the build
-    report. ``stacks`` is whether the subject's image stacks are published, None if not known.
+    stop) in s; ``events`` its rows of the table of events. ``rules`` say how long after the
+    injection the second phase should come. ``unread`` are probes whose sorting could not be
+    read. ``notes`` go to the build report. ``stacks`` is whether the subject's image stacks are
+    published, None if not known.
     """
 
     session: SessionRecord
@@ -72,6 +73,7 @@ class Recording:
     phases: tuple[str, ...] = ("pre", "post")
     epochs: tuple[str, ...] = ("spontaneous", "rfm", "replay")
     overrides: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    events: tuple[Mapping[str, str | float], ...] = ()
     administration: Administration | None = None
     rules: Pharmacology = PROJECT
     unread: frozenset[str] = frozenset()

@@ -26,6 +26,7 @@ from lsdx.readers.lab import (
     odd_administrations,
     read_administrations,
     read_epochs_table,
+    read_events_table,
     read_exclusions,
     read_trajectories,
 )
@@ -216,6 +217,7 @@ def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[st
         overrides=read_epochs_table(settings.epochs, protocol.phases, protocol.epochs)
         if settings.epochs
         else {},
+        events=read_events_table(settings.events, protocol.phases) if settings.events else {},
         administrations=administrations,
         revision=settings.sources.revision,
         rules=rules,
@@ -234,7 +236,11 @@ def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[st
     listed = {eid for eids in settings.conditions.values() for eid in eids}
     notes = [f"administrations: {n}" for n in odd_administrations(administrations.values(), rules)]
     notes += cohort.notes()
-    for name, ids in (("epochs table", set(lab.overrides)), ("conditions", listed)):
+    for name, ids in (
+        ("epochs table", set(lab.overrides)),
+        ("events table", set(lab.events)),
+        ("conditions", listed),
+    ):
         notes += [f"{name}: session {eid} is not in the source" for eid in sorted(ids - known)]
     return lab, cohort, notes
 

@@ -60,6 +60,7 @@ class LabTables:
         default_factory=dict
     )
     administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(default_factory=dict)
+    events: Mapping[str, tuple[Mapping[str, str | float], ...]] = field(default_factory=dict)
     revision: str = ""
     rules: Pharmacology = PROJECT
 
@@ -220,6 +221,7 @@ def session_inputs(
             "overrides": sorted(
                 [*key, *times] for key, times in lab.overrides.get(eid, {}).items()
             ),
+            "events": [{k: str(v) for k, v in row.items()} for row in lab.events.get(eid, ())],
             "administration": administration
             and [administration.time, lab.rules.post_interval, lab.rules.post_tolerance],
         },
@@ -263,6 +265,7 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
         phases=lab.phases,
         epochs=lab.epochs,
         overrides=lab.overrides.get(eid, {}),
+        events=lab.events.get(eid, ()),
         administration=lab.administrations.get((plan.session.subject, plan.session.date)),
         rules=lab.rules,
         unread=plan.unread | failed,

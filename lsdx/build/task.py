@@ -119,7 +119,7 @@ def _find_all(
     inputs = session_inputs(source, plan, lab)
     parts: dict[str, Entry | None] = {}
     for recipe in recipes:
-        if _nothing(recipe, plan):
+        if _nothing(recipe, plan, lab):
             parts[recipe.name] = None
             continue
         parts[recipe.name] = find_store(
@@ -130,14 +130,15 @@ def _find_all(
     return parts
 
 
-def _nothing(recipe: Recipe, plan: SessionPlan) -> bool:
+def _nothing(recipe: Recipe, plan: SessionPlan, lab: LabTables) -> bool:
     """Tell, without reading, that a session has nothing of a kind."""
     if recipe.store in _OF_SPIKES:
         return not plan.probes
     if recipe.store == "insertions":
         return not plan.insertions
     if recipe.store == "events":
-        return not any({GABORS, STIMS} & set(r.extracted) for r in plan.runs)
+        tables = any({GABORS, STIMS} & set(r.extracted) for r in plan.runs)
+        return not tables and plan.session.eid not in lab.events
     return False
 
 

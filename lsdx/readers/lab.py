@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,8 @@ def read_epochs_table(
     """
     where = str(path)
     labels = ("eid", "phase", "epoch")
-    table = read_csv(path, where, (*labels, "start", "stop"), dtype=dict.fromkeys(labels, str))
+    # converters, not dtypes: text such as NA is a name here, and never "not there"
+    table = read_csv(path, where, (*labels, "start", "stop"), converters=dict.fromkeys(labels, str))
     start, stop = numbers(table, "start", where), numbers(table, "stop", where)
     out: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
     for i, row in enumerate(table.itertuples(index=False)):
@@ -72,6 +74,52 @@ def read_epochs_table(
     return out
 
 
+def read_events_table(
+    path: Path, phases: Collection[str]
+) -> dict[str, tuple[dict[str, str | float], ...]]:
+    """Read ``events.csv``: eid, phase, kind, start, stop (s), and any other columns.
+
+    Returns
+    -------
+    dict
+        eid -> its rows: numbers where a whole column is of numbers (NaN: blank), else text.
+
+    Raises
+    ------
+    SourceError
+        For a phase that the protocol does not have, an event without kind, or times that are
+        no numbers with 0 <= start <= stop; a blank stop is not known.
+    """
+    where = str(path)
+    labels = ("eid", "phase", "kind")
+    table = read_csv(path, where, (*labels, "start", "stop"), dtype=str, keep_default_na=False)
+    for name in [c for c in table.columns if c not in labels]:
+        column = table[name].str.strip()
+        found = pd.to_numeric(column, errors="coerce").astype(np.float64)
+        wrong = np.flatnonzero(found.isna() & (column != ""))
+        if not wrong.size:
+            table[name] = found
+        elif name in ("start", "stop"):
+            line = f"{where}, row {wrong[0] + 1}, column {name}"
+            raise broken(line, "a time in s", repr(column.iloc[wrong[0]]), CORRECT)
+    out: dict[str, list[dict[str, str | float]]] = {}
+    rows: list[dict[Any, Any]] = table.to_dict("records")
+    for i, row in enumerate(rows):
+        line = f"{where}, row {i + 1}"
+        if row["phase"] not in phases:
+            raise broken(line, f"a phase of {', '.join(phases)}", repr(row["phase"]), CORRECT)
+        if not row["kind"].strip():
+            raise broken(line, "a kind of event", "none", CORRECT)
+        if not 0 <= row["start"] < np.inf or not (
+            np.isnan(row["stop"]) or row["start"] <= row["stop"] < np.inf
+        ):
+            raise broken(line, "0 <= start <= stop", f"{row['start']}, {row['stop']}", CORRECT)
+        out.setdefault(uuid_of(row.pop("eid"), line), []).append(
+            {str(name): value for name, value in row.items()}
+        )
+    return {eid: tuple(rows) for eid, rows in out.items()}
+
+
 def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administration]:
     """Read the table of administrations: subject and day -> row.
 
@@ -84,7 +132,10 @@ def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administr
     where = str(path)
     columns = ("rec_day", "date", "animal_ID", "weight", "stock_uL", "saline_uL")
     table = read_csv(
-        path, where, (*columns, "administration_time"), dtype={"animal_ID": str, "date": str}
+        path,
+        where,
+        (*columns, "administration_time"),
+        converters={"animal_ID": str, "date": str},
     )
     values = {c: numbers(table, c, where) for c in ("rec_day", "weight", "stock_uL", "saline_uL")}
     clock = table["administration_time"].astype(object)
@@ -94,7 +145,7 @@ def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administr
         line = f"{where}, row {i + 1}"
         subject, date = str(table["animal_ID"].iloc[i]).strip(), _date(table["date"].iloc[i], line)
         day = values["rec_day"][i]
-        if subject in ("", "nan"):
+        if not subject:
             raise broken(line, "an animal_ID", "none", CORRECT)
         if (not np.isnan(day) and day != np.floor(day)) or np.isinf(day):
             raise broken(line, "a whole number in rec_day", day, CORRECT)
@@ -178,9 +229,10 @@ def read_trajectories(path: Path) -> dict[str, dict[str, str]]:
     """Read the table of trajectories: eid -> labels, errors as true, false or unknown."""
     where = str(path)
     names = ("trajectory_01", "error_t01", "trajectory_02", "error_t02")
-    table = read_csv(path, where, ("date", "subject", "eid", *names), dtype=str)
+    columns = ("date", "subject", "eid", *names)
+    table = read_csv(path, where, columns, dtype=str, keep_default_na=False)
     rows: dict[str, dict[str, str]] = {}
-    for i, row in enumerate(table.fillna("").to_dict("records")):
+    for i, row in enumerate(table.to_dict("records")):
         line = f"{where}, row {i + 1}"
         eid = uuid_of(row["eid"], line)
         if eid in rows:
@@ -196,9 +248,9 @@ def read_trajectories(path: Path) -> dict[str, dict[str, str]]:
 def read_exclusions(path: Path) -> Mapping[str, str]:
     """Read ``exclusions.csv`` (id, reason): why a session, insertion or unit is left out."""
     where = str(path)
-    table = read_csv(path, where, ("id", "reason"), dtype=str)
+    table = read_csv(path, where, ("id", "reason"), dtype=str, keep_default_na=False)
     reasons: dict[str, str] = {}
-    for i, row in enumerate(table.fillna("").to_dict("records")):
+    for i, row in enumerate(table.to_dict("records")):
         line = f"{where}, row {i + 1}"
         if not row["reason"].strip():
             raise broken(line, "a reason", "none", CORRECT)

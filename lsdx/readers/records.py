@@ -255,11 +255,11 @@ def unique_probes(rows: list[InsertionRecord], where: str) -> tuple[InsertionRec
 
 
 def timestamp(value: object, where: str) -> pd.Timestamp:
-    """Parse a record's naive date and time."""
+    """Parse a record's date and time; one with a zone keeps its local day and hour."""
     stamp = pd.to_datetime(str(value), errors="coerce")
     if pd.isna(stamp):
         raise broken(where, "a date and time", repr(value), "Correct the record.")
-    return stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp
+    return stamp.tz_localize(None)
 
 
 def _session(record: Mapping[str, Any], where: str) -> SessionRecord:

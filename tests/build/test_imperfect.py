@@ -23,7 +23,14 @@ from lsdx.build.report import Report
 from lsdx.config import Protocol, Settings, Sources
 from lsdx.errors import SourceError
 from lsdx.export.tables import session_table
-from lsdx.stores import open_counts, open_epochs, open_insertions, open_sessions, open_spikes
+from lsdx.stores import (
+    open_counts,
+    open_epochs,
+    open_events,
+    open_insertions,
+    open_sessions,
+    open_spikes,
+)
 
 FOLDER = "lab/Subjects/M1/2024-03-01/001"
 NEW = "#2024-05-06#"
@@ -39,6 +46,7 @@ class Lab:
     root: Path
     settings: dict[str, Any] = field(default_factory=dict)
     epochs: str = EPOCHS
+    events: str = ""
 
     def put(self, path: str, array: Any, folder: str = FOLDER) -> None:
         place = self.root / folder / path
@@ -91,6 +99,11 @@ class Lab:
         head, *rows = self.epochs.splitlines()
         given.write_text("\n".join([f"eid,{head}", *(f"{self.eid},{r}" for r in rows)]))
         self.stores = self.root.parent / "stores"
+        if self.events:
+            own = self.root.parent / "events.csv"
+            head, *rows = self.events.splitlines()
+            own.write_text("\n".join([f"eid,{head}", *(f"{self.eid},{r}" for r in rows)]))
+            self.settings["events"] = own
         settings = Settings(
             source="cache", cache_dir=self.root, stores=self.stores, epochs=given, **self.settings
         )
@@ -250,6 +263,47 @@ def test_a_blank_number_is_refused_by_name(lab: Lab) -> None:
     parquet.save(lab.root / "sessions.pqt", table.assign(number=np.nan), meta)
     with pytest.raises(SourceError, match=r"number: expected the number of the session"):
         build(Settings(source="cache", cache_dir=lab.root, stores=lab.stores), progress=False)
+
+
+# ---- a lab's own events ---------------------------------------------------------------------
+
+
+def test_a_labs_own_events_are_events_with_all_their_columns(lab: Lab) -> None:
+    lab.sorting("alf/probe00/ks2")
+    lab.events = (
+        "phase,kind,start,stop,tone_Hz,contrast,who\n"
+        "pre,tone,12,12.5,440,,NA\npre,NA,14,,,0.5,\npost,tone,62,62.5,880,,ann"
+    )
+    assert not lab.build().failed
+    events = open_events(lab.stores)
+    assert events.kind.values.tolist() == ["tone", "NA", "tone"]
+    assert events.start.values.tolist() == [12.0, 14.0, 62.0]
+    np.testing.assert_array_equal(events.stop, [12.5, np.nan, 62.5])
+    np.testing.assert_array_equal(events.tone_Hz, [440.0, np.nan, 880.0])
+    np.testing.assert_array_equal(events.contrast, [np.nan, 0.5, np.nan])
+    assert events.who.values.tolist() == ["NA", "", "ann"]
+    assert set(events.provenance.values) == {"table"}
+    assert "other" not in events.variables
+    spikes = open_spikes(lab.stores)
+    response = spikes.lsd.psth(events=events.isel(event=[0]), window=("0 s", "0.5 s"), n_shifts=0)
+    assert response.psth.mean("time").sum().item() == pytest.approx(10.0)  # 5 spikes in .5 s
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("during,tone,12,13", "row 1: expected a phase of pre, post"),
+        ("pre,,12,13", "row 1: expected a kind of event"),
+        ("pre,tone,13,12", "row 1: expected 0 <= start <= stop"),
+        ("pre,tone,,12", "row 1: expected 0 <= start <= stop"),
+        ("pre,tone,soon,12", "row 1, column start: expected a time in s, found 'soon'"),
+    ],
+)
+def test_events_that_make_no_sense_are_refused_by_row(lab: Lab, row: str, words: str) -> None:
+    lab.sorting("alf/probe00/ks2")
+    lab.events = f"phase,kind,start,stop\n{row}"
+    with pytest.raises(SourceError, match=words):
+        lab.build()
 
 
 # ---- spikes, and what was recorded ----------------------------------------------------------
