@@ -508,33 +508,33 @@ def _list_stacks(alyx: Alyx, subjects: Mapping[str, str]) -> dict[str, list[str]
     """List each subject's image stacks on the data servers; None where they do not tell."""
     own = _data_servers(alyx)
     logins = _data_login(alyx.url)
+    silent: set[str] = set()  # a server that gave no answer is not waited for again
+
+    def names(server: str, folder: str) -> list[str] | None:
+        if server in silent:
+            return None
+        address = f"{server}/{folder}"
+        login = next((v for start, v in logins.items() if address.startswith(start)), None)
+        try:
+            with session() as http:
+                reply = http.get(address, auth=login, timeout=TIMEOUT)
+        except (requests.RequestException, ValueError):
+            silent.add(server)
+            return None
+        if reply.status_code == 404:
+            return []
+        return sorted(set(re.findall(r'href="([^"/]+\.tif)"', reply.text))) if reply.ok else None
 
     def listed(subject: str) -> list[str] | None:
         place = "/".join(quote(name, safe="") for name in (subjects[subject], subject))
         folder = f"histology/{place}/downsampledStacks_25/sample2ARA/"
-        told = []
-        for server in own or [_data_server(alyx.url)]:
-            address = f"{server}/{folder}"
-            login = next((v for start, v in logins.items() if address.startswith(start)), None)
-            told.append(_tif_files(address, login))
-        found = next((names for names in told if names), None)
+        told = [names(server, folder) for server in own or [_data_server(alyx.url)]]
+        found = next((tifs for tifs in told if tifs), None)
         # that the server of ONE's parameters, maybe another database's, lacks it says nothing
         return [] if found is None and own and None not in told else found
 
     with ThreadPoolExecutor(N_THREADS) as pool:
         return dict(zip(subjects, pool.map(listed, subjects), strict=True))
-
-
-def _tif_files(address: str, login: tuple[str, str] | None) -> list[str] | None:
-    """List the TIFF files of a folder on a data server; None where it does not tell."""
-    try:
-        with session() as http:
-            reply = http.get(address, auth=login, timeout=TIMEOUT)
-    except (requests.RequestException, ValueError):
-        return None
-    if reply.status_code == 404:
-        return []
-    return sorted(set(re.findall(r'href="([^"/]+\.tif)"', reply.text))) if reply.ok else None
 
 
 def _data_servers(alyx: Alyx) -> list[str]:

@@ -616,6 +616,20 @@ def test_one_insertion_of_two_sessions_costs_the_second(
     assert mine["id"] in line.reason
 
 
+def test_a_silent_server_of_stacks_is_not_waited_for_again(
+    settings: Settings, server: AlyxServer
+) -> None:
+    multiply(server, 12)
+    for i, session in enumerate(server.sessions):
+        session["subject"] = f"mouse{i}"
+    server.stall = 1.0
+    server.fail("/histology/", "slow", times=99)
+    source, _ = open_source(settings)
+    assert {source.stacks(f"mouse{i}") for i in range(12)} == {None}
+    # those that were asked for at once, twice each
+    assert len([r for r in server.requests if "/histology/" in r]) <= 2 * N_THREADS
+
+
 @pytest.mark.parametrize(
     ("names", "stage"),
     [
