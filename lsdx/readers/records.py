@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 import pandas as pd
 from one.alf.path import remove_uuid_string
+from one.alf.spec import is_uuid_string
 
 from lsdx.errors import SourceError, located
 from lsdx.readers.files import broken, read_json
@@ -187,9 +189,9 @@ def parse_snapshot(raw: Mapping[str, Any], where: str) -> Snapshot:
         if session.eid in sessions:
             raise broken(where, "each session once", f"{session.eid} twice")
         sessions[session.eid] = session
-        datasets[session.eid] = tuple(
-            _dataset(d, f"{where}, session {session.eid}")
-            for d in _records(record, "data_dataset_session_related", where, none=())
+        datasets[session.eid] = _datasets(
+            _records(record, "data_dataset_session_related", where, none=()),
+            f"{where}, session {session.eid}",
         )
     insertions: dict[str, list[InsertionRecord]] = {}
     seen: dict[str, str] = {}
@@ -280,11 +282,28 @@ def _session(record: Mapping[str, Any], where: str) -> SessionRecord:
     )
 
 
-def _dataset(record: Mapping[str, Any], where: str) -> DatasetRecord:
-    _require(record, ("name",), where)
-    revision = record.get("revision")
+def _datasets(records: Iterable[Mapping[str, Any]], where: str) -> tuple[DatasetRecord, ...]:
+    made = [_dataset(record, where) for record in records]
+    online = {d.path for d in made if d.present}
+    # a revision that is nowhere online has no known name: it must not pass for another's file
+    return tuple(d for d in made if d.present or d.path not in online)
+
+
+def _dataset_path(record: Mapping[str, Any], where: str) -> str:
+    """Give a dataset's path in its session: Alyx names a revision only in the address."""
+    revision = str(record.get("revision") or "")
+    if revision and is_uuid_string(revision):
+        revision = ""
     parts = [record.get("collection") or "", f"#{revision}#" if revision else "", record["name"]]
     path = check_dataset_path("/".join(p for p in parts if p), where)
+    address = unquote(str(record.get("data_url") or "").partition("?")[0])
+    online = re.search(r"/\d{4}-\d{2}-\d{2}/\d{1,3}/(.+)", address)
+    return check_dataset_path(without_uuid(online[1]), where) if online else path
+
+
+def _dataset(record: Mapping[str, Any], where: str) -> DatasetRecord:
+    _require(record, ("name",), where)
+    path = _dataset_path(record, where)
     size = record.get("file_size")
     return DatasetRecord(
         path=path,

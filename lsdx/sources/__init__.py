@@ -33,6 +33,14 @@ class Source(Protocol):
     def problems(self) -> Mapping[str, str]:
         """Why each session is left out whose records cannot be used."""
 
+    @property
+    def file_advice(self) -> str:
+        """What to do about a file that is not on this machine, as a sentence for an error."""
+
+    @property
+    def insertion_advice(self) -> str:
+        """What to do about a probe without an insertion record, as a sentence for an error."""
+
     def sessions(self) -> tuple[SessionRecord, ...]:
         """List every session, in order of start, then eid."""
 

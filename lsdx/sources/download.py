@@ -21,12 +21,17 @@ TIMEOUT = (10, 60)  # s, to connect and between bytes
 RETRIES = 4
 BACKOFF = 0.5  # s, doubled from one attempt to the next
 N_THREADS = 4
+MAX_IN_A_ROW = 5  # failures of a server, after which it is asked no more
 _BLOCK = 1 << 20
 _WHY = {
     401: "the data server wants another user or password: set them with ONE.setup()",
     403: "the data server refuses you this file: ask for access to the project",
     404: "the data server does not have it: ask whoever uploads, or renew the records (--refresh)",
 }
+
+
+class Unreachable(SourceError):
+    """A server gives no answer, breaks off, or says that it has failed (5xx)."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,12 @@ def session() -> requests.Session:
     """Open an HTTP session that tries again, with growing pauses, after 5xx and time-outs."""
     retry = Retry(
         total=RETRIES,
+        read=1,  # a server that falls silent costs a time-out each time
         backoff_factor=BACKOFF,
-        status_forcelist=(500, 502, 504),
+        status_forcelist=(500, 502, 503, 504),
         allowed_methods=("GET", "HEAD"),
         raise_on_status=False,
-        respect_retry_after_header=False,  # ONE waits for 429 and 503, within bounds
+        respect_retry_after_header=False,  # it knows no bound; Alyx waits within one
     )
     made = requests.Session()
     for scheme in ("http://", "https://"):
@@ -58,8 +64,12 @@ def session() -> requests.Session:
 
 def download_all(
     downloads: Iterable[Download], *, auth: Mapping[str, tuple[str, str]], progress: bool
-) -> dict[Path, str]:
+) -> tuple[dict[Path, str], int]:
     """Fetch files in parallel; give why for each that could not be had.
+
+    After ``MAX_IN_A_ROW`` files in a row for which the server gave no answer, or only that it
+    has failed, the rest is not asked for. A file that it does not have (404), or of which it has
+    another version, is an answer.
 
     Parameters
     ----------
@@ -71,8 +81,10 @@ def download_all(
 
     Returns
     -------
-    dict
-        Path -> the reason, for those that failed.
+    failed : dict
+        Path -> the reason, for those that could not be had or were not asked for.
+    not_asked : int
+        How many were not asked for.
 
     Raises
     ------
@@ -82,7 +94,6 @@ def download_all(
     from tqdm import tqdm
 
     wanted = list(downloads)
-    failed: dict[Path, str] = {}
     bar = tqdm(
         total=sum(d.size or 0 for d in wanted),
         desc="download",
@@ -90,18 +101,35 @@ def download_all(
         unit_scale=True,
         disable=None if progress else True,
     )
+    in_a_row = 0
     with bar, session() as http, ThreadPoolExecutor(N_THREADS) as pool:
         futures = {pool.submit(download, d, http, auth, bar.update): d for d in wanted}
         try:
             for future in as_completed(futures):
-                try:
-                    future.result()
-                except SourceError as error:
-                    failed[futures[future].path] = str(error)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return failed
+                error = future.exception()
+                if error is not None and not isinstance(error, SourceError):
+                    raise error
+                in_a_row = in_a_row + 1 if isinstance(error, Unreachable) else 0
+                if in_a_row == MAX_IN_A_ROW:
+                    break
+        finally:
+            pool.shutdown(cancel_futures=True)
+    skipped = {d.path: _not_asked(d) for future, d in futures.items() if future.cancelled()}
+    refused = {
+        d.path: str(future.exception())
+        for future, d in futures.items()
+        if d.path not in skipped and future.exception() is not None
+    }
+    return refused | skipped, len(skipped)
+
+
+def _not_asked(wanted: Download) -> str:
+    return located(
+        wanted.where,
+        "a data server that answers",
+        f"none: the download stopped after {MAX_IN_A_ROW} files in a row that could not be had",
+        "Run the command again when the server answers: it goes on from there.",
+    )
 
 
 def download(
@@ -115,7 +143,8 @@ def download(
     Raises
     ------
     SourceError
-        If the server refuses, keeps breaking off, or sends other bytes than were recorded.
+        If the server refuses, or sends other bytes than were recorded; `Unreachable` if it gives
+        no answer, keeps breaking off, or has failed.
     """
     wanted.path.parent.mkdir(parents=True, exist_ok=True)
     part = wanted.path.with_name(wanted.path.name + ".part")
@@ -146,7 +175,7 @@ def _fetch(
     arrived: Callable[[int], Any],
 ) -> None:
     """Bring ``part`` to its full length, going on from what is there."""
-    problem = ""
+    broken = ""
     if wanted.md5 is None:  # nothing would tell a mixture of two versions
         part.unlink(missing_ok=True)
     for _ in range(RETRIES):
@@ -157,9 +186,13 @@ def _fetch(
         if have:
             headers["Range"] = f"bytes={have}-"
         try:
-            with http.get(
+            reply = http.get(
                 _encoded(wanted.url), headers=headers, auth=login, stream=True, timeout=TIMEOUT
-            ) as reply:
+            )
+        except (requests.RequestException, HTTPError, ValueError) as error:
+            raise _silent(wanted, error) from None
+        try:
+            with reply:
                 if reply.status_code == 416:  # there is no more, or it is another file
                     part.unlink(missing_ok=True)
                     continue
@@ -170,14 +203,13 @@ def _fetch(
                         stream.write(block)
                         arrived(len(block))
             return
-        except (requests.RequestException, HTTPError, ValueError) as error:
-            # the kind alone: an address may hold what opens it
-            problem = type(error).__name__
-    raise SourceError(
+        except (requests.RequestException, HTTPError) as error:
+            broken = type(error).__name__
+    raise Unreachable(
         located(
             wanted.where,
             "the whole file",
-            f"a connection that broke off {RETRIES} times ({problem})",
+            f"a connection that broke off {RETRIES} times ({broken})",
             "Run the command again: it goes on from there.",
         )
     )
@@ -189,9 +221,27 @@ def _encoded(url: str) -> str:
     return urlunsplit(parts._replace(path=quote(parts.path, safe="/%")))
 
 
+def _silent(wanted: Download, error: Exception) -> SourceError:
+    # the kind of error alone: an address may hold what opens it
+    if isinstance(error, ValueError):  # an address that is none, asked of no server
+        message = located(
+            wanted.where, "an address", type(error).__name__, "Correct the record's data_url."
+        )
+        return SourceError(message)
+    return Unreachable(
+        located(
+            wanted.where,
+            "an answer of the data server",
+            type(error).__name__,
+            "Check the network, then run the command again: it goes on from there.",
+        )
+    )
+
+
 def _refused(wanted: Download, reply: requests.Response) -> SourceError:
     why = _WHY.get(reply.status_code, "try again later")
-    return SourceError(
+    kind = Unreachable if reply.status_code >= 500 else SourceError
+    return kind(
         located(wanted.where, "a file at its data_url", f"HTTP {reply.status_code}", f"{why}.")
     )
 

@@ -110,6 +110,16 @@ class LocalFiles:
         """Whether a subject's image stacks are published; None if that is not known."""
         return self._stacks.get(subject)
 
+    @property
+    def file_advice(self) -> str:
+        """What to do about a file that is not on this machine."""
+        return "Download it with ONE."
+
+    @property
+    def insertion_advice(self) -> str:
+        """What to do about a probe without an insertion record."""
+        return "Add it to insertions.pqt or to the snapshot of records."
+
     def missing(
         self,
         wanted: Iterable[tuple[str, Sequence[DatasetRecord]]],  # noqa: ARG002  of the protocol
@@ -154,4 +164,4 @@ class LocalFiles:
         return found if found.is_file() else None
 
     def _absent(self, where: str, path: Path) -> SourceError:
-        return SourceError(located(where, "a file", f"none at {path}", "Download it with ONE."))
+        return SourceError(located(where, "a file", f"none at {path}", self.file_advice))

@@ -217,6 +217,57 @@ def test_a_dataset_is_what_its_record_says(
     assert {name: getattr(found, name) for name in expected} == expected
 
 
+UNNAMED = "5f9d1d0e-0000-4000-8000-00000000000b"  # a revision, as a session's record gives it
+ONLINE = "https://x/public/lab/Subjects/ZFM-1/2023-06-14/002"
+
+
+@pytest.mark.parametrize(
+    ("changed", "path"),
+    [
+        # the revision's name stands in the address alone
+        (
+            {"data_url": f"{ONLINE}/alf/probe00/ks2/#2024-05-06#/spikes.times.{OTHER}.npy"},
+            "alf/probe00/ks2/#2024-05-06#/spikes.times.npy",
+        ),
+        (
+            {"data_url": f"{ONLINE}/alf/probe00/ks2/%232024-05-06%23/spikes.times.npy?token=a#b"},
+            "alf/probe00/ks2/#2024-05-06#/spikes.times.npy",
+        ),
+        (
+            {"data_url": f"{ONLINE}/alf/probe00/ks2/spikes.times.{OTHER}.npy", "revision": None},
+            "alf/probe00/ks2/spikes.times.npy",
+        ),
+        ({"data_url": f"{ONLINE}/a.b.npy", "collection": None, "revision": None}, "a.b.npy"),
+        # no address that tells it: a name is taken, a UUID is none
+        ({"data_url": None}, "alf/probe00/ks2/spikes.times.npy"),
+        (
+            {"data_url": None, "revision": "2024-05-06"},
+            "alf/probe00/ks2/#2024-05-06#/spikes.times.npy",
+        ),
+        ({"data_url": "https://x/somewhere.npy"}, "alf/probe00/ks2/spikes.times.npy"),
+    ],
+)
+def test_a_dataset_lies_where_its_address_says(
+    file: Path, changed: dict[str, Any], path: str
+) -> None:
+    record = session(data_dataset_session_related=[dataset(**{"revision": UNNAMED, **changed})])
+    (found,) = read_snapshot(write(file, sessions=[record])).datasets[EID]
+    assert found.path == path
+
+
+def test_a_revision_without_an_address_does_not_pass_for_the_file_without_one(file: Path) -> None:
+    base = dataset(data_url=f"{ONLINE}/alf/probe00/ks2/spikes.times.{OTHER}.npy", revision=None)
+    nowhere = dataset(data_url=None, revision=UNNAMED, file_size=7)
+    record = session(data_dataset_session_related=[nowhere, base])
+    (found,) = read_snapshot(write(file, sessions=[record])).datasets[EID]
+    assert (found.path, found.size) == ("alf/probe00/ks2/spikes.times.npy", 128)
+
+
+def test_an_address_that_leaves_the_session_is_refused(file: Path) -> None:
+    record = dataset(data_url=f"{ONLINE}/alf/%2E%2E/%2E%2E/secret.npy")
+    assert "secret" in refused(file, sessions=[session(data_dataset_session_related=[record])])
+
+
 def test_a_session_may_have_no_datasets(file: Path) -> None:
     record = session(data_dataset_session_related=None, projects=None, qc=None)
     snapshot = read_snapshot(write(file, sessions=[record], insertions=[]))

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import NAMESPACE_URL, uuid3
 
 USER, PASSWORD, TOKEN = "someone", "let me in", "0123456789abcdef"
 PAGE = 1  # records a page, so that small cohorts have several
@@ -46,9 +47,11 @@ class AlyxServer:
     failures: list[Failure] = field(default_factory=list)
     stall: float = 5.0
     sent: int = 0  # bytes of files
+    token: str = TOKEN  # the one that it takes
+    online: bool = True  # whether its repositories have addresses
 
     def fail(self, pattern: str, how: str | int, times: int = 1) -> None:
-        """Fail so: a status, ``"half"``, ``"slow"``, ``"wrong"`` or ``"drop"``."""
+        """Fail so: a status, ``"half"``, ``"slow"``, ``"wrong"`` or ``"revoke"`` (the token)."""
         self.failures.append(Failure(pattern, how, times))
 
     def mended(self) -> None:
@@ -66,36 +69,32 @@ class AlyxServer:
     def answer(self, path: str, query: dict[str, list[str]]) -> Any:
         """Give the JSON of one of Alyx's addresses; None if there is none."""
         parts = path.strip("/").split("/")
-        if path == "/api/schema":
-            return _schema()
         if parts[0] == "sessions" and len(parts) == 2:
-            return next((s for s in self.sessions if s["id"] == parts[1]), None)
-        if parts[0] == "sessions":
-            project = query.get("project", [""])[0]
-            protocol = query.get("task_protocol", [""])[0]
+            found = next((s for s in self.sessions if s["id"] == parts[1]), None)
+            return found and _detail(found)
+        if parts == ["sessions"]:
+            project = query.get("project", [""])[0].casefold()
+            protocol = query.get("task_protocol", [""])[0].casefold()
             found = [
                 {k: s.get(k) for k in LISTED}
                 for s in self.sessions
-                if project in s["projects"] and protocol in s["task_protocol"]
+                if any(project in name.casefold() for name in s["projects"])
+                and protocol in s["task_protocol"].casefold()
             ]
             return self._page(path, query, found)
-        if parts[0] == "insertions":
+        if parts == ["insertions"]:
             eid = query.get("session", [""])[0]
             return self._page(path, query, [i for i in self.insertions if i["session"] == eid])
+        if parts == ["data-repository"]:
+            labs = sorted({s["lab"] for s in self.sessions}) if self.online else []
+            places = [None, *(f"{self.url}/data/{lab}/Subjects/" for lab in labs)]
+            return self._page(path, query, [{"name": str(p), "data_url": p} for p in places])
         return None
 
     def _page(self, path: str, query: dict[str, list[str]], found: list[Any]) -> dict[str, Any]:
         offset = int(query.get("offset", ["0"])[0])
-        limit = int(query.get("limit", [str(PAGE)])[0])
-        terms = "".join(f"&{k}={v[0]}" for k, v in query.items() if k not in ("offset", "limit"))
-        after = offset + limit
-        following = f"{self.url}{path}?limit={limit}&offset={after}{terms}"
-        return {
-            "count": len(found),
-            "next": following if after < len(found) else None,
-            "previous": None,
-            "results": found[offset:after],
-        }
+        limit = min(int(query.get("limit", [str(PAGE)])[0]), PAGE)
+        return {"count": len(found), "results": found[offset : offset + limit]}
 
     def listing(self, path: str) -> list[str] | None:
         """Give the names in a folder of image stacks; None for a server that does not tell."""
@@ -107,20 +106,13 @@ class AlyxServer:
         return found if found.is_file() else None
 
 
-def _schema() -> dict[str, Any]:
-    names = {
-        "/sessions": ["project", "task_protocol", "limit", "offset"],
-        "/insertions": ["session", "limit", "offset"],
-        "/datasets": [],
-        "/data-repository": [],
-    }
-    paths: dict[str, Any] = {
-        path: {"get": {"parameters": [{"name": n} for n in fields]}}
-        for path, fields in names.items()
-    }
-    for path in names:
-        paths[f"{path}/{{id}}"] = {"get": {"parameters": []}}
-    return {"paths": paths}
+def _detail(session: dict[str, Any]) -> dict[str, Any]:
+    """Give a session's record as Alyx does: the name of a revision is in the address alone."""
+    datasets = [
+        d | {"revision": str(uuid3(NAMESPACE_URL, d["revision"])) if d.get("revision") else None}
+        for d in session["data_dataset_session_related"]
+    ]
+    return session | {"data_dataset_session_related": datasets}
 
 
 def _handler(server: AlyxServer) -> type[BaseHTTPRequestHandler]:
@@ -134,11 +126,14 @@ def _handler(server: AlyxServer) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("Content-Length") or 0)
             form = parse_qs(self.rfile.read(length).decode())
             server.requests.append(f"POST {self.path}")
-            if self.path == "/auth-token" and form == {
+            if server.failing(self.path) == "slow":
+                time.sleep(server.stall)
+                self.close_connection = True
+            elif self.path == "/auth-token" and form == {
                 "username": [USER],
                 "password": [PASSWORD],
             }:
-                self._json(200, {"token": TOKEN})
+                self._json(200, {"token": server.token})
             else:
                 self._json(400, {"non_field_errors": ["Unable to log in."]})
 
@@ -146,6 +141,8 @@ def _handler(server: AlyxServer) -> type[BaseHTTPRequestHandler]:
             server.requests.append(f"GET {self.path}")
             url = urlsplit(self.path)
             how = server.failing(self.path)
+            if how == "revoke":
+                server.token = f"{server.token}0"
             if isinstance(how, int):
                 self._json(how, {"detail": f"told to answer {how}"})
             elif how == "slow":
@@ -158,10 +155,8 @@ def _handler(server: AlyxServer) -> type[BaseHTTPRequestHandler]:
                 self._send(status, f"<html>{links}</html>".encode(), "text/html")
             elif url.path.startswith("/data/"):
                 self._file(server.file(url.path), how)
-            elif self.headers.get("Authorization") != f"Token {TOKEN}":
+            elif self.headers.get("Authorization") != f"Token {server.token}":
                 self._json(403, {"detail": "Invalid token."})
-            elif url.path == "/me":
-                self._json(200, {"username": USER})
             else:
                 found = server.answer(url.path, parse_qs(url.query))
                 text = json.dumps(found).replace("https://data.demo.invalid", f"{server.url}/data")
