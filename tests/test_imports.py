@@ -47,7 +47,7 @@ LAYERS: dict[str, set[str]] = {
     "analysis": {"clock", "kernels", "regions", "schema"},
     "accessor": {"analysis"},
     "check": {"analysis", "stores"},
-    "figures": {"schema"},
+    "figures": {"regions", "schema"},
     "export": {"schema"},
 }
 # The two ends of the package reach every layer.
