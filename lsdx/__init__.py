@@ -7,6 +7,18 @@ from typing import TYPE_CHECKING, Any
 import lsdx.accessor  # noqa: F401  registers ds.lsd
 
 if TYPE_CHECKING:
+    from lsdx import (
+        analysis,
+        build,
+        check,
+        config,
+        errors,
+        export,
+        figures,
+        regions,
+        schema,
+        stores,
+    )
     from lsdx.build import Recipe
     from lsdx.check import check_alignment
     from lsdx.config import Settings, load_settings
@@ -34,10 +46,30 @@ _HOMES = {
     "open_units": "lsdx.stores",
 }
 
+_MODULES = (
+    "analysis",
+    "build",
+    "check",
+    "config",
+    "errors",
+    "export",
+    "figures",
+    "regions",
+    "schema",
+    "stores",
+)
+
 __all__ = [
     "Recipe",
     "Settings",
+    "analysis",
+    "build",
+    "check",
     "check_alignment",
+    "config",
+    "errors",
+    "export",
+    "figures",
     "load_settings",
     "open_counts",
     "open_epochs",
@@ -46,14 +78,19 @@ __all__ = [
     "open_sessions",
     "open_spikes",
     "open_units",
+    "regions",
+    "schema",
+    "stores",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        import importlib
+    import importlib
 
+    if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"lsdx.{name}")
     if name == "__version__":
         from importlib.metadata import version
 

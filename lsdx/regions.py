@@ -86,6 +86,7 @@ class _Ontology:
     by_id: Mapping[int, str]
     below: Mapping[str, frozenset[str]]
     maps: Mapping[str, Mapping[str, str]]
+    colours: Mapping[str, str]
 
 
 def acronyms() -> tuple[str, ...]:
@@ -256,6 +257,31 @@ def remap(acronyms: ArrayLike, mapping: RegionMap) -> NDArray[np.object_]:
     )
 
 
+def colours(acronyms: ArrayLike) -> NDArray[np.object_]:
+    """Give the colours that the Allen atlas draws regions in.
+
+    Parameters
+    ----------
+    acronyms : array_like of str, any shape
+        Allen acronyms, case-sensitive.
+
+    Returns
+    -------
+    ndarray of object, shape of `acronyms`
+        Such as ``"#7ed04b"``; ``""`` for what the ontology does not know. The layers of an
+        area share one colour.
+
+    Examples
+    --------
+    >>> colours(["CA1", "VISp5", ""]).tolist()
+    ['#7ed04b', '#08858c', '']
+    """
+    array = np.asarray(acronyms, dtype=object)
+    known = _ontology().colours
+    flat = [known.get(name, "") for name in array.ravel().tolist()]
+    return np.array(flat, dtype=object).reshape(array.shape)
+
+
 def version() -> str:
     """Tell which iblatlas is installed, hence which ontology and maps are in force.
 
@@ -319,6 +345,10 @@ def _ontology() -> _Ontology:
         by_id=by_id,
         below={name: frozenset(members) for name, members in below.items()},
         maps=maps,
+        colours={
+            name: f"#{r:02x}{g:02x}{b:02x}"
+            for name, (r, g, b) in zip(names, brain.rgb[one_side].tolist(), strict=True)
+        },
     )
 
 

@@ -21,7 +21,7 @@ import pandas as pd
 import xarray as xr
 
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
-from lsdx.config import load_settings
+from lsdx.config import Settings, load_settings
 from lsdx.errors import (
     REBUILD,
     SchemaError,
@@ -42,6 +42,8 @@ FORMAT = 1
 CATEGORIES = "categories"
 DEFAULT_BIN_WIDTH = "100 ms"
 SIMULATED = "lsdx demo cohort: SIMULATED, not recordings"
+_CHECKOUT = (".git", "pyproject.toml")  # what the top of one holds
+_BUILD_OR_SAY = "Build them: lsdx build; or say where they are: stores=..., or LSDX_STORES."
 _DIGEST = re.compile(r'\A\{\n "digest": "([0-9a-f]{64})",\n')
 
 
@@ -108,7 +110,27 @@ def digest_of(value: object) -> str:
 
 def stores_folder(stores: str | os.PathLike[str] | None = None) -> Path:
     """Give the stores folder: the argument, else the settings'."""
-    return Path(stores) if stores is not None else load_settings().stores
+    return Path(stores) if stores is not None else _default_folder()
+
+
+def _default_folder() -> Path:
+    """Give the settings' folder of stores, else that of the checkout.
+
+    A notebook runs in its own folder: where no setting names stores and the working directory
+    has none, it is about those of the folder above that is a checkout, or that this folder's
+    ``lsdx.toml`` names.
+    """
+    folder, here = load_settings().stores, Path.cwd()
+    if folder != Settings().stores or (folder / CATALOG).is_file():
+        return folder
+    above = (here, *here.parents)
+    top = next((p for p in above if any((p / name).exists() for name in _CHECKOUT)), here)
+    file = top / "lsdx.toml"
+    other = load_settings(file=file).stores if file.is_file() else top / folder
+    if (other / CATALOG).is_file():
+        return other
+    looked = " and ".join(dict.fromkeys((str(here / folder), str(other))))
+    raise StoreNotFound(located(looked, "stores", "none", _BUILD_OR_SAY))
 
 
 def read_catalog(folder: Path, tag: str | None = None) -> Catalog:
@@ -133,7 +155,7 @@ def read_catalog(folder: Path, tag: str | None = None) -> Catalog:
             raise ValueError(f"digest {found}, not {stated[1]}")
         raw = json.loads(content)
     except (FileNotFoundError, NotADirectoryError):
-        do = "Build the stores: lsdx build" if tag is None else "List tags with: lsdx info"
+        do = _BUILD_OR_SAY if tag is None else "List tags with: lsdx info"
         raise StoreNotFound(located(str(path.absolute()), "a catalog", "none", do)) from None
     except ValueError as error:
         raise StoreCorrupt(
@@ -509,14 +531,11 @@ def _open_light(stores: str | os.PathLike[str] | None, noun: str, tag: str | Non
 def _light(folder: Path, catalog: Catalog, noun: str) -> xr.Dataset:
     entry = catalog.flat.get(noun)
     if entry is None:
-        raise StoreNotFound(
-            located(
-                f"{folder}, store {noun}",
-                "a built store",
-                "none in the catalog",
-                f"Build it: lsdx build {noun} (the report says what the sessions lack)",
-            )
-        )
+        found, do = "none in the catalog", f"Build it: lsdx build {noun}"
+        if noun in catalog.recipes:  # to build it again would not help
+            found = f"that it was built, and that no session has {noun}"
+            do = f"See what each lacks: lsdx sessions, or {folder / 'report.json'}"
+        raise StoreNotFound(located(f"{folder}, store {noun}", "a built store", found, do))
     _check_version(noun, entry)
     return _validated(read_store(folder, entry), noun, entry)
 

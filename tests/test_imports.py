@@ -47,7 +47,7 @@ LAYERS: dict[str, set[str]] = {
     "analysis": {"clock", "kernels", "regions", "schema"},
     "accessor": {"analysis"},
     "check": {"analysis", "stores"},
-    "figures": {"schema"},
+    "figures": {"regions", "schema"},
     "export": {"schema"},
 }
 # The two ends of the package reach every layer.
@@ -301,3 +301,24 @@ def test_importing_lsdx_is_cheap() -> None:
     extra = loaded_by("lsdx") - loaded_by("xarray")
     assert "lsdx" in extra
     assert sorted(extra.intersection(NOT_LOADED)) == []
+
+
+def test_submodules_are_reached_and_completed_without_loading_them() -> None:
+    code = """
+import sys
+import lsdx
+assert {"figures", "export", "open_units", "__version__"} <= set(dir(lsdx))
+assert "lsdx.figures" not in sys.modules
+assert dir(lsdx.figures) == ["alignment", "dimensionality", "single_units"]
+assert "lsdx.figures.single_units" not in sys.modules
+assert lsdx.figures.single_units.plot_raster
+for package in (lsdx, lsdx.analysis, lsdx.export, lsdx.figures):
+    for name in dir(package):
+        assert getattr(package, name)
+    try:
+        package.no_such_name
+    except AttributeError as error:
+        assert str(error) == f"module {package.__name__!r} has no attribute 'no_such_name'"
+assert "matplotlib" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, check=True)

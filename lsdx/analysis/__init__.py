@@ -1,1 +1,44 @@
 """Measures and selections: labelled Datasets in, labelled Datasets out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lsdx.analysis import (
+        alignment,
+        binning,
+        courses,
+        dimensionality,
+        events,
+        modulation,
+        proportions,
+        selection,
+        subspaces,
+        variability,
+    )
+
+__all__ = [
+    "alignment",
+    "binning",
+    "courses",
+    "dimensionality",
+    "events",
+    "modulation",
+    "proportions",
+    "selection",
+    "subspaces",
+    "variability",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        import importlib
+
+        return importlib.import_module(f"lsdx.analysis.{name}")
+    raise AttributeError(f"module 'lsdx.analysis' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import xarray as xr
 
@@ -16,6 +18,9 @@ _WHO = {
 def session_grid(sessions: xr.Dataset, *, colour: bool = False) -> str:
     """Draw a grid of sessions and datasets, a mark a state, and say what is missing.
 
+    Columns are numbered from top to bottom, those of one group (a run, a probe, a camera) stand
+    together; a legend under the grid names them.
+
     Parameters
     ----------
     sessions : Dataset
@@ -29,13 +34,25 @@ def session_grid(sessions: xr.Dataset, *, colour: bool = False) -> str:
     >>> print(session_grid(lsdx.open_sessions(demo_stores)).splitlines()[0])
     SIMULATED: the lsdx demo cohort, not recordings.
     """
-    datasets, status = sessions["dataset"].values, sessions["status"].values
+    status = sessions["status"].values
+    datasets = [str(name) for name in sessions["dataset"].values]
+    groups: dict[str, list[int]] = {}
+    for i, name in enumerate(datasets):
+        groups.setdefault(name.rpartition("/")[0], []).append(i)
+
+    def in_groups(cells: Sequence[str]) -> str:
+        return "  " + " ".join("".join(cells[i] for i in column) for column in groups.values())
+
+    def mark(state: str) -> str:
+        m = _MARKS[state]
+        return f"\x1b[{_COLOURS[m]}m{m}\x1b[0m" if colour else m
+
     lines = ["SIMULATED: the lsdx demo cohort, not recordings."] if "simulated" in sessions else []
-    lines += [" " * 2 + "|" * i + f"+- {name}" for i, name in enumerate(datasets)]
+    width = len(str(len(datasets)))
+    numbers = [f"{i + 1:>{width}}" for i in range(len(datasets))]
+    lines += [in_groups([n[digit] for n in numbers]).rstrip() for digit in range(width)]
     for i in range(sessions.sizes["session"]):
         one = sessions.isel(session=i)
-        marks = [_MARKS[state] for state in status[i]]
-        cells = [f"\x1b[{_COLOURS[m]}m{m}\x1b[0m" for m in marks] if colour else marks
         told = [
             one["subject"].item(),
             f"{one['date'].item()}/{one['number'].item():03d}",
@@ -43,12 +60,16 @@ def session_grid(sessions: xr.Dataset, *, colour: bool = False) -> str:
             one["condition"].item(),
         ]
         flags = one["flags"].item()
-        lines.append(f"  {''.join(cells)}  {'  '.join(told)}{f'  ({flags})' if flags else ''}")
-    lines.append("+ extraction complete")
+        cells = in_groups([mark(state) for state in status[i]])
+        lines.append(f"{cells}  {'  '.join(told)}{f'  ({flags})' if flags else ''}")
+    for group, columns in groups.items():
+        names = [f"{i + 1} {datasets[i].rpartition('/')[2]}" for i in columns]
+        lines.append(f"  {group}: {', '.join(names)}" if group else f"  {', '.join(names)}")
+    lines.append(f"{mark('extraction complete')} extraction complete")
     for state, who in _WHO.items():
-        numbers = zip(datasets, (status == state).sum(axis=0).tolist(), strict=True)
-        lacking = ", ".join(f"{name} {n}" for name, n in numbers if n)
-        lines.append(f"{_MARKS[state]} {state} ({who}): {lacking or 'none'}")
+        n = (status == state).sum(axis=0).tolist()
+        lacking = [f"{name} {k}" for name, k in zip(datasets, n, strict=True) if k]
+        lines.append(f"{mark(state)} {state} ({who}): {', '.join(lacking) or 'none'}")
     return "\n".join(lines)
 
 

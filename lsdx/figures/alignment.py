@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from lsdx.errors import SelectionError, located
-from lsdx.figures.axes import on_axes, row_names
+from lsdx.figures.axes import as_dataset, on_axes, require_dims, row_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,15 +41,9 @@ def plot_alignment(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> plot_alignment(lsdx.check_alignment(demo_stores, n_shifts=99)).get_legend() is not None
     True
     """
-    if "verdict" not in data or set(data["verdict"].dims) != {"session", "phase", "check"}:
-        raise SelectionError(
-            located(
-                "plot_alignment",
-                "verdicts over session, phase and check",
-                ", ".join(map(str, data.data_vars)),
-                "Start from lsdx.check_alignment().",
-            )
-        )
+    do = "Start from lsdx.check_alignment()."
+    data = as_dataset(data, "plot_alignment", {"verdict", "evidence"}, do)
+    require_dims(data["verdict"], "plot_alignment", {"session", "phase", "check"}, 0)
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 

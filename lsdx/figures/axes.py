@@ -13,15 +13,51 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def on_axes(ax: Axes | None, data: xr.Dataset | xr.DataArray) -> Axes:
-    """Give the Axes, new ones if there are none; what is simulated is marked so."""
+def on_axes(
+    ax: Axes | None, data: xr.Dataset | xr.DataArray, *, height: float | None = None
+) -> Axes:
+    """Give the Axes, new ones if there are none (``height`` in inches); mark what is simulated."""
     if ax is None:
         import matplotlib.pyplot as plt
 
-        ax = plt.subplots(layout="constrained")[1]
+        figure, ax = plt.subplots(layout="constrained")
+        if height is not None:
+            figure.set_figheight(height)
     if "simulated" in data.coords:
         ax.text(1, 1.01, "simulated", transform=ax.transAxes, ha="right", va="bottom", size=7)
     return ax
+
+
+def as_dataset(data: Any, where: str, needed: set[str], do: str) -> xr.Dataset:
+    """Give the Dataset of a picture; one variable taken from it will do where it is enough."""
+    if isinstance(data, xr.DataArray):
+        name = "value" if data.name is None else data.name
+        data = data.coords.to_dataset() if name in data.coords else data.to_dataset(name=name)
+    if not isinstance(data, xr.Dataset) or not needed <= set(data.variables):
+        missing = sorted(needed - set(data.variables)) if isinstance(data, xr.Dataset) else []
+        raise SelectionError(
+            located(
+                where,
+                f"a Dataset with {', '.join(sorted(needed))}",
+                f"one without {', '.join(missing)}" if missing else type(data).__name__,
+                do,
+            )
+        )
+    return data
+
+
+def require_array(data: Any, where: str) -> None:
+    """Refuse what is no DataArray: a Dataset does not say which of its variables to draw."""
+    if not isinstance(data, xr.DataArray):
+        have = ", ".join(map(str, data.data_vars)) if isinstance(data, xr.Dataset) else ""
+        raise SelectionError(
+            located(
+                where,
+                "a DataArray",
+                f"a Dataset of {have}" if have else type(data).__name__,
+                'Take one variable: data["name"].',
+            )
+        )
 
 
 def require_dims(data: Any, where: str, needed: set[str], most: int) -> None:

@@ -9,7 +9,15 @@ import numpy as np
 import xarray as xr
 
 from lsdx.errors import SelectionError, located
-from lsdx.figures.axes import axis_label, on_axes, require_dims, row_names, series
+from lsdx.figures.axes import (
+    as_dataset,
+    axis_label,
+    on_axes,
+    require_array,
+    require_dims,
+    row_names,
+    series,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,15 +56,8 @@ def plot_scree(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> len(plot_scree(d.isel(session=0)).lines)
     1
     """
-    if "spectrum" not in data:
-        raise SelectionError(
-            located(
-                "plot_scree",
-                "a spectrum",
-                "none",
-                'Ask for it: dimensionality(include=["spectrum"]).',
-            )
-        )
+    do = 'Ask for it: dimensionality(include=["spectrum"]).'
+    data = as_dataset(data, "plot_scree", {"spectrum"}, do)
     spectrum = data["spectrum"]
     require_dims(spectrum, "plot_scree", {"rank"}, 1)
     ax = on_axes(ax, data)
@@ -100,6 +101,7 @@ def plot_pre_post(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+        A point where both phases have a value; others are left out, of the limits too.
 
     Raises
     ------
@@ -112,6 +114,7 @@ def plot_pre_post(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     >>> plot_pre_post(pr).get_ylabel()
     'b'
     """
+    require_array(data, "plot_pre_post")
     require_dims(data, "plot_pre_post", {"phase"}, 2)
     if data.sizes["phase"] != 2:
         raise SelectionError(
@@ -123,14 +126,14 @@ def plot_pre_post(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     if "condition" in data.coords:
         condition = data["condition"].broadcast_like(pre).values.ravel()
     x, y = pre.values.ravel(), post.values.ravel()
+    known = np.isfinite(x) & np.isfinite(y)
     for i, name in enumerate(dict.fromkeys(condition)):
-        mine = condition == name
-        n = int((mine & np.isfinite(x) & np.isfinite(y)).sum())
-        label = f"{name} ({n})" if name else None
+        mine = known & (condition == name)
+        label = f"{name} ({mine.sum()})" if name else None
         ax.scatter(x[mine], y[mine], s=18, color=_COLOURS[i % len(_COLOURS)], label=label)
-    both = np.concatenate([x, y])
-    if np.isfinite(both).any():
-        ends = np.nanmin(both), np.nanmax(both)
+    if known.any():
+        both = np.concatenate([x[known], y[known]])
+        ends = both.min(), both.max()
         ax.plot(ends, ends, color="0.5", lw=1, zorder=0)
     ax.set_aspect("equal", adjustable="datalim")
     ax.locator_params(nbins=5)
@@ -142,24 +145,25 @@ def plot_pre_post(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_sliding(
-    data: xr.Dataset, *, measure: str = "participation_ratio", ax: Axes | None = None
+    data: xr.Dataset | xr.DataArray, *, measure: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw the course of a measure over windows, the stimuli that they hold beneath.
 
     Parameters
     ----------
-    data : Dataset
+    data : Dataset or DataArray
         A measure of ``spikes.lsd.sliding(...)``, over ``window`` and at most one more
-        dimension, with ``share``.
-    measure : str
-        Its name.
+        dimension. Stimuli are drawn where there is ``share`` too, in a Dataset alone.
+    measure : str, optional
+        Its name; by default ``participation_ratio``, or the name of the DataArray.
     ax : Axes, optional
         New ones by default.
 
     Returns
     -------
     Axes
-        Time in min. Where lines of several sessions are drawn, the stimuli are their mean.
+        Time in min, as far as the windows reach; a line at 0 where they reach it. Where lines
+        of several sessions are drawn, the stimuli are their mean.
 
     Raises
     ------
@@ -174,14 +178,22 @@ def plot_sliding(
     >>> plot_sliding(d, measure="ngsc").get_xlabel()
     'Centre of the window from administration (min)'
     """
+    if measure is None:
+        measure = "participation_ratio"
+        if isinstance(data, xr.DataArray):
+            measure = "value" if data.name is None else str(data.name)
+    data = as_dataset(data, "plot_sliding", {"window"}, "Start from spikes.lsd.sliding(...).")
     if measure not in data:
-        have = ", ".join(str(n) for n in data if "window" in data[n].dims)
-        raise SelectionError(
-            located("plot_sliding, measure", f"one of {have}", repr(measure), "Correct it.")
-        )
+        have = ", ".join(str(n) for n in data if "window" in data[n].dims) or "none over window"
+        do = "Name one of them: measure=..."
+        raise SelectionError(located("plot_sliding, measure", have, repr(measure), do))
     require_dims(data[measure], "plot_sliding", {"window"}, 1)
+    from matplotlib.patches import Patch
+
     ax = on_axes(ax, data)
     minutes = data["window"].values / 60
+    step = float(np.diff(minutes).min()) if minutes.size > 1 else 1.0
+    stimuli = []
     for i, (name, values) in enumerate(series(data[measure], "window")):
         colour = _COLOURS[i % len(_COLOURS)]
         ax.plot(minutes, values, ".-", color=colour, label=name or None)
@@ -189,16 +201,15 @@ def plot_sliding(
         share = data["share"]
         share = share.mean([d for d in share.dims if d not in ("window", "stimulus")])
         share = share.transpose("stimulus", "window")
-        step = float(np.diff(minutes).min()) if minutes.size > 1 else 1.0
         below = np.zeros(minutes.size)
         strip = ax.inset_axes((0, 0, 1, 0.08), sharex=ax)
         for name, values in zip(share["stimulus"].values, share.values, strict=True):
             index = share["stimulus"].values.tolist().index(name)
             colour = "white" if name == "none" else _STIMULI[index % len(_STIMULI)]
             values = np.nan_to_num(values)
-            label = None if name == "none" else str(name)
-            strip.bar(minutes, values, step, below, color=colour, label=label)
-            ax.bar(0, 0, color=colour, label=label)
+            strip.bar(minutes, values, step, below, color=colour)
+            if name != "none":
+                stimuli.append(Patch(color=colour, label=str(name)))
             below += values
         strip.set_ylim(0, 1)
         strip.axis("off")
@@ -206,11 +217,13 @@ def plot_sliding(
         if shown.size:
             reach = max(float(np.ptp(shown)), 1e-12)
             ax.set_ylim(shown.min() - 0.2 * reach, shown.max() + 0.1 * reach)
-    ax.axvline(0, color="0.5", lw=1, zorder=0)
+    if minutes.min() - step / 2 <= 0 <= minutes.max() + step / 2:
+        ax.axvline(0, color="0.5", lw=1, zorder=0)
     told = str(data["window"].attrs.get("long_name", "Centre of the window"))
     ax.set(xlabel=f"{told} (min)", ylabel=axis_label(data[measure]))
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize="x-small")
+    handles = [*ax.get_legend_handles_labels()[0], *stimuli]
+    if handles:
+        ax.legend(handles=handles, fontsize="x-small")
     return ax
 
 
@@ -242,6 +255,7 @@ def plot_principal_angles(data: xr.DataArray, *, ax: Axes | None = None) -> Axes
     >>> plot_principal_angles(angles).get_xlabel()
     'Component'
     """
+    require_array(data, "plot_principal_angles")
     require_dims(data, "plot_principal_angles", {"component"}, 1)
     if len(data.dims) != 2:
         data = data.expand_dims("group")

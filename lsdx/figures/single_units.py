@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from lsdx import regions
 from lsdx.errors import SelectionError, located
-from lsdx.figures.axes import axis_label, on_axes, require_dims
+from lsdx.figures.axes import as_dataset, axis_label, on_axes, require_dims
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
 
-_MOST_SPIKES = 500_000
+_MOST_SPIKES = 500_000  # as dots; more of them are a black picture
+_N_COLUMNS = 500  # of time in a density
+_SITE = 20.0  # um between the sites of a probe
+_NAME_SIZE = 6  # points
 _EPOCHS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
 _UP, _DOWN, _NEITHER = "tab:red", "tab:blue", "0.7"
 
@@ -21,12 +27,12 @@ _UP, _DOWN, _NEITHER = "tab:red", "tab:blue", "0.7"
 def plot_raster(
     data: xr.Dataset, *, start: float = 0.0, stop: float | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw the spikes of one insertion by depth, with its regions and epochs.
+    """Draw spikes by depth, a panel an insertion, with regions and epochs.
 
     Parameters
     ----------
     data : Dataset
-        Of `lsdx.open_spikes`, selected to one insertion.
+        Of `lsdx.open_spikes`.
     start, stop : float
         From when to when, s; the whole recording by default.
     ax : Axes, optional
@@ -35,12 +41,17 @@ def plot_raster(
     Returns
     -------
     Axes
-        Spikes over depth; a strip of regions at the left, epochs shaded, the injection a line.
+        Spikes over depth as dots; if they are more than 500,000 as a density, spikes per s in
+        20 um, with a colour bar. Units without a depth are left out, and their number is told;
+        where no unit has one, units are drawn in their order. Beside it a strip of regions in the
+        colours of the Allen atlas, grey where that knows none; epochs shaded; the injection a
+        line. Several insertions are panels within, ``child_axes``, from top to bottom in the
+        order of the data, with one time axis.
 
     Raises
     ------
     SelectionError
-        If the units are of several insertions, there are no spikes, or more than half a million.
+        If there are no spikes or no units, or ``stop`` is not after ``start``.
 
     Examples
     --------
@@ -49,89 +60,199 @@ def plot_raster(
     >>> one = s.isel(unit=s.insertion == s.insertion[0])
     >>> plot_raster(one, start=100, stop=160).get_ylabel()
     'Depth (um)'
+    >>> len(plot_raster(s.isel(unit=s.session == s.session[0]), start=100, stop=160).child_axes)
+    2
     """
-    missing = {"spike_time", "row_start", "row_size", "insertion"} - set(data.variables)
-    n_insertions = 0 if missing else len(set(data["insertion"].values.tolist()))
-    if n_insertions != 1:
-        raise SelectionError(
-            located(
-                "plot_raster",
-                "spikes of one insertion",
-                "no " + ", ".join(sorted(missing)) if missing else f"units of {n_insertions}",
-                "Select it: s.isel(unit=s.insertion == ...).",
-            )
-        )
+    needed = {"spike_time", "row_start", "row_size", "insertion"}
+    data = as_dataset(data, "plot_raster", needed, "Start from lsdx.open_spikes().")
+    insertion = data["insertion"].values
+    if not insertion.size:
+        raise SelectionError(located("plot_raster", "units", "none", "Select at least one."))
     first, size = data["row_start"].values, data["row_size"].values
     low, high = int(first.min()), int((first + size).max())
     times = data["spike_time"][low:high].values
     end = float(times.max(initial=0.0)) if stop is None else stop
-    depth = data["depth"].values if "depth" in data.variables else np.full(size.size, np.nan)
-    located_at = np.isfinite(depth)
-    y = depth if located_at.any() else np.arange(size.size, dtype=float)
-    unit = np.repeat(np.arange(size.size), size)
-    within = np.arange(unit.size) - np.repeat(np.cumsum(size) - size, size)
-    at = times[first[unit] - low + within]
-    shown = (start <= at) & (at <= end) & np.isfinite(y[unit])
-    if shown.sum() > _MOST_SPIKES:
+    if not start < end:
+        found = f"{start:g} s and {'the last spike at ' if stop is None else ''}{end:g} s"
         raise SelectionError(
-            located(
-                "plot_raster",
-                f"at most {_MOST_SPIKES} spikes",
-                str(int(shown.sum())),
-                "Narrow start and stop.",
-            )
+            located("plot_raster", "start before stop", found, "Give others: start=, stop=.")
         )
-    ax = on_axes(ax, data)
-    ax.plot(at[shown], y[unit[shown]], ",", color="k", rasterized=True)
-    ax.set(xlim=(start, end), xlabel="Time (s)")
-    ax.set_ylabel("Depth (um)" if located_at.any() else "Unit")
-    _shade_epochs(ax, data, start, end)
-    if located_at.any() and "region" in data.coords:
-        _strip_of_regions(ax, depth, data["region"].values)
+    rows = [np.flatnonzero(insertion == name) for name in dict.fromkeys(insertion.tolist())]
+    parts = [data.isel(unit=i) for i in rows]
+    places = [_places(one) for one in parts]
+    trains = [
+        _spikes(times, first[i] - low, np.where(np.isfinite(y), size[i], 0), start, end)
+        for i, (y, _) in zip(rows, places, strict=True)
+    ]
+    ax = on_axes(ax, data, height=max(4.8, 2.0 * len(rows)))
+    panels = [ax] if len(rows) == 1 else _stacked(ax, len(rows))
+    fits = int(ax.get_window_extent().height * 72 / ax.figure.dpi / (1.3 * _NAME_SIZE * len(rows)))
+    dense = sum(time.size for time, _ in trains) > _MOST_SPIKES
+    images: list[QuadMesh] = []
+    shaded: dict[str, Artist] = {}
+    for panel, one, (y, by_depth), (time, unit) in zip(panels, parts, places, trains, strict=True):
+        half = _SITE / 2 if by_depth else 0.5
+        panel.set(xlim=(start, end), ylim=(np.nanmin(y) - half, np.nanmax(y) + half))
+        panel.set_ylabel("Depth (um)" if by_depth else "Unit")
+        n_left_out = int(np.isnan(y).sum())
+        title = f"{_name_of(one)}, {n_left_out} units without depth left out"
+        panel.set_title(title if n_left_out else _name_of(one), loc="left", fontsize="small")
+        if dense:
+            images.append(_draw_density(panel, time, y, unit, half))
+        else:
+            panel.plot(time, y[unit], ",", color="k", rasterized=True)
+        shaded |= _shade_epochs(panel, one, start, end)
+        if by_depth and "region" in one.coords:
+            _strip_of_regions(panel, y, one["region"].values.astype(str), fits)
+    panels[-1].set_xlabel("Time (s)")
+    if shaded:
+        panels[0].legend(
+            handles=list(shaded.values()), fontsize="x-small", loc="upper right", framealpha=1
+        )
+    if dense:
+        cells = np.concatenate([np.asarray(image.get_array()).ravel() for image in images])
+        for image in images:
+            image.set_clim(0, np.quantile(cells[cells > 0], 0.99))
+        words = "Spikes per s"
+        if all(by_depth for _, by_depth in places):
+            words += f" in {_SITE:g} um"
+        # a layout engine makes room for the names of regions, otherwise they need some
+        pad = 0.02 if ax.figure.get_layout_engine() else 0.15
+        ax.figure.colorbar(images[0], ax=ax, label=words, extend="max", pad=pad)
     return ax
 
 
-def _shade_epochs(ax: Axes, data: xr.Dataset, start: float, end: float) -> None:
+def _places(one: xr.Dataset) -> tuple[np.ndarray, bool]:
+    """Give the depth of each unit, or its number where no unit has one; and whether it is depth."""
+    if "depth" in one.variables and np.isfinite(one["depth"].values).any():
+        return one["depth"].values, True
+    return np.arange(one.sizes["unit"], dtype=float), False
+
+
+def _spikes(
+    times: np.ndarray, first: np.ndarray, size: np.ndarray, start: float, end: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the spikes from start to end, and the row of each."""
+    unit = np.repeat(np.arange(size.size), size)
+    at = times[np.arange(unit.size) + np.repeat(first - (np.cumsum(size) - size), size)]
+    shown = (start <= at) & (at <= end)
+    return at[shown], unit[shown]
+
+
+def _stacked(ax: Axes, n: int) -> list[Axes]:
+    """Divide Axes into panels over one time axis."""
+    ax.axis("off")
+    panels: list[Axes] = []
+    for i in range(n):
+        box = (0, 1 - (i + 0.85) / n, 1, 0.85 / n)
+        panels.append(ax.inset_axes(box, sharex=panels[0] if panels else None))
+        panels[i].tick_params(labelbottom=i == n - 1)
+    return panels
+
+
+def _name_of(one: xr.Dataset) -> str:
+    names = [n for n in ("subject", "session_n", "condition", "probe") if n in one.coords]
+    return " ".join(str(one[n].values[0]) for n in names or ("insertion",))
+
+
+def _draw_density(
+    ax: Axes, time: np.ndarray, y: np.ndarray, unit: np.ndarray, half: float
+) -> QuadMesh:
+    """Draw the rate of rows of ``2 * half`` over time, as far as the axes reach."""
+    (start, end), (below, _) = ax.get_xlim(), ax.get_ylim()
+    width = (end - start) / _N_COLUMNS
+    row = np.floor((np.nan_to_num(y, nan=below) - below) / (2 * half)).astype(np.int64)
+    column = np.minimum((time - start) / width, _N_COLUMNS - 1).astype(np.int64)
+    n = int(row.max()) + 1
+    counts = np.bincount(row[unit] * _N_COLUMNS + column, minlength=n * _N_COLUMNS)
+    return ax.pcolormesh(
+        np.linspace(start, end, _N_COLUMNS + 1),
+        below + np.arange(n + 1) * 2 * half,
+        counts.reshape(n, _N_COLUMNS) / width,
+        cmap="Greys",
+        rasterized=True,
+    )
+
+
+def _shade_epochs(ax: Axes, data: xr.Dataset, start: float, end: float) -> dict[str, Artist]:
+    """Shade the epochs of one insertion, draw its injection; give what the legend tells."""
+    drawn: dict[str, Artist] = {}
     if not {"start", "stop"} <= set(data.variables) or "epoch" not in data.dims:
-        return
+        return drawn
     spans = data[["start", "stop"]].transpose("unit", "phase", "epoch", ...)
     for e, epoch in enumerate(spans["epoch"].values):
         for f in range(spans.sizes["phase"]):
             times = [spans[n].values[:, f, e] for n in ("start", "stop")]
             low, high = (np.nanmin(t) if np.isfinite(t).any() else np.nan for t in times)
             if low < end and high > start:
-                label = str(epoch) if f == 0 or low > start else None
-                seen = label in ax.get_legend_handles_labels()[1]
-                colour = _EPOCHS[e % len(_EPOCHS)]
-                words = None if seen else label
-                ax.axvspan(
-                    max(low, start), min(high, end), color=colour, alpha=0.15, lw=0, label=words
-                )
+                edges = max(low, start), min(high, end)
+                span = ax.axvspan(*edges, color=_EPOCHS[e % len(_EPOCHS)], alpha=0.15, lw=0)
+                if drawn.setdefault(str(epoch), span) is span:
+                    span.set_label(str(epoch))
     injected = data["administration"].values if "administration" in data.variables else np.empty(0)
     known = injected[np.isfinite(injected)]
     if known.size and start < known[0] < end:
-        ax.axvline(known[0], color="tab:red", lw=1.5, label="injection")
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize="x-small", loc="upper right")
+        line = ax.axvline(known[0], color="tab:red", lw=1.5, label="injection")
+        drawn["injection"] = line
+    return drawn
 
 
-def _strip_of_regions(ax: Axes, depth: np.ndarray, region: np.ndarray) -> None:
-    """Draw runs of units of one region as coloured bars beside the axis, with their names."""
-    known = np.flatnonzero(np.isfinite(depth) & (region.astype(str) != ""))
-    order = known[np.argsort(depth[known], kind="stable")]
-    names = region[order].astype(str)
-    if not names.size:
+def _strip_of_regions(ax: Axes, depth: np.ndarray, region: np.ndarray, fits: int) -> None:
+    """Draw regions as coloured bars beside the axis; name each once, the largest that fit."""
+    order = np.flatnonzero(np.isfinite(depth) & (region != ""))
+    order = order[np.argsort(depth[order], kind="stable")]
+    if not order.size:
         return
-    middle = (depth[order][1:] + depth[order][:-1]) / 2
-    cuts = np.flatnonzero(names[1:] != names[:-1])
-    edges = np.r_[depth[order[0]], middle[cuts], depth[order[-1]]]
+    depth, region = depth[order], region[order]
+    cuts = np.flatnonzero(region[1:] != region[:-1])
+    edges = np.r_[depth[0] - _SITE / 2, (depth[cuts] + depth[cuts + 1]) / 2, depth[-1] + _SITE / 2]
+    names = region[np.r_[0, cuts + 1]]
+    colours = dict(zip(names, regions.colours(names), strict=True))
     across = ax.get_yaxis_transform()
-    for i, name in enumerate(names[np.r_[cuts, names.size - 1]]):
-        low, high = edges[i : i + 2]
+    longest: dict[str, tuple[float, float]] = {}
+    extent: dict[str, float] = {}
+    for name, low, high in zip(names.tolist(), edges[:-1], edges[1:], strict=True):
         ax.fill_between(
-            [1.01, 1.03], low, high, transform=across, clip_on=False, color=f"C{i % 10}", lw=0
+            [1.01, 1.03],
+            low,
+            high,
+            transform=across,
+            clip_on=False,
+            facecolor=colours[name] or "0.8",
+            edgecolor="0.5",
+            lw=0.3,
         )
-        ax.text(1.04, (low + high) / 2, name, transform=across, va="center", size=6)
+        longest[name] = max(longest.get(name, (0.0, 0.0)), (high - low, (low + high) / 2))
+        extent[name] = extent.get(name, 0.0) + high - low
+    told = sorted(extent, key=extent.__getitem__, reverse=True)[: max(fits, 1)]
+    told.sort(key=lambda name: longest[name][1])
+    middle = np.array([longest[name][1] for name in told])
+    below, above = ax.get_ylim()
+    for name, y, at in zip(told, middle, _spread(middle, below, above, fits), strict=True):
+        ax.annotate(
+            name,
+            (1.03, y),
+            (1.06, at),
+            xycoords=across,
+            textcoords=across,
+            va="center",
+            size=_NAME_SIZE,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.5", "shrinkA": 0, "shrinkB": 0},
+        )
+    if len(told) < len(extent):
+        words = f"+ {len(extent) - len(told)}"
+        ax.text(1.06, -0.02, words, transform=ax.transAxes, va="top", size=_NAME_SIZE)
+
+
+def _spread(wanted: np.ndarray, low: float, high: float, fits: int) -> np.ndarray:
+    """Move sorted places so little that ``fits`` of them would fill low to high, none overlap."""
+    from scipy.optimize import isotonic_regression
+
+    gap = (high - low) / max(fits, 1)
+    steps = gap * np.arange(wanted.size)
+    free = isotonic_regression(wanted - steps).x
+    return np.asarray(steps + np.clip(free, low + gap / 2, high - gap / 2 - steps[-1]))
 
 
 def plot_psth(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
@@ -148,7 +269,8 @@ def plot_psth(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        ``psth_z`` over time and depth, as an image with its colour bar.
+        ``psth_z`` over time and depth, as an image with its colour bar; the selected labels are
+        its title.
 
     Raises
     ------
@@ -165,10 +287,7 @@ def plot_psth(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> plot_psth(r.sel(side="left")).get_ylabel()
     'Depth (um)'
     """
-    if "psth_z" not in data:
-        raise SelectionError(
-            located("plot_psth", "psth_z", "none", "Start from spikes.lsd.psth(...).")
-        )
+    data = as_dataset(data, "plot_psth", {"psth_z"}, "Start from spikes.lsd.psth(...).")
     rows = "site" if "site" in data.dims else "unit"
     require_dims(data["psth_z"], "plot_psth", {rows, "time"}, 0)
     insertions = set(data["insertion"].values.tolist()) if "insertion" in data.coords else {""}
@@ -209,8 +328,9 @@ def plot_psth(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.figure.colorbar(image, ax=ax, label=axis_label(one["psth_z"]), extend="both")
     ax.axvline(0, color="k", lw=0.8)
     ax.set_xlabel("Time from the event (s)")
-    named = [f"{d} {data[d].item()}" for d in ("side", "contrast", "phase") if _is_scalar(data, d)]
-    ax.set_title(", ".join(named), fontsize="medium")
+    selected = {n: c.item() for n, c in data.coords.items() if not c.ndim and n != "simulated"}
+    told = [f"{n} {v:g}" if isinstance(v, float) else f"{n} {v}" for n, v in selected.items()]
+    ax.set_title(", ".join(told), fontsize="medium")
     return ax
 
 
@@ -302,7 +422,7 @@ def plot_rates(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> plot_rates(m.sel(metric="mean_rate")).get_xscale()
     'log'
     """
-    _, kinds, alpha = _tested(data, "plot_rates")
+    _, kinds, alpha = _tested(data, "plot_rates", "value")
     values = data["value"].transpose("unit", "phase").values
     positive = (values > 0).all(axis=1)
     n_left_out = int((np.isfinite(values).all(axis=1) & ~positive).sum())
@@ -324,12 +444,11 @@ def plot_rates(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _tested(data: xr.Dataset, where: str) -> tuple[np.ndarray, np.ndarray, float]:
+def _tested(data: xr.Dataset, where: str, *needed: str) -> tuple[np.ndarray, np.ndarray, float]:
     """Give index and kind (up, down, neither) of each unit."""
-    if not {"index", "p", "statistic"} <= set(data.data_vars):
-        raise SelectionError(
-            located(where, "index and p", "none", "Start from spikes.lsd.modulation(...).")
-        )
+    data = as_dataset(
+        data, where, {"index", "p", "statistic", *needed}, "Start from spikes.lsd.modulation(...)."
+    )
     require_dims(data["index"], where, {"unit"}, 0)
     alpha = float(data.attrs.get("alpha", 0.05))
     found = {n: np.asarray(data[n].values, dtype=float) for n in ("index", "p", "statistic")}
@@ -368,10 +487,8 @@ def plot_forest(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> plot_forest(shares).get_xlabel()
     'Share of tested units, up'
     """
-    if "share" not in data:
-        raise SelectionError(
-            located("plot_forest", "shares", "none", "Start from ds.lsd.proportions(...).")
-        )
+    names = ("share", "share_low", "share_high", "n_mice", "n_sessions", "n_units")
+    data = as_dataset(data, "plot_forest", set(names), "Start from ds.lsd.proportions(...).")
     dims = [str(d) for d in data["share"].dims]
     if not 1 <= len(dims) <= 2 or "direction" in dims:
         raise SelectionError(
@@ -383,7 +500,6 @@ def plot_forest(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
             )
         )
     ax = on_axes(ax, data)
-    names = ("share", "share_low", "share_high", "n_mice", "n_sessions", "n_units")
     values: dict[str, Any] = {n: data[n].transpose(*dims).values for n in names}
     if len(dims) == 1:
         values = {n: v[:, None] for n, v in values.items()}

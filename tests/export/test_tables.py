@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import lsdx
 from lsdx.cli import main
@@ -77,10 +79,51 @@ def test_the_grid_has_a_mark_a_state(demo_stores: Path) -> None:
     text = session_grid(sessions)
     for state, mark in (("extraction error", "!"), ("raw data missing", ".")):
         rows = [line for line in text.splitlines() if " LSDX-" in line]
-        drawn = sum(line.split()[0].count(mark) for line in rows)
+        drawn = sum(line.partition("LSDX-")[0].count(mark) for line in rows)
         assert drawn == int((sessions.status == state).sum())
     assert "ask whoever runs the extraction" in text
-    assert "\x1b[31m!" in session_grid(sessions, colour=True)
+    coloured = session_grid(sessions, colour=True)
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == text
+    n_marks = sessions.status.size + 3  # and the legend of the marks
+    assert coloured.count("\x1b[0m") == n_marks
+    assert "\x1b[31m!\x1b[0m extraction error" in coloured
+    assert "\x1b" not in text
+
+
+def test_the_columns_of_the_grid_are_numbered_and_named() -> None:
+    names = [f"task/pre/{i}" for i in "abcd"] + [f"ephys/p/{i}" for i in "abcdef"] + ["alone"]
+    states = ["extraction complete", "extraction error", "raw data missing"]
+    sessions = xr.Dataset(
+        {"status": (("session", "dataset"), [[states[i % 3] for i in range(11)]])},
+        {"dataset": names, "session": ["e"]},
+    ).assign(
+        {n: ("session", [v]) for n, v in (("subject", "M"), ("date", "2024-01-02"), ("number", 1))}
+        | {"condition": ("session", ["lsd"]), "flags": ("session", [""])}
+    )
+    *lines, error, missing = session_grid(sessions).splitlines()
+    assert lines == [
+        "            1 1",
+        "  1234 567890 1",
+        "  +!.+ !.+!.+ !  M  2024-01-02/001  e  lsd",
+        "  task/pre: 1 a, 2 b, 3 c, 4 d",
+        "  ephys/p: 5 a, 6 b, 7 c, 8 d, 9 e, 10 f",
+        "  11 alone",
+        "+ extraction complete",
+    ]
+    assert error.endswith(": task/pre/b 1, ephys/p/a 1, ephys/p/d 1, alone 1")
+    assert missing.endswith(": task/pre/c 1, ephys/p/b 1, ephys/p/e 1")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_grid_is_coloured_on_a_terminal_alone(
+    terminal: bool,
+    demo_stores: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    assert main(["sessions", "--stores", str(demo_stores)]) == 0
+    assert ("\x1b[32m+" in capsys.readouterr().out) == terminal
 
 
 def test_the_commands_print_and_write(

@@ -51,9 +51,24 @@ def test_pre_against_post_has_its_points_and_line(measured: xr.Dataset) -> None:
     ax = plot_pre_post(data, ax=given)
     assert ax is given
     points = np.concatenate([c.get_offsets() for c in ax.collections])
-    np.testing.assert_array_equal(points, data.transpose("session", "phase").values)
+    expected = data.transpose("session", "phase").values
+    np.testing.assert_array_equal(points, expected[np.isfinite(expected).all(axis=1)])
     x, y = ax.lines[0].get_data()
     np.testing.assert_array_equal(x, y)
+
+
+def test_the_limits_of_pre_against_post_are_of_what_is_drawn() -> None:
+    nan = np.nan
+    data = xr.DataArray(
+        [[1.0, 2.0], [2.0, 1.5], [900.0, nan], [nan, -900.0], [nan, nan]], dims=("session", "phase")
+    ).assign_coords(phase=["pre", "post"], condition=("session", ["a", "b", "a", "b", "b"]))
+    ax = plot_pre_post(data)
+    ax.figure.canvas.draw()
+    assert ax.lines[0].get_xdata().tolist() == [1, 2]
+    assert [c.get_offsets().tolist() for c in ax.collections] == [[[1, 2]], [[2, 1.5]]]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["a (1)", "b (1)"]
+    assert max(map(abs, (*ax.get_xlim(), *ax.get_ylim()))) < 4
+    assert not plot_pre_post(data.where(False)).lines
 
 
 def test_a_course_has_its_lines_and_stimuli(demo_stores: Path) -> None:
@@ -66,6 +81,44 @@ def test_a_course_has_its_lines_and_stimuli(demo_stores: Path) -> None:
     heights = [p.get_height() for p in strip.patches]
     expected = out.share.mean("session").transpose("stimulus", "window").fillna(0).values
     np.testing.assert_allclose(heights, expected.ravel())
+
+    legend = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert legend[-3:] == ["spontaneous", "rfm", "replay"]
+
+
+def course(seconds: list[float]) -> xr.Dataset:
+    """Give a course of two measures, with the stimulus of each window."""
+    window = np.array(seconds)
+    return xr.Dataset(
+        {
+            "ngsc": ("window", np.linspace(0.2, 0.4, window.size)),
+            "participation_ratio": ("window", np.linspace(5, 6, window.size)),
+            "share": (("window", "stimulus"), np.ones((window.size, 1))),
+        },
+        {"window": window, "stimulus": ["rfm"]},
+    )
+
+
+def test_a_course_is_taken_as_one_variable_too() -> None:
+    data = course([-300.0, 0.0, 300.0])
+    ax = plot_sliding(data.ngsc)
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), data.ngsc)
+    assert ax.get_ylabel() == "ngsc"
+    np.testing.assert_array_equal(plot_sliding(data).lines[0].get_ydata(), data.participation_ratio)
+    plot_sliding(data.ngsc.rename(None))
+    with pytest.raises(SelectionError, match=r"expected ngsc, found 'ngcs'\. Name one of them"):
+        plot_sliding(data.ngsc, measure="ngcs")
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+def test_the_axis_reaches_as_far_as_the_windows(as_array: bool) -> None:
+    for seconds in ([-2.0, -1.0, 0.0, 1.0], [3000.0, 3001.0, 3002.0]):
+        data = course(seconds)
+        ax = plot_sliding(data.ngsc if as_array else data)
+        low, high = ax.get_xlim()
+        assert (seconds[0] - 1) / 60 <= low <= seconds[0] / 60
+        assert seconds[-1] / 60 <= high <= (seconds[-1] + 1) / 60
+        assert len(ax.lines) == 1 + (seconds[0] <= 0)  # the line of the injection
 
 
 def test_angles_are_a_heat_map(demo_stores: Path) -> None:
@@ -83,5 +136,13 @@ def test_data_of_too_many_dimensions_are_refused(measured: xr.Dataset) -> None:
         plot_scree(measured.drop_vars("spectrum"))
     with pytest.raises(SelectionError, match="two phases"):
         plot_pre_post(measured.ngsc.isel(phase=[0]))
-    with pytest.raises(SelectionError, match="measure"):
-        plot_sliding(measured, measure="nsgc")
+    with pytest.raises(SelectionError, match="without window"):
+        plot_sliding(measured)
+    with pytest.raises(
+        SelectionError, match="plot_pre_post: expected a DataArray, found a Dataset"
+    ):
+        plot_pre_post(measured)
+    with pytest.raises(SelectionError, match="expected a DataArray, found ndarray"):
+        plot_principal_angles(measured.ngsc.values)
+    with pytest.raises(SelectionError, match="found ndarray"):
+        plot_scree(measured.ngsc.values)
