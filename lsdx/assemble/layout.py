@@ -164,26 +164,41 @@ def passed_over(datasets: Iterable[DatasetRecord]) -> tuple[str, ...]:
     )
 
 
-def recorded_spikes(datasets: Iterable[DatasetRecord], probe: str) -> tuple[str, ...]:
-    """List the spike times of a probe that the records know, wherever they are.
+def not_to_be_had(
+    datasets: Iterable[DatasetRecord], probe: str, sorting: Sorting | None
+) -> tuple[str, ...]:
+    """List the files of a probe's sorting that the records know, and that are not on disk.
+
+    Parameters
+    ----------
+    datasets : iterable of DatasetRecord
+    probe : str
+    sorting : Sorting or None
+        The one that is read, whose other files are looked at; None: spike times anywhere.
 
     Examples
     --------
-    >>> recorded_spikes([DatasetRecord("alf/p/ks2/spikes.times.npy", on_disk=False)], "p")
+    >>> not_to_be_had([DatasetRecord("alf/p/ks2/spikes.times.npy", on_disk=False)], "p", None)
     ('alf/p/ks2/spikes.times.npy',)
     """
-    places = ((d, _SORTED.fullmatch(d.collection)) for d in datasets if d.name == LEAD)
+    names = {LEAD} if sorting is None else set(SORTING_FILES) - {d.name for d in sorting.files}
+    absent = [d for d in datasets if not d.on_disk and d.name in names]
+    if sorting is not None:
+        return tuple(d.path for d in absent if d.collection == sorting.collection)
+    places = ((d, _SORTED.fullmatch(d.collection)) for d in absent)
     return tuple(d.path for d, m in places if m and m.group(1) == probe)
 
 
-def find_sorting(datasets: Iterable[DatasetRecord], probe: str, where: str) -> Sorting | None:
+def find_sorting(
+    datasets: Iterable[DatasetRecord], probe: str, where: str, get: str = "Download them."
+) -> Sorting | None:
     """Choose the sorting of a probe; None where no spikes are on disk.
 
     iblsorter comes before pykilosort before ks2, then any other folder that holds
     ``spikes.times.npy``, last the probe's own; units and spikes come from that folder alone. A
     revision is that of ``spikes.times.npy``; each other file is its own default, or its newest,
     that is not later. Where the channels lie is settled later than the sorting, under revisions
-    of its own.
+    of its own. ``get`` advises how to get a file that is recorded and not on disk.
 
     Raises
     ------
@@ -224,7 +239,7 @@ def find_sorting(datasets: Iterable[DatasetRecord], probe: str, where: str) -> S
                 f"{where}, {collection}",
                 f"{', '.join(NEEDED)} of revision {times.revision or 'none'} or before",
                 "no " + ", ".join(f"{n} (later ones only)" if n in names else n for n in missing),
-                "Download them with ONE."
+                get
                 if recorded.get(sorter, set()) & set(missing)
                 else "Ask whoever sorted the spikes for the whole folder.",
             )
@@ -260,7 +275,9 @@ def _best_sorter(by_sorter: Mapping[str, Collection[str]]) -> str | None:
     return ranked[0] if ranked else None
 
 
-def find_runs(datasets: Sequence[DatasetRecord], where: str) -> tuple[RunFiles, ...]:
+def find_runs(
+    datasets: Sequence[DatasetRecord], where: str, get: str = "Download it."
+) -> tuple[RunFiles, ...]:
     """List the task runs that have rig settings, in order of their number.
 
     Those that exist but are not on disk are listed too: to pass over one would be to mistake
@@ -299,7 +316,7 @@ def find_runs(datasets: Sequence[DatasetRecord], where: str) -> tuple[RunFiles, 
                 where,
                 f"{SETTINGS} of every run",
                 f"none of run {min(silent):02d}",
-                "Download it: without it no run can be told from another.",
+                f"{get} Without it no run can be told from another.",
             )
         )
     return tuple(sorted(runs, key=lambda r: r.number))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -20,9 +20,9 @@ from lsdx.assemble.layout import (
     find_probes,
     find_runs,
     find_sorting,
+    not_to_be_had,
     passed_over,
     pinned,
-    recorded_spikes,
 )
 from lsdx.assemble.recording import Probe, Recording, Run
 from lsdx.config import Pharmacology
@@ -112,12 +112,13 @@ def plan_session(source: Source, session: SessionRecord, revision: str = "") -> 
     if revision:
         datasets = pinned(datasets, revision)
     by_name = {i.probe: i for i in insertions}
-    probes, problems, unread, without = [], [], set(), []
+    probes, problems, unread = [], [], set()
+    sortings: dict[str, Sorting | None] = {}
     for probe in find_probes(datasets, by_name):
         try:
-            sorting = find_sorting(datasets, probe, where)
+            sorting = find_sorting(datasets, probe, where, source.file_advice)
+            sortings[probe] = sorting
             if sorting is None:
-                without.append(probe)
                 continue
             if probe not in by_name:
                 raise SourceError(
@@ -125,7 +126,7 @@ def plan_session(source: Source, session: SessionRecord, revision: str = "") -> 
                         f"{where}, {sorting.collection}",
                         f"an insertion record of {probe}",
                         "none",
-                        "Add it to insertions.pqt or to the snapshot of records.",
+                        source.insertion_advice,
                     )
                 )
             folder = f"spike_sorters/{sorting.sorter}/{probe}"
@@ -136,7 +137,7 @@ def plan_session(source: Source, session: SessionRecord, revision: str = "") -> 
             problems.append(str(error))
             unread.add(probe)
     try:
-        runs = find_runs(datasets, where)
+        runs = find_runs(datasets, where, source.file_advice)
     except SourceError as error:
         runs, problems = (), [*problems, str(error)]
     return SessionPlan(
@@ -148,19 +149,23 @@ def plan_session(source: Source, session: SessionRecord, revision: str = "") -> 
         tuple(problems),
         frozenset(unread),
         source.stacks(session.subject),
-        tuple(_lacking(datasets, without, set(by_name), some=bool(probes))),
+        tuple(_lacking(datasets, sortings, by_name, source.file_advice)),
     )
 
 
 def _lacking(
-    datasets: Sequence[DatasetRecord], without: Sequence[str], named: set[str], *, some: bool
+    datasets: Sequence[DatasetRecord],
+    sortings: Mapping[str, Sorting | None],
+    named: Collection[str],
+    get: str,
 ) -> Iterator[str]:
-    """Say which probes have no spikes, though another has or the records know of some."""
-    for probe in without:
-        listed = recorded_spikes(datasets, probe)
+    """Say which sorting is not to be had, and which probes have none though another has one."""
+    some = any(sortings.values())
+    for probe, sorting in sortings.items():
+        listed = not_to_be_had(datasets, probe, sorting)
         if listed:
-            yield f"{probe}: recorded but not to be had: {', '.join(listed)}"
-        elif some and probe in named:
+            yield f"{probe}: recorded but not on disk: {', '.join(listed)}. {get}"
+        elif some and sorting is None and probe in named:
             yield f"{probe}: no sorted spikes"
     if odd := passed_over(datasets):
         yield f"look like sorted spikes, not read: {', '.join(odd)}"

@@ -74,7 +74,7 @@ class Lab:
     def tables(self, probes: Sequence[str], default: Collection[str] | None = None) -> str:
         """Write ONE's tables; ``default``: the paths with a flag, None for no column of flags."""
         if not (self.root / "sessions.pqt").exists():  # it makes up new ids at each call
-            make_parquet_db(self.root, hash_files=True)
+            make_parquet_db(self.root)
         sessions, meta = parquet.load(self.root / "sessions.pqt")
         if default is not None:
             datasets, _ = parquet.load(self.root / "datasets.pqt")
@@ -230,6 +230,23 @@ def test_what_looks_like_sorted_spikes_and_is_not_read_is_told_each_time(lab: La
         )
 
 
+def test_sorting_that_is_recorded_and_not_on_disk_is_told(lab: Lab) -> None:
+    lab.sorting("alf/probe00/ks2")
+    (lab.root / FOLDER / "alf/probe00/ks2/clusters.uuids.csv").write_text("uuids\n\n\n")
+    lab.sorting("alf/probe01/pykilosort", MOVED)
+    lab.tables(["probe00", "probe01"])
+    table, meta = parquet.load(lab.root / "datasets.pqt")
+    gone = table["rel_path"].str.contains("probe01|uuids")
+    parquet.save(lab.root / "datasets.pqt", table.assign(exists=table["exists"] & ~gone), meta)
+    report = lab.build(["probe00", "probe01"])
+    assert not report.failed
+    for probe, path in (
+        ("probe00", "alf/probe00/ks2/clusters.uuids.csv"),
+        ("probe01", "alf/probe01/pykilosort/spikes.times.npy"),
+    ):
+        assert f"read skipped: {probe}: recorded but not on disk: {path}. Download" in told(report)
+
+
 def test_without_a_table_of_insertions_the_report_says_how_to_write_one(lab: Lab) -> None:
     lab.sorting("alf/probe00/ks2")
     report = lab.build(probes=[])
@@ -286,7 +303,9 @@ def test_a_labs_own_events_are_events_with_all_their_columns(lab: Lab) -> None:
     assert "other" not in events.variables
     spikes = open_spikes(lab.stores)
     response = spikes.lsd.psth(events=events.isel(event=[0]), window=("0 s", "0.5 s"), n_shifts=0)
-    assert response.psth.mean("time").sum().item() == pytest.approx(10.0)  # 5 spikes in .5 s
+    assert response.psth.mean("time").sum().compute().item() == pytest.approx(
+        10.0
+    )  # 5 spikes in .5 s
 
 
 @pytest.mark.parametrize(
