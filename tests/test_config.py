@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from lsdx.config import Pharmacology, Protocol, Settings, fill_from, load_settings, merge_file
+from lsdx.config import (
+    Pharmacology,
+    Protocol,
+    Settings,
+    Sources,
+    fill_from,
+    load_settings,
+    merge_file,
+)
 from lsdx.errors import ConfigError
 
 EID = "0b7c1f6e-0000-3000-8000-000000000001"
@@ -387,3 +395,25 @@ def test_settings_made_by_hand_take_text_and_refuse_what_is_no_path() -> None:
         Settings(cache_dir=3)
     with pytest.raises(ConfigError, match="source: expected one of"):
         Settings(source="aws")
+
+
+def test_a_revision_can_be_pinned(tmp_path: Path) -> None:
+    file = tmp_path / "lsdx.toml"
+    file.write_text('[sources]\nrevision = "2024-01-01"\n')
+    assert load_settings(file=file, environ={}).sources == Sources(revision="2024-01-01")
+    assert load_settings(environ={}).sources.revision == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("revision = 2024-01-01", "the name of a revision, such as '2024-01-01'"),
+        ('revision = ""', "the name of a revision"),
+        ('revsion = "2024-01-01"', "one of revision, found 'revsion'. Did you mean 'revision'"),
+    ],
+)
+def test_a_pinned_revision_is_a_name(tmp_path: Path, line: str, words: str) -> None:
+    file = tmp_path / "lsdx.toml"
+    file.write_text(f"[sources]\n{line}\n")
+    with pytest.raises(ConfigError, match=words):
+        load_settings(file=file, environ={})

@@ -69,7 +69,11 @@ def read_epochs_table(
         session = out.setdefault(uuid_of(row.eid, line), {})
         key = (str(row.phase), str(row.epoch))
         if key in session:
-            raise broken(line, "each epoch of a session once", "a second row", CORRECT)
+            again = f"a second row of {row.phase}, {row.epoch}"
+            do = (
+                "Name them apart, such as rest_1 and rest_2, in the table and in [protocol] epochs."
+            )
+            raise broken(line, "each epoch of a session once", again, do)
         session[key] = (float(start[i]), float(stop[i]))
     return out
 
