@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from lsdx.analysis.binning import bin_spikes
-from lsdx.analysis.population import binned_counts, result_attrs
+from lsdx.analysis.population import binned, result_attrs
 from lsdx.analysis.trains import require_spikes
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
 from lsdx.errors import LsdxError, SelectionError, located
@@ -33,7 +33,8 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
     Raises
     ------
     SelectionError
-        If ``ds`` has no counts, or no ``bin_width``.
+        If ``ds`` has no counts, their bin width is not known, or their sums are not ``n_spikes``
+        (`lsdx.analysis.variability.rates` says how these belong together).
 
     Notes
     -----
@@ -47,7 +48,7 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
     >>> lsdx.open_units(demo_stores).lsd.autocorrelation_timescale().timescale.dims
     ('unit', 'phase', 'epoch')
     """
-    counts = binned_counts(ds, "autocorrelation_timescale")
+    ds = binned(ds, "autocorrelation_timescale")
     width = float(ds.attrs["bin_width"])
     n_lags = int(to_seconds(max_lag, "max_lag") / width + 1e-9)
     if n_lags < 1:
@@ -59,10 +60,9 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
                 "Ask for more, or bin spikes in narrower bins.",
             )
         )
-    whole = counts.chunk({"time": -1}) if counts.chunks else counts
     tau, r_squared = xr.apply_ufunc(
         _decay,
-        whole,
+        ds["counts"],
         input_core_dims=[["time"]],
         output_core_dims=[[], []],
         kwargs={"n_lags": n_lags, "width": width},
