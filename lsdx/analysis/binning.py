@@ -18,6 +18,7 @@ from lsdx.clock import (
     to_ticks,
 )
 from lsdx.errors import ConfigError, SelectionError, located
+from lsdx.schema.spec import text
 
 _LATEST = 42_949.0  # s; the last that a tick in uint32 can tell
 
@@ -74,7 +75,7 @@ def bin_spikes(
     >>> s.lsd.bin("1 s", epoch="replay").counts.dims
     ('unit', 'phase', 'time')
     """
-    require_spikes(ds, "bin", duplicates)
+    ds = require_spikes(ds, "bin", duplicates)
     width = to_bin_ticks(bin_width)
     start, begin, end = observed_ticks(ds, "bin", phase, epoch, intervals)
     bins = n_bins(end - begin, width)
@@ -167,7 +168,7 @@ def sliding(
     >>> w.counts.dims, w.sizes["window"]
     (('unit', 'window', 'time'), 9)
     """
-    require_spikes(ds, "sliding", duplicates)
+    ds = require_spikes(ds, "sliding", duplicates)
     bin_ticks = to_bin_ticks(bin_width)
     long, apart = (_whole_bins(v, n, bin_ticks) for v, n in ((width, "width"), (step, "step")))
     first = int(to_ticks(to_seconds(start, "start")))
@@ -217,7 +218,7 @@ def sliding(
         _stimulus_shares(ds, starts, long / TICKS_PER_SECOND),
         {"units": "1", "long_name": "Share of the window that the stimulus takes"},
     )
-    out = out.assign_coords(stimulus=[*map(str, ds["epoch"].values), "none"])
+    out = out.assign_coords(stimulus=("stimulus", text([*ds["epoch"].values, "none"])))
     return out.assign_attrs(relative_to=relative_to, width=long / TICKS_PER_SECOND)
 
 

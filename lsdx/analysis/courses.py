@@ -142,7 +142,7 @@ def changepoint(
     >>> s.lsd.changepoint().time.dims
     ('unit',)
     """
-    require_spikes(ds, "changepoint", duplicates)
+    ds = require_spikes(ds, "changepoint", duplicates)
     _require_ruptures()
     width = to_bin_ticks(bin_width)
     edges = [to_seconds(t, n) for t, n in ((start, "start"), (stop, "stop"))]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.analysis.population import carried_labels, result_attrs, seed_of
+from lsdx.analysis.population import carried_labels, result_attrs, seed_of, with_text
 from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
 from lsdx.errors import ConfigError, SelectionError, located
@@ -96,7 +96,7 @@ def psth(
     >>> r.psth.dims, r.sizes["time"]
     (('site', 'side', 'time'), 140)
     """
-    require_spikes(ds, "psth", duplicates)
+    ds = require_spikes(ds, "psth", duplicates)
     seed = seed_of(rng)
     bins = _bins(window, baseline, response, bin_width)
     if isinstance(n_shifts, bool) or int(n_shifts) != n_shifts or n_shifts < 0:
@@ -105,6 +105,7 @@ def psth(
             located("psth, n_shifts", "a whole number from 0", found, "Correct it.")
         )
     known = {str(d): ds[d].values for d in ds.dims if d in ds.coords}
+    events = with_text(events, "psth, events")
     mine, coords = _listed(events, [by] if isinstance(by, str) else list(by), known)
     cells = tuple(len(c[1]) for c in coords.values())
     # one run a session: sites are made of its units wherever they stand

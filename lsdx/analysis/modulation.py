@@ -17,6 +17,7 @@ from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spik
 from lsdx.analysis.variability import METRICS, OF_BITS, OF_INTERVALS, OF_WINDOWS
 from lsdx.clock import TICKS_PER_SECOND, n_bins, to_bin_ticks, to_seconds
 from lsdx.errors import SelectionError, located
+from lsdx.schema.spec import text
 
 METHODS = ("block", "isi_shuffle")
 _REFUSED = {
@@ -173,7 +174,7 @@ def modulation(
     """
     metrics = _checked_metrics(metric)
     _check_choice(method, between, ds, n_permutations, settle, alpha, surrogates)
-    require_spikes(ds, "modulation", duplicates)
+    ds = require_spikes(ds, "modulation", duplicates)
     chosen = [epoch] if isinstance(epoch, str) else epoch
     if chosen is not None and (not len(chosen) or len(set(chosen)) < len(chosen)):
         raise SelectionError(
@@ -601,7 +602,7 @@ def _labelled(
     blocks: tuple[np.ndarray, np.ndarray],
 ) -> xr.Dataset:
     per = ("unit", "epoch", "metric")
-    coords = labels_of_windows(ds, start) | {"metric": ("metric", list(plan.metrics))}
+    coords = labels_of_windows(ds, start) | {"metric": ("metric", text(plan.metrics))}
     n, length = blocks
     about = {
         "statistic": "Welch's t of blocks, or difference of values",
@@ -670,8 +671,8 @@ def _with_families(out: xr.Dataset, ds: xr.Dataset, family: list[str], alpha: fl
         ("n_tested", "Units tested"),
         ("n_sessions", "Sessions of them"),
     )
-    for (name, text), values in zip(about, shares, strict=True):
-        out[name] = (("arm", "epoch", "metric"), values, {"units": "1", "long_name": text})
+    for (name, told), values in zip(about, shares, strict=True):
+        out[name] = (("arm", "epoch", "metric"), values, {"units": "1", "long_name": told})
     arm = ("arm", np.array(names, dtype=object), {"long_name": "Condition of the sessions"})
     return out.assign_coords(arm=arm)
 

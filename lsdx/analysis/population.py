@@ -101,20 +101,21 @@ def with_text(ds: xr.Dataset, where: str) -> xr.Dataset:
     Raises
     ------
     SelectionError
-        If a dimension has a MultiIndex: its labels are not text.
+        If units or events have a MultiIndex: its labels are not text.
     """
-    for dim in ds.dims:
-        index = ds.indexes.get(dim)
-        if isinstance(index, pd.MultiIndex):
+    stacked = {n: i for n, i in ds.indexes.items() if isinstance(i, pd.MultiIndex)}
+    for dim in ("unit", "event"):
+        if dim in stacked:
             raise SelectionError(
                 located(
                     where,
                     f"one label each along {dim!r}",
-                    "a MultiIndex of " + ", ".join(map(str, index.names)),
+                    "a MultiIndex of " + ", ".join(map(str, stacked[dim].names)),
                     f"Undo it: ds.reset_index({dim!r}).",
                 )
             )
-    labels = {n: c.variable for n, c in ds.coords.items() if is_text(c.variable)}
+    coords = {n: c.variable for n, c in ds.coords.items() if n not in stacked}
+    labels = {n: v for n, v in coords.items() if is_text(v)}
     made = {n: xr.Variable(v.dims, text(v.values), v.attrs) for n, v in labels.items()}
     return ds.assign_coords(made) if made else ds
 
@@ -558,8 +559,9 @@ def group_units(ds: xr.Dataset, by: str | Sequence[str], where: str) -> Groups:
     Raises
     ------
     SelectionError
-        If a label does not exist, ``session`` is not among them, or a group's units are of
-        several sessions: they were not recorded together, and have no covariance.
+        If a label does not exist, ``session`` is not among them or not known of every unit, or
+        a group's units are of several sessions: they were not recorded together, and have no
+        covariance.
 
     Examples
     --------
@@ -589,6 +591,10 @@ def group_units(ds: xr.Dataset, by: str | Sequence[str], where: str) -> Groups:
             )
         )
     table = pd.DataFrame({n: ds[n].values for n in dict.fromkeys([*names, *labels])})
+    if table["session"].isna().any() or (table["session"] == "").any():
+        raise SelectionError(
+            located(where, "session of every unit", "some blank", "Select those that have it.")
+        )
     codes, values = [], []
     for name in names:
         code, value = pd.factorize(table[name])

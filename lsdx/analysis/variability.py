@@ -314,7 +314,7 @@ def _spikes_measures(
     duplicates: str = "keep",
 ) -> xr.Dataset:
     """Give measures of the spikes themselves of each unit in epochs, in one pass."""
-    require_spikes(ds, where, duplicates)
+    ds = require_spikes(ds, where, duplicates)
     start, begin, end = observed_ticks(ds, where, phase, epoch)
     flat = (ds.sizes["unit"], int(np.prod(begin.shape[1:])))
     values = map_trains(
@@ -570,7 +570,7 @@ def unit_metrics(
                 "Correct it.",
             )
         )
-    require_spikes(ds, "unit_metrics", duplicates)
+    ds = require_spikes(ds, "unit_metrics", duplicates)
     which: dict[str, Any] = {"phase": phase, "epoch": epoch, "duplicates": duplicates}
     lengths = _listed(window)
     width = min(to_bin_ticks(w) for w in lengths) / TICKS_PER_SECOND

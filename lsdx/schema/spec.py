@@ -202,8 +202,12 @@ def columns_along(ds: xr.Dataset, dim: str) -> pd.DataFrame:
     ['region', 'rate']
     """
     names = [n for n, v in ds.variables.items() if v.dims == (dim,) and n != dim]
-    columns = {n: ds[n].values for n in [*(n for n in names if n in ds.coords), *names]}
-    return pd.DataFrame(columns, index=pd.Index(ds[dim].values, name=dim))
+    columns = {n: _plain(ds[n].variable) for n in [*(n for n in names if n in ds.coords), *names]}
+    return pd.DataFrame(columns, index=pd.Index(_plain(ds[dim].variable), name=dim))
+
+
+def _plain(variable: xr.Variable) -> np.ndarray:
+    return text(variable.values) if is_text(variable) else variable.values
 
 
 def text(values: object) -> np.ndarray:

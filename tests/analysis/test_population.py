@@ -174,3 +174,102 @@ def test_time_must_be_even_and_one_bin_must_be_the_first() -> None:
 def test_counts_in_chunks_of_time_are_measured_alike(units: xr.Dataset) -> None:
     cut = units.chunk(time=1000).lsd.fano_factor(window="10 s")
     xr.testing.assert_identical(cut.compute(), units.lsd.fano_factor(window="10 s").compute())
+
+
+def read_back(ds: xr.Dataset, folder: Path) -> xr.Dataset:
+    ds.compute().to_zarr(folder / "kept.zarr", zarr_format=3, consolidated=False)
+    return xr.open_zarr(folder / "kept.zarr", consolidated=False)
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    """Compare numbers, and labels as text."""
+    found, expected = (d.compute().drop_encoding() for d in (found, expected))
+    assert set(found.coords) == set(expected.coords)
+    for n, v in expected.coords.items():
+        assert found[n].values.tolist() == pytest.approx(v.values.tolist(), nan_ok=True) or (
+            list(map(str, found[n].values.ravel())) == list(map(str, v.values.ravel()))
+        )
+    pairs = (
+        [(found[n], expected[n]) for n in expected]
+        if hasattr(found, "data_vars")
+        else [(found, expected)]
+    )
+    for mine, theirs in pairs:
+        assert mine.dims == theirs.dims
+        np.testing.assert_array_equal(mine.values, theirs.values)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_what_was_written_and_read_back_is_measured_alike(
+    units: xr.Dataset, tmp_path: Path, name: str
+) -> None:
+    assert_same(MEASURES[name](read_back(units, tmp_path)), MEASURES[name](units))
+
+
+SPIKE_MEASURES: dict[str, Callable[[xr.Dataset], Any]] = {
+    "bin": lambda s: s.lsd.bin("1 s"),
+    "sliding": lambda s: s.lsd.sliding(width="5 min", step="5 min"),
+    "cv2": lambda s: s.lsd.cv2(),
+    "unit_metrics": lambda s: s.lsd.unit_metrics(surrogates=2, rng=0),
+    "modulation": lambda s: s.lsd.modulation(epoch="rfm", rng=0),
+    "changepoint": lambda s: s.lsd.changepoint(),
+}
+
+
+@pytest.fixture(scope="module")
+def spikes(demo_stores: Path, units: xr.Dataset) -> xr.Dataset:
+    return lsdx.open_spikes(demo_stores).sel(unit=units.unit.values[::5])
+
+
+def as_strings(ds: xr.Dataset) -> xr.Dataset:
+    """Labels as zarr gives them back: of numpy's StringDType."""
+    made = {
+        n: (c.dims, c.values.astype(np.dtypes.StringDType()))
+        for n, c in ds.coords.items()
+        if c.dtype == object
+    }
+    return ds.assign_coords(made)
+
+
+@pytest.mark.parametrize("name", SPIKE_MEASURES)
+def test_measures_of_spikes_take_text_of_any_dtype(spikes: xr.Dataset, name: str) -> None:
+    assert_same(SPIKE_MEASURES[name](as_strings(spikes)), SPIKE_MEASURES[name](spikes))
+
+
+def test_events_and_results_that_were_read_back_are_measured_alike(
+    spikes: xr.Dataset, demo_stores: Path, tmp_path: Path
+) -> None:
+    events = lsdx.open_events(demo_stores)
+    events = events.isel(event=np.flatnonzero(events.kind.values == "gabor"))
+    options: Any = {"n_shifts": 9, "rng": 0, "pool": "100 um", "by": ["side", "phase"]}
+    found = as_strings(spikes).lsd.psth(events=read_back(events, tmp_path), **options)
+    assert_same(found, spikes.lsd.psth(events=events, **options))
+    m = spikes.lsd.modulation(epoch=["rfm"], null=True, rng=0)
+    (tmp_path / "m").mkdir()
+    back = read_back(m, tmp_path / "m")
+    options = {"by": "condition", "correction": "max_statistic", "draws": 20, "rng": 0}
+    assert_same(back.lsd.proportions(**options), m.lsd.proportions(**options))
+
+
+def test_labels_that_are_missing_are_unknown(units: xr.Dataset) -> None:
+    region = units.region.values.copy()
+    region[:30] = np.nan
+    blank = np.where([isinstance(r, str) for r in region], region, "")
+    by: Any = {"by": ["session", "region"], "min_units": 2, "match_units": None, "draws": 1}
+    found, expected = (
+        units.assign_coords(region=("unit", r)).lsd.dimensionality(**by, rng=0).compute()
+        for r in (region, blank.astype(object))
+    )
+    xr.testing.assert_identical(found, expected)
+    assert "" in found.region.values
+    lost = units.assign_coords(session=("unit", region))
+    with pytest.raises(SelectionError, match="session of every unit"):
+        lost.lsd.dimensionality()
+
+
+def test_a_multiindex_of_units_is_refused_with_the_way_back(
+    units: xr.Dataset, spikes: xr.Dataset
+) -> None:
+    for measure, ds in ((MEASURES["dimensionality"], units), (SPIKE_MEASURES["bin"], spikes)):
+        with pytest.raises(SelectionError, match=r"ds.reset_index\('unit'\)"):
+            measure(ds.set_index(unit=["session", "insertion"]))
