@@ -1,4 +1,7 @@
-"""``ds.lsd``: each method forwards to one function of `lsdx.analysis` and does nothing else."""
+"""``ds.lsd``: each method forwards to one function of `lsdx.analysis` and does nothing else.
+
+A DataArray has ``select`` alone.
+"""
 
 from __future__ import annotations
 
@@ -22,28 +25,31 @@ class LsdAccessor:
     def select(
         self,
         *,
+        dim: str | None = None,
         region: str | Sequence[str] | None = None,
         quality: str | Sequence[str] | None = None,
         query: str | None = None,
         exclusions: bool = True,
         **labels: Any,
     ) -> xr.Dataset:
-        """Keep the units whose labels match all that is asked.
+        """Keep the units, sessions, events or insertions whose labels match all that is asked.
 
         Forwards to `lsdx.analysis.selection.select`, where all is said.
 
         Parameters
         ----------
+        dim : str, optional
+            Along which dimension; by default the one of these that there is.
         region : str or sequence of str, optional
             Allen acronyms, each with all below it; ``"~VISp"`` leaves out.
         quality : str or sequence of str, optional
             ``"ks2_good"``, ``"ibl_pass"``, ``"bombcell_good"``; all must hold.
         query : str, optional
-            A pandas expression over the unit table.
+            A pandas expression over the table of labels.
         exclusions : bool
-            Whether units that the lab excludes are left out.
+            Whether what the lab excludes is left out.
         **labels
-            Any label or quality number: a value, a list, ``"~value"``, a range ``(low, high)``.
+            Any label or number: a value, a list, ``"~value"``, a range ``(low, high)``.
 
         Returns
         -------
@@ -65,7 +71,13 @@ class LsdAccessor:
         from lsdx.analysis.selection import select
 
         return select(
-            self._ds, region=region, quality=quality, query=query, exclusions=exclusions, **labels
+            self._ds,
+            dim=dim,
+            region=region,
+            quality=quality,
+            query=query,
+            exclusions=exclusions,
+            **labels,
         )
 
     def unit_table(self) -> pd.DataFrame:
@@ -991,4 +1003,51 @@ class LsdAccessor:
 
         return changepoint(
             self._ds, start=start, stop=stop, bin_width=bin_width, duplicates=duplicates
+        )
+
+
+@xr.register_dataarray_accessor("lsd")
+class LsdArrayAccessor:
+    """Selections of a DataArray of lsdx."""
+
+    def __init__(self, array: xr.DataArray) -> None:
+        self._array = array
+
+    def select(
+        self,
+        *,
+        dim: str | None = None,
+        region: str | Sequence[str] | None = None,
+        quality: str | Sequence[str] | None = None,
+        query: str | None = None,
+        exclusions: bool = True,
+        **labels: Any,
+    ) -> xr.DataArray:
+        """Keep the units, sessions, events or insertions whose labels match all that is asked.
+
+        Forwards to `lsdx.analysis.selection.select`, where all is said; parameters and errors
+        are those of `LsdAccessor.select`.
+
+        Returns
+        -------
+        DataArray
+            Fewer units, same order, still lazy.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> rates = lsdx.open_units(demo_stores).lsd.rates()
+        >>> set(rates.lsd.select(condition="saline").condition.values.tolist())
+        {'saline'}
+        """
+        from lsdx.analysis.selection import select
+
+        return select(
+            self._array,
+            dim=dim,
+            region=region,
+            quality=quality,
+            query=query,
+            exclusions=exclusions,
+            **labels,
         )
