@@ -864,10 +864,10 @@ class LsdAccessor:
     def psth(
         self,
         *,
-        events: xr.Dataset,
+        events: xr.Dataset | pd.DataFrame | np.ndarray | Sequence[float],
         window: tuple[str | float, str | float] = (-0.4, 1.0),
         bin_width: str | float = "10 ms",
-        by: str | Sequence[str] = "side",
+        by: str | Sequence[str] | None = None,
         pool: str | None = None,
         baseline: tuple[str | float, str | float] = (-1.0, 0.0),
         response: tuple[str | float, str | float] = (0.0, 0.3),
@@ -881,13 +881,14 @@ class LsdAccessor:
 
         Parameters
         ----------
-        events : Dataset
-            Those that count, of `lsdx.open_events`.
+        events : Dataset, DataFrame or array_like
+            Those that count: of `lsdx.open_events`, a table of ``session`` and ``start``, or
+            times (s) of one session.
         window : tuple of two str or float
             From where to where around an event.
         bin_width : str or float
-        by : str or sequence of str
-            Labels of the events.
+        by : str or sequence of str, optional
+            Labels of the events; ``"side"`` where they have it.
         pool : str, optional
             A depth such as ``"20 um"``, or a label on ``unit``: what is added up.
         baseline, response : tuple of two str or float
