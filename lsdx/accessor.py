@@ -185,7 +185,7 @@ class LsdAccessor:
         -------
         Dataset
             ``counts`` (unit, window, time), ``share`` (unit, window, stimulus); NaN where the
-            injection falls into a window, or it passes an end of the recording.
+            injection falls into a window, or it passes an end of the recording: ``note``.
 
         Raises
         ------
@@ -714,7 +714,8 @@ class LsdAccessor:
         self,
         *,
         metric: str | Sequence[str] = "mean_rate",
-        between: tuple[str, str] = ("pre", "post"),
+        between: tuple[Any, Any] | None = None,
+        relative_to: str = "recording",
         epoch: str | Sequence[str] | None = None,
         method: str = "block",
         block: str | float = "60 s",
@@ -728,7 +729,7 @@ class LsdAccessor:
         duplicates: str = "keep",
         rng: np.random.Generator | int | None = None,
     ) -> xr.Dataset:
-        """Test whether measures of each unit differ between two phases.
+        """Test whether measures of each unit differ between two phases, or any two windows.
 
         Forwards to `lsdx.analysis.modulation.modulation`, where all is said: what the test
         finds, and what it cannot tell from a drug.
@@ -737,8 +738,11 @@ class LsdAccessor:
         ----------
         metric : str or sequence of str
             Of those of ``unit_metrics``.
-        between : tuple of two str
-            Phases.
+        between : tuple of two, optional
+            Phases, the two that there are by default; or windows, as ``(phase, epoch)`` or
+            ``(start, stop)``.
+        relative_to : str
+            Where 0 of start and stop is: ``"recording"``, ``"administration"``, or an epoch.
         epoch : str or sequence of str, optional
             Which epochs; all by default.
         method : {"block", "isi_shuffle"}
@@ -786,6 +790,7 @@ class LsdAccessor:
             self._ds,
             metric=metric,
             between=between,
+            relative_to=relative_to,
             epoch=epoch,
             method=method,
             block=block,
@@ -966,19 +971,22 @@ class LsdAccessor:
     def changepoint(
         self,
         *,
+        relative_to: str = "administration",
         start: str | float = "-15 min",
         stop: str | float = "30 min",
         bin_width: str | float = "10 s",
         duplicates: str = "keep",
     ) -> xr.Dataset:
-        """Find when each unit's rate changes most around the injection.
+        """Find when each unit's rate changes most around the injection, or another time.
 
         Forwards to `lsdx.analysis.courses.changepoint`, where all is said.
 
         Parameters
         ----------
+        relative_to : str
+            ``"administration"``, ``"recording"``, or an epoch such as ``"post/spontaneous"``.
         start, stop : str or float
-            From where to where, from the injection.
+            From where to where, from that.
         bin_width : str or float
         duplicates : {"keep", "drop"}
             Whether spikes that bombcell calls duplicates are counted.
@@ -986,7 +994,8 @@ class LsdAccessor:
         Returns
         -------
         Dataset
-            ``time`` (s), ``rate_before``, ``rate_after`` (Hz), ``index``, ``gain`` over (unit,).
+            ``time`` (s), ``rate_before``, ``rate_after`` (Hz), ``index``, ``gain`` and ``note``
+            over (unit,).
 
         Raises
         ------
@@ -1003,7 +1012,12 @@ class LsdAccessor:
         from lsdx.analysis.courses import changepoint
 
         return changepoint(
-            self._ds, start=start, stop=stop, bin_width=bin_width, duplicates=duplicates
+            self._ds,
+            relative_to=relative_to,
+            start=start,
+            stop=stop,
+            bin_width=bin_width,
+            duplicates=duplicates,
         )
 
 

@@ -150,8 +150,8 @@ def sliding(
         gives them; the coordinates ``window`` (s, centre), ``window_start`` and
         ``window_stop``; ``share`` (unit, window, stimulus), the share of each window that each
         epoch of the protocol takes, ``"none"`` what is left: the session's course confounds
-        stimulus and drug. NaN: windows that the injection falls into, that pass an end of the
-        recording, and all of a session whose zero is not known.
+        stimulus and drug; ``note`` (unit, window), why a window is NaN: the injection falls
+        into it, it passes an end of the recording, or the session's zero is not known.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def sliding(
                 "Widen the range.",
             )
         )
-    zero = _zero(ds, relative_to)
+    zero = zero_of(ds, relative_to, "sliding")
     administration = ds["administration"].values
     known = np.isfinite(zero)
     origin = to_ticks(np.where(known, zero, 0.0))
@@ -212,6 +212,15 @@ def sliding(
     words = {"units": "s", "long_name": f"Centre of the window from {relative_to}"}
     out["window"] = out["window"].assign_attrs(words)
     out = out.assign_coords({n: ("window", v, {"units": "s"}) for n, v in edges.items()})
+    unknown = f"no {'start of ' if '/' in relative_to else ''}{relative_to} is known"
+    reasons = [
+        np.broadcast_to(~known[:, None], crossing.shape),
+        crossing,
+        np.isnan(out["duration"].values),
+    ]
+    why = (unknown, "the administration falls into it", "not recorded whole")
+    note = np.select(reasons, [np.array(w, dtype=object) for w in why], np.array("", dtype=object))
+    out["note"] = (dims, note, {"long_name": "Why a window is NaN"})
     starts = np.where(known, zero, np.nan)[:, None] + edges["window_start"]
     out["share"] = (
         (*dims, "stimulus"),
@@ -330,8 +339,15 @@ def _whole_bins(value: str | float, name: str, bin_ticks: int) -> int:
     return int(whole)
 
 
-def _zero(ds: xr.Dataset, relative_to: str) -> np.ndarray:
-    """Give where windows are counted from, in s, by unit."""
+def zero_of(ds: xr.Dataset, relative_to: str, where: str) -> np.ndarray:
+    """Give where times are counted from, in s of the recording, by unit; NaN if not known.
+
+    Raises
+    ------
+    SelectionError
+        If it is not ``"administration"``, ``"recording"`` or an epoch such as
+        ``"post/spontaneous"``.
+    """
     if relative_to == "recording":
         return np.zeros(ds.sizes["unit"])
     if relative_to == "administration":
@@ -341,7 +357,7 @@ def _zero(ds: xr.Dataset, relative_to: str) -> np.ndarray:
     if relative_to not in known:
         raise SelectionError(
             located(
-                "sliding, relative_to",
+                f"{where}, relative_to",
                 "administration, recording or one of " + ", ".join(known),
                 repr(relative_to),
                 "Correct it.",

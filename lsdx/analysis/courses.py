@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from lsdx.analysis.binning import bin_spikes
+from lsdx.analysis.binning import bin_spikes, zero_of
 from lsdx.analysis.population import binned, result_attrs
 from lsdx.analysis.trains import require_spikes
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
@@ -93,19 +93,23 @@ def _decay(counts: np.ndarray, *, n_lags: int, width: float) -> tuple[np.ndarray
 def changepoint(
     ds: xr.Dataset,
     *,
+    relative_to: str = "administration",
     start: str | float = "-15 min",
     stop: str | float = "30 min",
     bin_width: str | float = "10 s",
     duplicates: str = "keep",
 ) -> xr.Dataset:
-    """Find when each unit's rate changes most around the injection.
+    """Find when each unit's rate changes most around the injection, or another time.
 
     Parameters
     ----------
     ds : Dataset
         What `lsdx.open_spikes` gives, or a selection of its units.
+    relative_to : str
+        Where 0 is: ``"administration"``, ``"recording"``, or the start of an epoch such as
+        ``"post/spontaneous"``.
     start, stop : str or float
-        From where to where, from the injection.
+        From where to where, from that.
     bin_width : str or float
         Of the counts; times are whole numbers of it from ``start``.
     duplicates : {"keep", "drop"}
@@ -114,15 +118,17 @@ def changepoint(
     Returns
     -------
     Dataset
-        Over (unit,), float64, lazy where the spikes are: ``time`` (s from the injection) of the
-        change, ``rate_before`` and ``rate_after`` (Hz), their modulation ``index``, ``gain``:
-        how much two rates explain more than one, in variances of a Poisson process. NaN where
-        the injection is not known, less than all of the time was recorded, and without spikes.
+        Over (unit,), float64, lazy where the spikes are: ``time`` (s from ``relative_to``) of
+        the change, ``rate_before`` and ``rate_after`` (Hz), their modulation ``index``,
+        ``gain``: how much two rates explain more than one, in variances of a Poisson process.
+        ``note`` says why they are NaN: where ``relative_to`` is not known, less than all of the
+        time was recorded, and without spikes.
 
     Raises
     ------
     SelectionError
-        If ``ds`` holds no spikes, or fewer than four bins are asked for.
+        If ``ds`` holds no spikes, fewer than four bins are asked for, or ``relative_to`` is
+        none of these.
     LsdxError
         If ruptures is not installed.
     ConfigError
@@ -156,7 +162,7 @@ def changepoint(
                 "Widen the range.",
             )
         )
-    zero = ds["administration"]
+    zero = xr.DataArray(zero_of(ds, relative_to, "changepoint"), dims="unit")
     first = (zero + edges[0]).where(zero + edges[0] >= 0)
     window = xr.Dataset({"start": first, "stop": first + n_bins * width / TICKS_PER_SECOND})
     # what the recording did not hold whole is NaN in bin_spikes
@@ -178,11 +184,18 @@ def changepoint(
         for i, (name, (units, words)) in enumerate(_FIELDS.items())
     }
     about = {"start": edges[0], "stop": edges[1], "bin_width": seconds, "duplicates": duplicates}
-    return xr.Dataset(fields).assign_attrs(result_attrs(ds) | about)
+    about |= {"relative_to": relative_to}
+    why = np.where(np.isnan(zero), f"no {relative_to} is known", "not recorded whole")
+    seen = np.isfinite(binned["duration"].values)
+    silent = xr.where(binned["n_spikes"].variable == 0, "no spikes", "").astype(object)
+    note = xr.where(xr.Variable("unit", seen), silent, xr.Variable("unit", why.astype(object)))
+    found = xr.Dataset(fields)
+    found["note"] = ("unit", note.data, {"long_name": "Why values are NaN"})
+    return found.assign_attrs(result_attrs(ds) | about)
 
 
 _FIELDS = {
-    "time": ("s", "Time of the largest change, from the injection"),
+    "time": ("s", "Time of the largest change, from relative_to"),
     "rate_before": ("Hz", "Firing rate before it"),
     "rate_after": ("Hz", "Firing rate after it"),
     "index": ("1", "Modulation index of both rates"),
