@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from lsdx.analysis.blas import one_blas_thread
-from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_ticks
+from lsdx.clock import TICKS_PER_SECOND, to_seconds, to_ticks
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spec import is_text, text
 
@@ -222,7 +222,7 @@ def _bins_of(ds: xr.Dataset, where: str) -> tuple[int, np.ndarray, int]:
                     "Set it: ds.assign_attrs(bin_width=...).",
                 )
             )
-        width = to_bin_ticks(stated)
+        width = _ticks_of(stated)
         stops = (np.arange(length) + 1) * width
         if time is not None and length and abs(to_ticks(time[0]) * 2 - width) > 2:
             raise SelectionError(
@@ -248,8 +248,13 @@ def _bins_of(ds: xr.Dataset, where: str) -> tuple[int, np.ndarray, int]:
             )
         )
     width = round(mean)
-    own = to_bin_ticks(stated) if stated is not None else width
+    own = _ticks_of(stated) if stated is not None else width
     return width, np.rint(ticks + width / 2).astype(np.int64), own
+
+
+def _ticks_of(bin_width: str | float) -> int:
+    """Give a stated bin width in the nearest whole ticks: 1/30 s is a width of counts too."""
+    return int(to_ticks(to_seconds(bin_width, "bin_width")))
 
 
 def _were_cut(duration: xr.DataArray, width: int, stops: np.ndarray) -> bool:

@@ -273,3 +273,9 @@ def test_a_multiindex_of_units_is_refused_with_the_way_back(
     for measure, ds in ((MEASURES["dimensionality"], units), (SPIKE_MEASURES["bin"], spikes)):
         with pytest.raises(SelectionError, match=r"ds.reset_index\('unit'\)"):
             measure(ds.set_index(unit=["session", "insertion"]))
+
+
+def test_widths_need_not_be_whole_ticks() -> None:
+    counts = np.random.default_rng(2).poisson(1.0, (3, 900))
+    rates = simple(counts, width=1 / 30).isel(time=slice(0, 600)).lsd.rates()
+    np.testing.assert_allclose(rates, counts[:, :600].sum(axis=1) / 20, rtol=1e-3)
