@@ -1,4 +1,7 @@
-"""``ds.lsd``: each method forwards to one function of `lsdx.analysis` and does nothing else."""
+"""``ds.lsd``: each method forwards to one function of `lsdx.analysis` and does nothing else.
+
+A DataArray has ``select`` alone.
+"""
 
 from __future__ import annotations
 
@@ -22,28 +25,31 @@ class LsdAccessor:
     def select(
         self,
         *,
+        dim: str | None = None,
         region: str | Sequence[str] | None = None,
         quality: str | Sequence[str] | None = None,
         query: str | None = None,
         exclusions: bool = True,
         **labels: Any,
     ) -> xr.Dataset:
-        """Keep the units whose labels match all that is asked.
+        """Keep the units, sessions, events or insertions whose labels match all that is asked.
 
         Forwards to `lsdx.analysis.selection.select`, where all is said.
 
         Parameters
         ----------
+        dim : str, optional
+            Along which dimension; by default the one of these that there is.
         region : str or sequence of str, optional
             Allen acronyms, each with all below it; ``"~VISp"`` leaves out.
         quality : str or sequence of str, optional
             ``"ks2_good"``, ``"ibl_pass"``, ``"bombcell_good"``; all must hold.
         query : str, optional
-            A pandas expression over the unit table.
+            A pandas expression over the table of labels.
         exclusions : bool
-            Whether units that the lab excludes are left out.
+            Whether what the lab excludes is left out.
         **labels
-            Any label or quality number: a value, a list, ``"~value"``, a range ``(low, high)``.
+            Any label or number: a value, a list, ``"~value"``, a range ``(low, high)``.
 
         Returns
         -------
@@ -65,7 +71,13 @@ class LsdAccessor:
         from lsdx.analysis.selection import select
 
         return select(
-            self._ds, region=region, quality=quality, query=query, exclusions=exclusions, **labels
+            self._ds,
+            dim=dim,
+            region=region,
+            quality=quality,
+            query=query,
+            exclusions=exclusions,
+            **labels,
         )
 
     def unit_table(self) -> pd.DataFrame:
@@ -173,7 +185,7 @@ class LsdAccessor:
         -------
         Dataset
             ``counts`` (unit, window, time), ``share`` (unit, window, stimulus); NaN where the
-            injection falls into a window, or it passes an end of the recording.
+            injection falls into a window, or it passes an end of the recording: ``note``.
 
         Raises
         ------
@@ -702,7 +714,8 @@ class LsdAccessor:
         self,
         *,
         metric: str | Sequence[str] = "mean_rate",
-        between: tuple[str, str] = ("pre", "post"),
+        between: tuple[Any, Any] | None = None,
+        relative_to: str = "recording",
         epoch: str | Sequence[str] | None = None,
         method: str = "block",
         block: str | float = "60 s",
@@ -716,7 +729,7 @@ class LsdAccessor:
         duplicates: str = "keep",
         rng: np.random.Generator | int | None = None,
     ) -> xr.Dataset:
-        """Test whether measures of each unit differ between two phases.
+        """Test whether measures of each unit differ between two phases, or any two windows.
 
         Forwards to `lsdx.analysis.modulation.modulation`, where all is said: what the test
         finds, and what it cannot tell from a drug.
@@ -725,8 +738,11 @@ class LsdAccessor:
         ----------
         metric : str or sequence of str
             Of those of ``unit_metrics``.
-        between : tuple of two str
-            Phases.
+        between : tuple of two, optional
+            Phases, the two that there are by default; or windows, as ``(phase, epoch)`` or
+            ``(start, stop)``.
+        relative_to : str
+            Where 0 of start and stop is: ``"recording"``, ``"administration"``, or an epoch.
         epoch : str or sequence of str, optional
             Which epochs; all by default.
         method : {"block", "isi_shuffle"}
@@ -774,6 +790,7 @@ class LsdAccessor:
             self._ds,
             metric=metric,
             between=between,
+            relative_to=relative_to,
             epoch=epoch,
             method=method,
             block=block,
@@ -852,10 +869,10 @@ class LsdAccessor:
     def psth(
         self,
         *,
-        events: xr.Dataset,
+        events: xr.Dataset | pd.DataFrame | np.ndarray | Sequence[float],
         window: tuple[str | float, str | float] = (-0.4, 1.0),
         bin_width: str | float = "10 ms",
-        by: str | Sequence[str] = "side",
+        by: str | Sequence[str] | None = None,
         pool: str | None = None,
         baseline: tuple[str | float, str | float] = (-1.0, 0.0),
         response: tuple[str | float, str | float] = (0.0, 0.3),
@@ -869,13 +886,14 @@ class LsdAccessor:
 
         Parameters
         ----------
-        events : Dataset
-            Those that count, of `lsdx.open_events`.
+        events : Dataset, DataFrame or array_like
+            Those that count: of `lsdx.open_events`, a table of ``session`` and ``start``, or
+            times (s) of one session.
         window : tuple of two str or float
             From where to where around an event.
         bin_width : str or float
-        by : str or sequence of str
-            Labels of the events.
+        by : str or sequence of str, optional
+            Labels of the events; ``"side"`` where they have it.
         pool : str, optional
             A depth such as ``"20 um"``, or a label on ``unit``: what is added up.
         baseline, response : tuple of two str or float
@@ -953,19 +971,22 @@ class LsdAccessor:
     def changepoint(
         self,
         *,
+        relative_to: str = "administration",
         start: str | float = "-15 min",
         stop: str | float = "30 min",
         bin_width: str | float = "10 s",
         duplicates: str = "keep",
     ) -> xr.Dataset:
-        """Find when each unit's rate changes most around the injection.
+        """Find when each unit's rate changes most around the injection, or another time.
 
         Forwards to `lsdx.analysis.courses.changepoint`, where all is said.
 
         Parameters
         ----------
+        relative_to : str
+            ``"administration"``, ``"recording"``, or an epoch such as ``"post/spontaneous"``.
         start, stop : str or float
-            From where to where, from the injection.
+            From where to where, from that.
         bin_width : str or float
         duplicates : {"keep", "drop"}
             Whether spikes that bombcell calls duplicates are counted.
@@ -973,7 +994,8 @@ class LsdAccessor:
         Returns
         -------
         Dataset
-            ``time`` (s), ``rate_before``, ``rate_after`` (Hz), ``index``, ``gain`` over (unit,).
+            ``time`` (s), ``rate_before``, ``rate_after`` (Hz), ``index``, ``gain`` and ``note``
+            over (unit,).
 
         Raises
         ------
@@ -990,5 +1012,57 @@ class LsdAccessor:
         from lsdx.analysis.courses import changepoint
 
         return changepoint(
-            self._ds, start=start, stop=stop, bin_width=bin_width, duplicates=duplicates
+            self._ds,
+            relative_to=relative_to,
+            start=start,
+            stop=stop,
+            bin_width=bin_width,
+            duplicates=duplicates,
+        )
+
+
+@xr.register_dataarray_accessor("lsd")
+class LsdArrayAccessor:
+    """Selections of a DataArray of lsdx."""
+
+    def __init__(self, array: xr.DataArray) -> None:
+        self._array = array
+
+    def select(
+        self,
+        *,
+        dim: str | None = None,
+        region: str | Sequence[str] | None = None,
+        quality: str | Sequence[str] | None = None,
+        query: str | None = None,
+        exclusions: bool = True,
+        **labels: Any,
+    ) -> xr.DataArray:
+        """Keep the units, sessions, events or insertions whose labels match all that is asked.
+
+        Forwards to `lsdx.analysis.selection.select`, where all is said; parameters and errors
+        are those of `LsdAccessor.select`.
+
+        Returns
+        -------
+        DataArray
+            Fewer units, same order, still lazy.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> rates = lsdx.open_units(demo_stores).lsd.rates()
+        >>> set(rates.lsd.select(condition="saline").condition.values.tolist())
+        {'saline'}
+        """
+        from lsdx.analysis.selection import select
+
+        return select(
+            self._array,
+            dim=dim,
+            region=region,
+            quality=quality,
+            query=query,
+            exclusions=exclusions,
+            **labels,
         )

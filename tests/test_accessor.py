@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import lsdx
-from lsdx.accessor import LsdAccessor
+from lsdx.accessor import LsdAccessor, LsdArrayAccessor
 from lsdx.analysis.binning import bin_spikes, sliding
 from lsdx.analysis.courses import autocorrelation_timescale, changepoint
 from lsdx.analysis.dimensionality import dimensionality
@@ -67,6 +67,11 @@ def test_signatures_agree(name: str) -> None:
 def test_no_method_without_its_function() -> None:
     public = {n for n in vars(LsdAccessor) if not n.startswith("_")}
     assert public == set(FORWARDED)
+    assert {n for n in vars(LsdArrayAccessor) if not n.startswith("_")} == {"select"}
+    of_array, of_dataset = (
+        inspect.signature(c.select).parameters for c in (LsdArrayAccessor, LsdAccessor)
+    )
+    assert of_array == of_dataset
 
 
 def test_methods_give_what_the_functions_give(demo_stores: Path) -> None:

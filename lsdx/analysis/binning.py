@@ -18,6 +18,7 @@ from lsdx.clock import (
     to_ticks,
 )
 from lsdx.errors import ConfigError, SelectionError, located
+from lsdx.schema.spec import text
 
 _LATEST = 42_949.0  # s; the last that a tick in uint32 can tell
 
@@ -74,7 +75,7 @@ def bin_spikes(
     >>> s.lsd.bin("1 s", epoch="replay").counts.dims
     ('unit', 'phase', 'time')
     """
-    require_spikes(ds, "bin", duplicates)
+    ds = require_spikes(ds, "bin", duplicates)
     width = to_bin_ticks(bin_width)
     start, begin, end = observed_ticks(ds, "bin", phase, epoch, intervals)
     bins = n_bins(end - begin, width)
@@ -149,8 +150,8 @@ def sliding(
         gives them; the coordinates ``window`` (s, centre), ``window_start`` and
         ``window_stop``; ``share`` (unit, window, stimulus), the share of each window that each
         epoch of the protocol takes, ``"none"`` what is left: the session's course confounds
-        stimulus and drug. NaN: windows that the injection falls into, that pass an end of the
-        recording, and all of a session whose zero is not known.
+        stimulus and drug; ``note`` (unit, window), why a window is NaN: the injection falls
+        into it, it passes an end of the recording, or the session's zero is not known.
 
     Raises
     ------
@@ -167,7 +168,7 @@ def sliding(
     >>> w.counts.dims, w.sizes["window"]
     (('unit', 'window', 'time'), 9)
     """
-    require_spikes(ds, "sliding", duplicates)
+    ds = require_spikes(ds, "sliding", duplicates)
     bin_ticks = to_bin_ticks(bin_width)
     long, apart = (_whole_bins(v, n, bin_ticks) for v, n in ((width, "width"), (step, "step")))
     first = int(to_ticks(to_seconds(start, "start")))
@@ -182,7 +183,7 @@ def sliding(
                 "Widen the range.",
             )
         )
-    zero = _zero(ds, relative_to)
+    zero = zero_of(ds, relative_to, "sliding")
     administration = ds["administration"].values
     known = np.isfinite(zero)
     origin = to_ticks(np.where(known, zero, 0.0))
@@ -211,13 +212,22 @@ def sliding(
     words = {"units": "s", "long_name": f"Centre of the window from {relative_to}"}
     out["window"] = out["window"].assign_attrs(words)
     out = out.assign_coords({n: ("window", v, {"units": "s"}) for n, v in edges.items()})
+    unknown = f"no {'start of ' if '/' in relative_to else ''}{relative_to} is known"
+    reasons = [
+        np.broadcast_to(~known[:, None], crossing.shape),
+        crossing,
+        np.isnan(out["duration"].values),
+    ]
+    why = (unknown, "the administration falls into it", "not recorded whole")
+    note = np.select(reasons, [np.array(w, dtype=object) for w in why], np.array("", dtype=object))
+    out["note"] = (dims, note, {"long_name": "Why a window is NaN"})
     starts = np.where(known, zero, np.nan)[:, None] + edges["window_start"]
     out["share"] = (
         (*dims, "stimulus"),
         _stimulus_shares(ds, starts, long / TICKS_PER_SECOND),
         {"units": "1", "long_name": "Share of the window that the stimulus takes"},
     )
-    out = out.assign_coords(stimulus=[*map(str, ds["epoch"].values), "none"])
+    out = out.assign_coords(stimulus=("stimulus", text([*ds["epoch"].values, "none"])))
     return out.assign_attrs(relative_to=relative_to, width=long / TICKS_PER_SECOND)
 
 
@@ -329,8 +339,15 @@ def _whole_bins(value: str | float, name: str, bin_ticks: int) -> int:
     return int(whole)
 
 
-def _zero(ds: xr.Dataset, relative_to: str) -> np.ndarray:
-    """Give where windows are counted from, in s, by unit."""
+def zero_of(ds: xr.Dataset, relative_to: str, where: str) -> np.ndarray:
+    """Give where times are counted from, in s of the recording, by unit; NaN if not known.
+
+    Raises
+    ------
+    SelectionError
+        If it is not ``"administration"``, ``"recording"`` or an epoch such as
+        ``"post/spontaneous"``.
+    """
     if relative_to == "recording":
         return np.zeros(ds.sizes["unit"])
     if relative_to == "administration":
@@ -340,7 +357,7 @@ def _zero(ds: xr.Dataset, relative_to: str) -> np.ndarray:
     if relative_to not in known:
         raise SelectionError(
             located(
-                "sliding, relative_to",
+                f"{where}, relative_to",
                 "administration, recording or one of " + ", ".join(known),
                 repr(relative_to),
                 "Correct it.",

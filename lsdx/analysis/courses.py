@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from lsdx.analysis.binning import bin_spikes
-from lsdx.analysis.population import binned_counts, result_attrs
+from lsdx.analysis.binning import bin_spikes, zero_of
+from lsdx.analysis.population import binned, result_attrs
 from lsdx.analysis.trains import require_spikes
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
 from lsdx.errors import LsdxError, SelectionError, located
@@ -33,7 +33,8 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
     Raises
     ------
     SelectionError
-        If ``ds`` has no counts, or no ``bin_width``.
+        If ``ds`` has no counts, their bin width is not known, or their sums are not ``n_spikes``
+        (`lsdx.analysis.variability.rates` says how these belong together).
 
     Notes
     -----
@@ -47,7 +48,7 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
     >>> lsdx.open_units(demo_stores).lsd.autocorrelation_timescale().timescale.dims
     ('unit', 'phase', 'epoch')
     """
-    counts = binned_counts(ds, "autocorrelation_timescale")
+    ds = binned(ds, "autocorrelation_timescale")
     width = float(ds.attrs["bin_width"])
     n_lags = int(to_seconds(max_lag, "max_lag") / width + 1e-9)
     if n_lags < 1:
@@ -59,10 +60,9 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
                 "Ask for more, or bin spikes in narrower bins.",
             )
         )
-    whole = counts.chunk({"time": -1}) if counts.chunks else counts
     tau, r_squared = xr.apply_ufunc(
         _decay,
-        whole,
+        ds["counts"],
         input_core_dims=[["time"]],
         output_core_dims=[[], []],
         kwargs={"n_lags": n_lags, "width": width},
@@ -93,19 +93,23 @@ def _decay(counts: np.ndarray, *, n_lags: int, width: float) -> tuple[np.ndarray
 def changepoint(
     ds: xr.Dataset,
     *,
+    relative_to: str = "administration",
     start: str | float = "-15 min",
     stop: str | float = "30 min",
     bin_width: str | float = "10 s",
     duplicates: str = "keep",
 ) -> xr.Dataset:
-    """Find when each unit's rate changes most around the injection.
+    """Find when each unit's rate changes most around the injection, or another time.
 
     Parameters
     ----------
     ds : Dataset
         What `lsdx.open_spikes` gives, or a selection of its units.
+    relative_to : str
+        Where 0 is: ``"administration"``, ``"recording"``, or the start of an epoch such as
+        ``"post/spontaneous"``.
     start, stop : str or float
-        From where to where, from the injection.
+        From where to where, from that.
     bin_width : str or float
         Of the counts; times are whole numbers of it from ``start``.
     duplicates : {"keep", "drop"}
@@ -114,15 +118,17 @@ def changepoint(
     Returns
     -------
     Dataset
-        Over (unit,), float64, lazy where the spikes are: ``time`` (s from the injection) of the
-        change, ``rate_before`` and ``rate_after`` (Hz), their modulation ``index``, ``gain``:
-        how much two rates explain more than one, in variances of a Poisson process. NaN where
-        the injection is not known, less than all of the time was recorded, and without spikes.
+        Over (unit,), float64, lazy where the spikes are: ``time`` (s from ``relative_to``) of
+        the change, ``rate_before`` and ``rate_after`` (Hz), their modulation ``index``,
+        ``gain``: how much two rates explain more than one, in variances of a Poisson process.
+        ``note`` says why they are NaN: where ``relative_to`` is not known, less than all of the
+        time was recorded, and without spikes.
 
     Raises
     ------
     SelectionError
-        If ``ds`` holds no spikes, or fewer than four bins are asked for.
+        If ``ds`` holds no spikes, fewer than four bins are asked for, or ``relative_to`` is
+        none of these.
     LsdxError
         If ruptures is not installed.
     ConfigError
@@ -142,7 +148,7 @@ def changepoint(
     >>> s.lsd.changepoint().time.dims
     ('unit',)
     """
-    require_spikes(ds, "changepoint", duplicates)
+    ds = require_spikes(ds, "changepoint", duplicates)
     _require_ruptures()
     width = to_bin_ticks(bin_width)
     edges = [to_seconds(t, n) for t, n in ((start, "start"), (stop, "stop"))]
@@ -156,7 +162,7 @@ def changepoint(
                 "Widen the range.",
             )
         )
-    zero = ds["administration"]
+    zero = xr.DataArray(zero_of(ds, relative_to, "changepoint"), dims="unit")
     first = (zero + edges[0]).where(zero + edges[0] >= 0)
     window = xr.Dataset({"start": first, "stop": first + n_bins * width / TICKS_PER_SECOND})
     # what the recording did not hold whole is NaN in bin_spikes
@@ -178,11 +184,18 @@ def changepoint(
         for i, (name, (units, words)) in enumerate(_FIELDS.items())
     }
     about = {"start": edges[0], "stop": edges[1], "bin_width": seconds, "duplicates": duplicates}
-    return xr.Dataset(fields).assign_attrs(result_attrs(ds) | about)
+    about |= {"relative_to": relative_to}
+    why = np.where(np.isnan(zero), f"no {relative_to} is known", "not recorded whole")
+    seen = np.isfinite(binned["duration"].values)
+    silent = xr.where(binned["n_spikes"].variable == 0, "no spikes", "").astype(object)
+    note = xr.where(xr.Variable("unit", seen), silent, xr.Variable("unit", why.astype(object)))
+    found = xr.Dataset(fields)
+    found["note"] = ("unit", note.data, {"long_name": "Why values are NaN"})
+    return found.assign_attrs(result_attrs(ds) | about)
 
 
 _FIELDS = {
-    "time": ("s", "Time of the largest change, from the injection"),
+    "time": ("s", "Time of the largest change, from relative_to"),
     "rate_before": ("Hz", "Firing rate before it"),
     "rate_after": ("Hz", "Firing rate after it"),
     "index": ("1", "Modulation index of both rates"),

@@ -13,6 +13,7 @@ import xarray as xr
 from lsdx.analysis.population import (
     Field,
     Population,
+    binned,
     cell_keys,
     map_groups,
     n_observed_bins,
@@ -157,18 +158,20 @@ def dimensionality(
     >>> bool(d.ngsc.max() <= 1)
     True
     """
-    options = _options(ds, scale, match_rates, draws, min_units, include, level, ranks, rng)
+    options = _options(scale, match_rates, draws, min_units, include, level, ranks, rng)
     if not (match_units is None or match_units == "min" or _is_count(match_units, 2)):
         raise _wrong("match_units", "'min', None or a number of at least 2", match_units)
     if not min_spikes > 0:
         raise _wrong("min_spikes", "a number above 0", min_spikes)
+    ds = binned(ds, "dimensionality")
     pop = population(ds, by, min_spikes, "dimensionality")
     n_matched = _matched_size(pop, match_units, min_units)
     keys = unit_keys(ds)
     half = _depth_halves(ds) if "shared_variance" in options.include else np.zeros(keys.size, bool)
     shape = (pop.n_cells,)
     largest = max((r.size for r in pop.groups.rows), default=0)
-    options = replace(options, n_ranks=max(0, min(largest, pop.counts.sizes["time"] - 1)))
+    n_ranks = max(0, min(largest, pop.counts.sizes["time"] - 1))
+    options = replace(options, n_ranks=n_ranks, gap=round(_GAP / ds.attrs["bin_width"]))
     matched = match_units is not None or match_rates
     fields = {
         "value": Field((len(options.names), *shape)),
@@ -202,7 +205,6 @@ def dimensionality(
 
 
 def _options(
-    ds: xr.Dataset,
     scale: Any,
     match_rates: bool,
     draws: int,
@@ -229,7 +231,6 @@ def _options(
         names = tuple(n for n in names if n not in _ZSCORED)
         if "shared_variance" in chosen:
             raise _wrong("include", "shared_variance with scale='zscore' alone", scale)
-    width = float(ds.attrs.get("bin_width", 0.1))
     return _Options(
         names=names,
         scale=scale,
@@ -240,7 +241,7 @@ def _options(
         min_units=min_units,
         seed=seed_of(rng),
         n_ranks=0,
-        gap=round(_GAP / width),
+        gap=0,
         include=chosen,
     )
 
@@ -287,7 +288,7 @@ def _matched_size(pop: Population, match_units: str | int | None, min_units: int
 
 
 def _smallest(used: Sequence[tuple[np.ndarray, ...]], min_units: int) -> int:
-    sizes = [int(units.sum()) for units, cells, _ in used if cells.any()]
+    sizes = [int(units.sum()) for units, cells in used if cells.any()]
     return min((n for n in sizes if n >= min_units), default=-1)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.analysis.population import carried_labels, result_attrs, seed_of
+from lsdx.analysis.population import carried_labels, result_attrs, seed_of, with_text
 from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
 from lsdx.errors import ConfigError, SelectionError, located
@@ -20,10 +20,10 @@ from lsdx.errors import ConfigError, SelectionError, located
 def psth(
     ds: xr.Dataset,
     *,
-    events: xr.Dataset,
+    events: xr.Dataset | pd.DataFrame | np.ndarray | Sequence[float],
     window: tuple[str | float, str | float] = (-0.4, 1.0),
     bin_width: str | float = "10 ms",
-    by: str | Sequence[str] = "side",
+    by: str | Sequence[str] | None = None,
     pool: str | None = None,
     baseline: tuple[str | float, str | float] = (-1.0, 0.0),
     response: tuple[str | float, str | float] = (0.0, 0.3),
@@ -37,16 +37,17 @@ def psth(
     ----------
     ds : Dataset
         What `lsdx.open_spikes` gives, or a selection of its units.
-    events : Dataset
+    events : Dataset, DataFrame or array_like
         What `lsdx.open_events` gives, or a selection of it: ``session`` and ``start`` (s) over
-        ``event``. All events of it count: select gabors, and contrasts, first.
+        ``event``; a table with these columns; or, for units of one session, times in s. All
+        count: select gabors, and contrasts, first.
     window : tuple of two str or float
         From where to where around an event; a plain number is seconds.
     bin_width : str or float
         Of which ``window``, ``baseline`` and ``response`` are whole numbers.
-    by : str or sequence of str
+    by : str or sequence of str, optional
         Labels of the events, such as ``["side", "contrast"]``; each combination is averaged by
-        itself.
+        itself. By default ``"side"``, where the events have it.
     pool : str, optional
         What is added up: a depth such as ``"20 um"``, for bins along each insertion, or a label
         on ``unit``, within each session. By default units stand for themselves.
@@ -77,7 +78,7 @@ def psth(
         If ``ds`` holds no spikes, or the events lack what is needed; for events whose
         ``provenance`` is the rig clock: its error is larger than a response.
     ConfigError
-        For times that are no whole number of bins.
+        For times that are no whole number of bins, or make more than 10,000 of them.
 
     Notes
     -----
@@ -96,7 +97,7 @@ def psth(
     >>> r.psth.dims, r.sizes["time"]
     (('site', 'side', 'time'), 140)
     """
-    require_spikes(ds, "psth", duplicates)
+    ds = require_spikes(ds, "psth", duplicates)
     seed = seed_of(rng)
     bins = _bins(window, baseline, response, bin_width)
     if isinstance(n_shifts, bool) or int(n_shifts) != n_shifts or n_shifts < 0:
@@ -105,6 +106,9 @@ def psth(
             located("psth, n_shifts", "a whole number from 0", found, "Correct it.")
         )
     known = {str(d): ds[d].values for d in ds.dims if d in ds.coords}
+    events = with_text(_as_dataset(events, ds), "psth, events")
+    if by is None:
+        by = ["side"] if "side" in events.variables else []
     mine, coords = _listed(events, [by] if isinstance(by, str) else list(by), known)
     cells = tuple(len(c[1]) for c in coords.values())
     # one run a session: sites are made of its units wherever they stand
@@ -162,6 +166,9 @@ def psth(
     return out.assign_attrs(result_attrs(ds) | about)
 
 
+_MOST_BINS = 10_000
+
+
 @dataclass(frozen=True)
 class _Bins:
     """Which bins, counted from the event: those shown, the baseline's, the response's."""
@@ -213,8 +220,45 @@ def _bins(window: Any, baseline: Any, response: Any, bin_width: str | float) -> 
                     "Choose such times, or another bin_width.",
                 )
             )
+        if edges[1] - edges[0] > _MOST_BINS:
+            raise ConfigError(
+                located(
+                    f"psth, {name}",
+                    f"at most {_MOST_BINS:,} bins of {width / TICKS_PER_SECOND:g} s",
+                    f"{edges[1] - edges[0]:,.0f} in {span!r}, where plain numbers are seconds",
+                    "Write the unit, such as '200 ms', or choose wider bins.",
+                )
+            )
         found.append(np.arange(round(edges[0]), round(edges[1])))
     return _Bins(width, *found)
+
+
+def _as_dataset(events: Any, ds: xr.Dataset) -> xr.Dataset:
+    """Give events over ``event`` from what else holds them: a table, or times of one session."""
+    if isinstance(events, xr.Dataset):
+        return events
+    if isinstance(events, pd.DataFrame):
+        table = events if events.index.name is None else events.reset_index()
+        return xr.Dataset({str(n): ("event", table[n].to_numpy()) for n in table.columns})
+    try:
+        times = np.asarray(events, dtype=np.float64)
+    except (TypeError, ValueError):
+        times = np.empty((0, 0))
+    sessions = set(ds["session"].values)
+    if times.ndim != 1 or len(sessions) != 1:
+        raise SelectionError(
+            located(
+                "psth, events",
+                "a Dataset of lsdx.open_events(), a DataFrame with the columns session and "
+                "start, or for units of one session (n,) times in s",
+                f"{type(events).__name__} of shape {np.shape(times)}"
+                if times.ndim != 1
+                else f"times alone, and units of {len(sessions)} sessions",
+                "Give one of these.",
+            )
+        )
+    session = np.full(times.size, next(iter(sessions)), dtype=object)
+    return xr.Dataset({"start": ("event", times), "session": ("event", session)})
 
 
 def _listed(
@@ -228,7 +272,7 @@ def _listed(
                 "psth, events",
                 "session, start and distinct labels of by, over event",
                 f"{', '.join(map(str, events.variables))}; by={list(names)!r}",
-                "Start from lsdx.open_events().",
+                "Start from lsdx.open_events(), or add the columns.",
             )
         )
     if "provenance" in events.variables and (events["provenance"] == "rig_clock").any():

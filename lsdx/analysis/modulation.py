@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from lsdx.analysis.binning import labels_of_windows, observed_ticks
+from lsdx.analysis.binning import labels_of_windows, observed_ticks, zero_of
 from lsdx.analysis.population import result_attrs, seed_of, unit_keys
 from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
 from lsdx.analysis.variability import METRICS, OF_BITS, OF_INTERVALS, OF_WINDOWS
 from lsdx.clock import TICKS_PER_SECOND, n_bins, to_bin_ticks, to_seconds
 from lsdx.errors import SelectionError, located
+from lsdx.schema.spec import text
 
 METHODS = ("block", "isi_shuffle")
 _REFUSED = {
@@ -66,7 +67,8 @@ def modulation(
     ds: xr.Dataset,
     *,
     metric: str | Sequence[str] = "mean_rate",
-    between: tuple[str, str] = ("pre", "post"),
+    between: tuple[Any, Any] | None = None,
+    relative_to: str = "recording",
     epoch: str | Sequence[str] | None = None,
     method: str = "block",
     block: str | float = "60 s",
@@ -80,7 +82,7 @@ def modulation(
     duplicates: str = "keep",
     rng: np.random.Generator | int | None = None,
 ) -> xr.Dataset:
-    """Test whether measures of each unit differ between two phases.
+    """Test whether measures of each unit differ between two phases, or any two windows.
 
     Parameters
     ----------
@@ -89,8 +91,13 @@ def modulation(
     metric : str or sequence of str
         Of ``mean_rate``, ``cv``, ``cv2``, ``lv``, ``fano_factor``, ``allan_factor`` and
         ``lempel_ziv`` (its ratio to shuffled bits).
-    between : tuple of two str
-        Phases, the first and the second.
+    between : tuple of two, optional
+        Phases, the first and the second; by default those of ``ds``, which must be two. Or any
+        two windows that do not overlap, each as ``(phase, epoch)`` or as ``(start, stop)`` from
+        ``relative_to``: ``(("-15 min", "-5 min"), (1800, 2400))``, a plain number is seconds.
+    relative_to : str
+        Where 0 of such a start and stop is: ``"recording"``, ``"administration"``, or the start
+        of an epoch such as ``"post/spontaneous"``.
     epoch : str or sequence of str, optional
         Which epochs; each by itself, all by default.
     method : {"block", "isi_shuffle"}
@@ -126,7 +133,8 @@ def modulation(
     Returns
     -------
     Dataset
-        Over (unit, epoch, metric), float64, lazy where the spikes are:
+        Over (unit, epoch, metric), float64, lazy where the spikes are; over (unit, metric)
+        between windows, which ``phase`` names:
 
         - ``value`` (..., phase) of the whole epochs; ``index``, their `modulation_index`;
         - ``statistic``: Welch's t of the second phase's blocks minus the first's; where blocks
@@ -141,8 +149,11 @@ def modulation(
         - with ``null=True`` ``null`` and ``null_index`` (..., permutation), of the statistic
           and of the index of the means of blocks (with shuffles, of values).
 
-        NaN where a phase was not observed, holds fewer than two blocks with a value, or fewer
-        spikes than the measure needs. Units whose ``p_least`` is not below ``alpha`` do not
+        - ``note`` (unit, epoch), why all is NaN: a phase was not observed, or is shorter than
+          two blocks.
+
+        NaN also where a phase holds fewer than two blocks with a value, or fewer spikes than the
+        measure needs. Units whose ``p_least`` is not below ``alpha`` do not
         count as tested: too few blocks cannot call anything modulated.
 
     Raises
@@ -151,7 +162,7 @@ def modulation(
         If ``ds`` holds no spikes; for an unknown metric (the error lists them), method, phase,
         epoch or label; for ``"circular_shift"``, with the reason.
     ConfigError
-        For a block or window that is no whole number of 10 us.
+        For a block or window that is no whole number of 10 us, or times that are none.
 
     Notes
     -----
@@ -172,8 +183,14 @@ def modulation(
     (('unit', 'metric'), ('arm', 'metric'))
     """
     metrics = _checked_metrics(metric)
+    ds = require_spikes(ds, "modulation", duplicates)
+    of_windows = _are_windows(between)
+    if between is None:
+        between = _two_phases(ds)
+    elif of_windows:
+        ds = _with_windows(ds, between, relative_to, epoch)
+        between = _two_phases(ds)
     _check_choice(method, between, ds, n_permutations, settle, alpha, surrogates)
-    require_spikes(ds, "modulation", duplicates)
     chosen = [epoch] if isinstance(epoch, str) else epoch
     if chosen is not None and (not len(chosen) or len(set(chosen)) < len(chosen)):
         raise SelectionError(
@@ -249,6 +266,8 @@ def modulation(
     if settle is not None:
         about["settle"] = int(settle)
     out = out.assign_attrs(result_attrs(ds) | about | {"duplicates": duplicates})
+    if of_windows:
+        return out.isel(epoch=0, drop=True)
     return out.isel(epoch=0) if isinstance(epoch, str) else out
 
 
@@ -306,6 +325,85 @@ def _check_choice(
     if wrong:
         name, expected, found = wrong[0]
         raise SelectionError(located(f"modulation, {name}", expected, repr(found), "Correct it."))
+
+
+def _two_phases(ds: xr.Dataset) -> tuple[str, str]:
+    """Give the phases of a dataset that has two."""
+    phases = list(map(str, ds["phase"].values)) if "phase" in ds.dims else []
+    if len(phases) != 2:
+        raise SelectionError(
+            located(
+                "modulation",
+                "two phases that are compared",
+                f"{', '.join(phases)}" if phases else "no dimension phase",
+                "Say which: between=(first, second)."
+                if phases
+                else "Do not select a phase before: say between= and epoch=.",
+            )
+        )
+    return phases[0], phases[1]
+
+
+def _are_windows(between: Any) -> bool:
+    return _is_listed(between) and len(between) == 2 and all(_is_listed(w) for w in tuple(between))
+
+
+def _with_windows(ds: xr.Dataset, between: Any, relative_to: str, epoch: Any) -> xr.Dataset:
+    """Put two windows in the place of phases, and one epoch in that of all."""
+    if epoch is not None or not {"phase", "epoch"} <= set(ds["start"].dims):
+        raise SelectionError(
+            located(
+                "modulation, between",
+                "windows, of all phases and epochs",
+                "some epochs of them",
+                "Leave epoch out, and do not select phase or epoch before.",
+            )
+        )
+    phases, epochs = (list(map(str, ds[d].values)) for d in ("phase", "epoch"))
+    names, edges = [], []
+    for window in between:
+        pair = tuple(window)
+        if len(pair) == 2 and pair[0] in phases and pair[1] in epochs:
+            names.append("/".join(pair))
+            one = ds.sel(phase=pair[0], epoch=pair[1])
+            edges.append((one["start"].values, one["stop"].values))
+            continue
+        if len(pair) != 2 or pair[0] in phases or pair[1] in epochs:
+            raise _wrong_window(phases, epochs, window)
+        low, high = (to_seconds(t, "modulation, between") for t in pair)
+        if not low < high:
+            raise _wrong_window(phases, epochs, window)
+        names.append(f"{low:g} to {high:g} s")
+        zero = zero_of(ds, relative_to, "modulation")
+        known = np.where(zero + low >= 0, zero, np.nan)
+        edges.append((known + low, known + high))
+    (a, b), (c, d) = edges
+    if names[0] == names[1] or (np.maximum(a, c) < np.minimum(b, d)).any():
+        raise SelectionError(
+            located(
+                "modulation, between",
+                "two windows that do not overlap",
+                " and ".join(names),
+                "Move or shorten one.",
+            )
+        )
+    dims = ("unit", "phase", "epoch")
+    start, stop = (np.stack(e, axis=1)[..., None] for e in zip(*edges, strict=True))
+    bare = ds.drop_dims(["phase", "epoch"])
+    coords = {"phase": ("phase", text(names)), "epoch": ("epoch", text(["window"]))}
+    return bare.assign(start=(dims, start), stop=(dims, stop)).assign_coords(coords)
+
+
+def _wrong_window(phases: Sequence[str], epochs: Sequence[str], window: Any) -> SelectionError:
+    return SelectionError(
+        located(
+            "modulation, between",
+            f"(start, stop) with start < stop, or a phase of {', '.join(phases)} with an epoch of "
+            + ", ".join(epochs),
+            repr(window),
+            "Write two of these: between=(first, second).",
+        )
+    )
 
 
 def _is_listed(value: Any) -> bool:
@@ -601,7 +699,7 @@ def _labelled(
     blocks: tuple[np.ndarray, np.ndarray],
 ) -> xr.Dataset:
     per = ("unit", "epoch", "metric")
-    coords = labels_of_windows(ds, start) | {"metric": ("metric", list(plan.metrics))}
+    coords = labels_of_windows(ds, start) | {"metric": ("metric", text(plan.metrics))}
     n, length = blocks
     about = {
         "statistic": "Welch's t of blocks, or difference of values",
@@ -621,6 +719,10 @@ def _labelled(
     found["n_blocks"] = (two, n, {"units": "1", "long_name": "Blocks of each phase"})
     duration = np.where(n > 0, length / TICKS_PER_SECOND, np.nan)
     found["block_duration"] = (two, duration, {"units": "s", "long_name": "Length of a block"})
+    few = n < (2 if plan.method == "block" else 1)
+    short = f"shorter than two blocks of {plan.block / TICKS_PER_SECOND:g} s"
+    note = np.where(n == 0, "not observed in both phases", np.where(few, short, ""))
+    found["note"] = (two, note.astype(object), {"long_name": "Why all is NaN"})
     if plan.n_null:
         first = len(_FIELDS)
         for i, (name, words) in enumerate(
@@ -670,8 +772,8 @@ def _with_families(out: xr.Dataset, ds: xr.Dataset, family: list[str], alpha: fl
         ("n_tested", "Units tested"),
         ("n_sessions", "Sessions of them"),
     )
-    for (name, text), values in zip(about, shares, strict=True):
-        out[name] = (("arm", "epoch", "metric"), values, {"units": "1", "long_name": text})
+    for (name, told), values in zip(about, shares, strict=True):
+        out[name] = (("arm", "epoch", "metric"), values, {"units": "1", "long_name": told})
     arm = ("arm", np.array(names, dtype=object), {"long_name": "Condition of the sessions"})
     return out.assign_coords(arm=arm)
 

@@ -11,7 +11,9 @@ import pandas as pd
 import xarray as xr
 
 from lsdx.analysis.blas import one_blas_thread
+from lsdx.clock import TICKS_PER_SECOND, to_seconds, to_ticks
 from lsdx.errors import SelectionError, located
+from lsdx.schema.spec import is_text, text
 
 # what every result over sessions carries, where one value holds for the group
 _CARRIED = (
@@ -25,6 +27,7 @@ _CARRIED = (
     "probe",
 )
 _ID_KEY = "lsdx unit stream"  # of pandas' hash: ids get the same numbers everywhere
+_FEW = 10  # spikes, that are too few to tell what was left out
 _KEPT_ATTRS = (
     "title",
     "simulated",
@@ -70,8 +73,7 @@ class Population:
     """Counts (unit, cells..., time), grouped; which units and cells of each group are used.
 
     A cell is what is compared: an epoch of a phase, a window. ``used[i]`` holds masks over the
-    group's units and over the cells, and the spikes that each unit has in each cell; or it is
-    the promise of these.
+    group's units and over the cells; or it is the promise of these.
     """
 
     counts: xr.DataArray
@@ -91,44 +93,234 @@ class Population:
         return int(np.prod(self.cell_shape))
 
 
-def require_counts(ds: xr.Dataset, where: str) -> None:
-    """Refuse a dataset without counts over (unit, ..., time).
+def with_text(ds: xr.Dataset, where: str) -> xr.Dataset:
+    """Give a dataset whose labels are text in object arrays, ``""`` where unknown.
+
+    Plain xarray and zarr bring labels back as StringDType, bytes or text of fixed length.
 
     Raises
     ------
     SelectionError
+        If units or events have a MultiIndex: its labels are not text.
     """
-    if "counts" not in ds.variables or not {"unit", "time"} <= set(ds["counts"].dims):
+    stacked = {n: i for n, i in ds.indexes.items() if isinstance(i, pd.MultiIndex)}
+    for dim in ("unit", "event"):
+        if dim in stacked:
+            raise SelectionError(
+                located(
+                    where,
+                    f"one label each along {dim!r}",
+                    "a MultiIndex of " + ", ".join(map(str, stacked[dim].names)),
+                    f"Undo it: ds.reset_index({dim!r}).",
+                )
+            )
+    coords = {n: c.variable for n, c in ds.coords.items() if n not in stacked}
+    labels = {n: v for n, v in coords.items() if is_text(v)}
+    made = {n: xr.Variable(v.dims, text(v.values), v.attrs) for n, v in labels.items()}
+    return ds.assign_coords(made) if made else ds
+
+
+def binned(ds: xr.Dataset, where: str, dims: tuple[str, ...] = ("unit", "time")) -> xr.Dataset:
+    """Give a dataset whose counts, bin width, ``n_spikes`` and ``duration`` belong together.
+
+    The one check of all measures of counts; `lsdx.analysis.variability.rates` says what it does.
+    Sums are compared where counts are computed: in the task, if they are lazy.
+
+    Parameters
+    ----------
+    ds : Dataset
+    where : str
+        Who asks, for errors.
+    dims : tuple of str
+        Dimensions that counts must have.
+
+    Returns
+    -------
+    Dataset
+        With text labels, ``time`` one chunk, and the attribute ``bin_width`` (s).
+
+    Raises
+    ------
+    SelectionError
+        Without counts over ``dims``; if ``time`` is not evenly spaced or no width is known; if
+        ``bin_width`` says otherwise, and ``n_spikes`` and ``duration`` are not there to tell
+        bins that were added up from bins that were left out. When counts are computed: if their
+        sums are not ``n_spikes``.
+    """
+    if "counts" not in ds.variables or not set(dims) <= set(ds["counts"].dims):
         raise SelectionError(
             located(
                 where,
-                "counts over unit and time",
+                "counts over " + " and ".join(dims),
                 "dims " + ", ".join(map(str, ds.dims)),
                 "Start from lsdx.open_units(), or ds.lsd.bin(...) of spikes.",
             )
         )
-
-
-def binned_counts(ds: xr.Dataset, where: str) -> xr.DataArray:
-    """Give the counts of a dataset that says how wide its bins are.
-
-    Raises
-    ------
-    SelectionError
-        If it has no counts over (unit, ..., time), or no ``bin_width``.
-    """
-    require_counts(ds, where)
-    if "bin_width" not in ds.attrs:
+    ds = with_text(ds, where)
+    counts = ds["counts"].variable
+    cells = set(counts.dims) - {"time"}
+    width, stops, stated = _bins_of(ds, where)
+    n_spikes, duration = (ds.get(n) for n in ("n_spikes", "duration"))
+    if n_spikes is not None and set(n_spikes.dims) != cells:
+        n_spikes = None
+    if duration is not None and not set(duration.dims) <= cells:
+        duration = None
+    if stated != width and (n_spikes is None or duration is None):
+        found = width / TICKS_PER_SECOND
         raise SelectionError(
-            located(where, "the attribute bin_width (s)", "none", "Set it: ds.assign_attrs(...).")
+            located(
+                where,
+                f"bins of {stated / TICKS_PER_SECOND:g} s along time, as bin_width says",
+                f"one every {found:g} s, and no n_spikes and duration to tell why",
+                f"If bins were added up, say so: ds.assign_attrs(bin_width={found:g}). If some "
+                "were left out, keep them.",
+            )
         )
-    return ds["counts"]
+    if counts.chunks is not None:
+        counts = counts.chunk({"time": -1})
+    if n_spikes is not None or duration is not None:
+        nothing = xr.Variable((), np.nan)
+        counts = xr.apply_ufunc(
+            _checked,
+            counts,
+            nothing if n_spikes is None else n_spikes.variable,
+            nothing if duration is None else duration.variable,
+            input_core_dims=[["time"], [], []],
+            output_core_dims=[["time"]],
+            kwargs={
+                "where": where,
+                "width": width,
+                "stops": stops,
+                "restated": stated != width,
+                "known": (n_spikes is not None, duration is not None),
+            },
+            keep_attrs=True,
+            dask="parallelized",
+            output_dtypes=[_with_nan(counts.dtype)],
+        ).transpose(*counts.dims)
+    ds = ds.assign(counts=counts).assign_attrs(bin_width=width / TICKS_PER_SECOND)
+    if n_spikes is None or duration is None or stated != width or _were_cut(duration, width, stops):
+        seen = ds["counts"].notnull().sum("time")
+        ds["duration"] = (seen.where(seen > 0) * ds.attrs["bin_width"]).assign_attrs(units="s")
+        sums = ds["counts"].sum("time", min_count=1, dtype=np.float64)
+        ds["n_spikes"] = sums.assign_attrs(units="1")
+    return ds
+
+
+def _bins_of(ds: xr.Dataset, where: str) -> tuple[int, np.ndarray, int]:
+    """Give the width of bins in ticks, where each stops, and the width that bin_width states."""
+    stated = ds.attrs.get("bin_width")
+    length = ds["counts"].sizes["time"]
+    time = ds["time"].values if "time" in ds.coords else None
+    if time is None or length < 2:
+        if stated is None:
+            raise SelectionError(
+                located(
+                    where,
+                    "the attribute bin_width (s), or a time coordinate of two bins or more",
+                    "neither",
+                    "Set it: ds.assign_attrs(bin_width=...).",
+                )
+            )
+        width = _ticks_of(stated)
+        stops = (np.arange(length) + 1) * width
+        if time is not None and length and abs(to_ticks(time[0]) * 2 - width) > 2:
+            raise SelectionError(
+                located(
+                    where,
+                    "two bins or more, whose distance tells how wide they are",
+                    f"one at {time[0]:g} s",
+                    "Keep more; or, if bin_width is right, drop the other: ds.drop_vars('time').",
+                )
+            )
+        return width, stops, width
+    ticks = time * float(TICKS_PER_SECOND) if time.dtype.kind in "fiu" else np.full(2, np.nan)
+    steps = np.diff(ticks)
+    mean = steps.mean()
+    if not np.isfinite(mean) or mean < 0.5 or np.abs(steps - mean).max() > 1:
+        low, high = (f"{v / TICKS_PER_SECOND:g}" for v in (steps.min(), steps.max()))
+        raise SelectionError(
+            located(
+                f"{where}, time",
+                "evenly spaced centres of bins, in s and ascending",
+                f"steps of {low} to {high} s",
+                "Keep a stretch of bins whole: ds.isel(time=slice(first, last)).",
+            )
+        )
+    width = round(mean)
+    own = _ticks_of(stated) if stated is not None else width
+    return width, np.rint(ticks + width / 2).astype(np.int64), own
+
+
+def _ticks_of(bin_width: str | float) -> int:
+    """Give a stated bin width in the nearest whole ticks: 1/30 s is a width of counts too."""
+    return int(to_ticks(to_seconds(bin_width, "bin_width")))
+
+
+def _were_cut(duration: xr.DataArray, width: int, stops: np.ndarray) -> bool:
+    """Tell whether bins do not reach from 0 to the end of the longest duration."""
+    longest = np.nan_to_num(duration.values * float(TICKS_PER_SECOND)).max(initial=0)
+    return bool(not stops.size or stops[0] - width > 1 or stops[-1] < longest - 1)
+
+
+def _with_nan(dtype: np.dtype) -> np.dtype:
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _checked(
+    counts: np.ndarray,
+    n_spikes: np.ndarray,
+    duration: np.ndarray,
+    *,
+    where: str,
+    width: int,
+    stops: np.ndarray,
+    restated: bool,
+    known: tuple[bool, bool],
+) -> np.ndarray:
+    """Compare counts (..., time) with their old sums; NaN past what was observed."""
+    counts = np.asarray(counts, dtype=_with_nan(counts.dtype))
+    seconds = duration if known[1] else np.zeros(())
+    length = np.nan_to_num(np.asarray(seconds) * float(TICKS_PER_SECOND))
+    if known[0] and stops.size:
+        found = np.sum(counts, axis=-1, where=np.isfinite(counts), dtype=np.float64)
+        expected = np.nan_to_num(n_spikes)
+        missing = expected - found
+        equal = np.isclose(found, expected, rtol=1e-6, atol=1e-6)
+        from_zero = stops[0] - width <= 1
+        whole = from_zero & (stops[-1] >= length - 1)
+        wrong = whole & ~equal
+        if restated:
+            # adding up may leave out less than a new bin at an epoch's end: few of its spikes
+            trimmed = from_zero & (stops[-1] + width > length)
+            few = (missing >= 0) & ((missing <= _FEW) | (missing <= expected / 2))
+            wrong |= ~whole & ~(trimmed & (equal | few))
+        if wrong.any():
+            raise SelectionError(_not_the_sums(where, width, restated))
+    if known[1]:
+        unseen = stops > length[..., None] + 1
+        if (unseen & np.isfinite(counts)).any():  # adding up makes 0 of what was not observed
+            counts = np.where(unseen, np.array(np.nan, dtype=counts.dtype), counts)
+    return counts
+
+
+def _not_the_sums(where: str, width: int, restated: bool) -> str:
+    seconds = width / TICKS_PER_SECOND
+    return located(
+        f"{where}, counts",
+        "those that n_spikes is the sum of",
+        f"others, every {seconds:g} s (left out, averaged?)" if restated else "others (changed?)",
+        "Do not step over bins. If counts are as you want them, drop the old sums"
+        + (" and say how wide bins are" if restated else "")
+        + ": ds.drop_vars(['n_spikes', 'duration'])"
+        + (".assign_attrs(bin_width=...)." if restated else "."),
+    )
 
 
 def population(
     ds: xr.Dataset, by: str | Sequence[str], min_spikes: float, where: str
 ) -> Population:
-    """Group the counts of a Dataset, and say which units and cells are used.
+    """Group the counts that `binned` gives, and say which units and cells are used.
 
     Used are units that were observed in all cells that count and fired at least
     ``min_spikes`` times in each; a cell counts if all units observed anywhere were
@@ -137,10 +329,8 @@ def population(
     Raises
     ------
     SelectionError
-        If ``ds`` has no counts over (unit, ..., time), or has sessions as a dimension; for
-        what `group_units` refuses.
+        If ``ds`` has sessions as a dimension; for what `group_units` refuses.
     """
-    require_counts(ds, where)
     if "session" in ds["counts"].dims:
         raise SelectionError(
             located(
@@ -162,10 +352,7 @@ def population(
     counts = ds["counts"].transpose("unit", ..., "time")
     cells = tuple(str(d) for d in counts.dims[1:-1])
     groups = group_units(ds, by, where)
-    n_spikes = ds.get("n_spikes")
-    if n_spikes is None or set(n_spikes.dims) != {"unit", *cells}:
-        n_spikes = counts.sum("time", min_count=1)
-    flat = n_spikes.transpose("unit", *cells).data.reshape((counts.sizes["unit"], -1))
+    flat = ds["n_spikes"].transpose("unit", *cells).data.reshape((counts.sizes["unit"], -1))
     lazy = hasattr(counts.data, "dask")
     if lazy and hasattr(flat, "dask"):
         from dask.delayed import delayed
@@ -180,13 +367,13 @@ def population(
 
 def _used(
     n_spikes: np.ndarray, rows: np.ndarray, min_spikes: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     mine = n_spikes[rows]
     seen = np.isfinite(mine)
     somewhere = seen.any(axis=1)
     cells = seen[somewhere].all(axis=0) & somewhere.any()
     enough = (np.nan_to_num(mine[:, cells]) >= min_spikes).all(axis=1)
-    return somewhere & enough, cells, mine
+    return somewhere & enough, cells
 
 
 def map_groups(
@@ -273,7 +460,7 @@ def seed_of(rng: np.random.Generator | int | None) -> int:
 def unit_keys(ds: xr.Dataset) -> np.ndarray:
     """Give each unit a number that follows from its id alone."""
     ids = ds["unit"].values if "unit" in ds.coords else np.arange(ds.sizes["unit"])
-    return pd.util.hash_array(ids.astype(str).astype(object), hash_key=_ID_KEY, categorize=False)
+    return pd.util.hash_array(text(ids), hash_key=_ID_KEY, categorize=False)
 
 
 def cell_keys(pop: Population) -> list[int]:
@@ -329,24 +516,13 @@ def _run_session(
     function: Callable[..., dict[str, Any]],
     block: np.ndarray,
     local: Sequence[np.ndarray],
-    jobs: Sequence[tuple[tuple[np.ndarray, np.ndarray, np.ndarray], tuple[Any, ...]]],
+    jobs: Sequence[tuple[tuple[np.ndarray, np.ndarray], tuple[Any, ...]]],
 ) -> list[dict[str, Any]]:
     cells = block.reshape((block.shape[0], -1, block.shape[-1]))
     results = []
     with one_blas_thread():
-        for rows, ((units, observed, n_spikes), arguments) in zip(local, jobs, strict=True):
-            mine = cells[_as_slice(rows)]
-            found = np.nansum(mine, axis=-1, dtype=np.float64)
-            if not np.allclose(found, np.nan_to_num(n_spikes), rtol=1e-6, atol=1e-6):
-                raise SelectionError(
-                    located(
-                        "counts",
-                        "those that n_spikes is the sum of",
-                        "others (sliced in time, or changed?)",
-                        "Drop the old sums: ds.drop_vars('n_spikes').",
-                    )
-                )
-            results.append(function(mine, units, observed, *arguments))
+        for rows, ((units, observed), arguments) in zip(local, jobs, strict=True):
+            results.append(function(cells[_as_slice(rows)], units, observed, *arguments))
     return results
 
 
@@ -388,8 +564,9 @@ def group_units(ds: xr.Dataset, by: str | Sequence[str], where: str) -> Groups:
     Raises
     ------
     SelectionError
-        If a label does not exist, ``session`` is not among them, or a group's units are of
-        several sessions: they were not recorded together, and have no covariance.
+        If a label does not exist, ``session`` is not among them or not known of every unit, or
+        a group's units are of several sessions: they were not recorded together, and have no
+        covariance.
 
     Examples
     --------
@@ -419,6 +596,10 @@ def group_units(ds: xr.Dataset, by: str | Sequence[str], where: str) -> Groups:
             )
         )
     table = pd.DataFrame({n: ds[n].values for n in dict.fromkeys([*names, *labels])})
+    if table["session"].isna().any() or (table["session"] == "").any():
+        raise SelectionError(
+            located(where, "session of every unit", "some blank", "Select those that have it.")
+        )
     codes, values = [], []
     for name in names:
         code, value = pd.factorize(table[name])

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.analysis.population import result_attrs, seed_of
+from lsdx.analysis.population import result_attrs, seed_of, with_text
 from lsdx.errors import SelectionError, located
+from lsdx.schema.spec import text
 
 DIRECTIONS = ("up", "down", "unmodulated")
 _COUNTS = {"n_units": "Units tested", "n_sessions": "Sessions of them", "n_mice": "Mice of them"}
@@ -83,6 +84,7 @@ def proportions(
     >>> shares.share.dims, shares.n_mice.sel(condition="saline").values.tolist()
     (('condition', 'metric', 'direction'), [2])
     """
+    ds = with_text(ds, "proportions")
     names = _checked(ds, by, alpha, of, correction, draws, level)
     rest = [str(d) for d in ds["p"].dims if d != "unit"]
     ordered = ds.transpose("unit", ...)
@@ -133,7 +135,7 @@ def proportions(
         for name, s in shapes.items()
     }
     kept = {c: v for c, v in ds.coords.items() if set(v.dims) <= set(rest)}
-    out = xr.Dataset(variables, {**kept, **coords, "direction": list(DIRECTIONS)})
+    out = xr.Dataset(variables, {**kept, **coords, "direction": text(DIRECTIONS)})
     about = {k: ds.attrs[k] for k in ("method", "block", "warning") if k in ds.attrs}
     about |= {"alpha": alpha, "of": of, "seed": str(seed)}
     return out.assign_attrs(result_attrs(ds) | about)
@@ -218,8 +220,8 @@ def _cells(
     cells = []
     for place in np.ndindex(shape):
         rows = np.all([c == i for c, i in zip(codes, place, strict=True)], axis=0)
-        text = "|".join(str(v[i]) for (_, v), i in zip(coords.values(), place, strict=True))
-        cells.append((zlib.crc32(text.encode()), np.flatnonzero(rows)))
+        name = "|".join(str(v[i]) for (_, v), i in zip(coords.values(), place, strict=True))
+        cells.append((zlib.crc32(name.encode()), np.flatnonzero(rows)))
     return cells, coords
 
 

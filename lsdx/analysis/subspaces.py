@@ -10,6 +10,7 @@ import xarray as xr
 
 from lsdx.analysis.population import (
     Field,
+    binned,
     map_groups,
     n_observed_bins,
     population,
@@ -64,6 +65,7 @@ def components(
     (('unit', 'component'), ('session', 'time', 'component'))
     """
     _check_arguments("components", n_components, scale)
+    ds = binned(ds, "components")
     pop = population(ds, by, min_spikes, "components")
     n_bins = pop.counts.sizes["time"]
     fields = {
@@ -159,6 +161,7 @@ def subspaces(
         raise SelectionError(
             located("subspaces, min_units", "at least 2", repr(min_units), "Correct it.")
         )
+    ds = binned(ds, "subspaces")
     pop = population(ds, by, min_spikes, "subspaces")
     if between not in pop.cells or pop.counts.sizes[between] != 2:
         sizes = ", ".join(f"{d} ({pop.counts.sizes[d]})" for d in pop.cells)

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import DTypeLike
 
+from lsdx.analysis.population import with_text
 from lsdx.clock import TICKS_PER_SECOND
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spikes import session_runs
@@ -118,8 +119,10 @@ def kept_trains(
     return ticks[keep], first, before[row_start + row_size] - first
 
 
-def require_spikes(ds: xr.Dataset, where: str, duplicates: str = "keep") -> None:
-    """Refuse a dataset without whole spike trains, or duplicates to drop without any mask.
+def require_spikes(ds: xr.Dataset, where: str, duplicates: str = "keep") -> xr.Dataset:
+    """Give a dataset of whole spike trains, with text labels.
+
+    Refused is one without them, or with duplicates to drop without any mask.
 
     Raises
     ------
@@ -139,6 +142,7 @@ def require_spikes(ds: xr.Dataset, where: str, duplicates: str = "keep") -> None
                 "Open them for these units: lsdx.open_spikes(units=ds).",
             )
         )
+    ds = with_text(ds, where)
     whole = ds.attrs.get("n_spikes", ds.sizes["spike"])
     if whole != ds.sizes["spike"]:
         raise SelectionError(
@@ -150,6 +154,7 @@ def require_spikes(ds: xr.Dataset, where: str, duplicates: str = "keep") -> None
             )
         )
     _check_duplicates(ds, where, duplicates)
+    return ds
 
 
 def _check_duplicates(ds: xr.Dataset, where: str, duplicates: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from lsdx.analysis.binning import bin_spikes, labels_of_windows, observed_ticks
-from lsdx.analysis.population import binned_counts, seed_of, unit_keys
+from lsdx.analysis.population import binned, seed_of, unit_keys
 from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
 from lsdx.errors import SelectionError, located
@@ -36,7 +36,8 @@ def rates(ds: xr.Dataset) -> xr.DataArray:
     Parameters
     ----------
     ds : Dataset
-        With ``n_spikes`` and ``duration``: of `lsdx.open_units` or ``spikes.lsd.bin``.
+        With ``counts``, ``n_spikes`` and ``duration``: of `lsdx.open_units` or
+        ``spikes.lsd.bin``.
 
     Returns
     -------
@@ -48,7 +49,26 @@ def rates(ds: xr.Dataset) -> xr.DataArray:
     Raises
     ------
     SelectionError
-        If ``ds`` lacks them.
+        If ``ds`` lacks them; for bins whose width is not known. When it is computed: for counts
+        whose sums are not ``n_spikes``.
+
+    Notes
+    -----
+    All measures of counts see to it that counts, bin width, ``n_spikes`` and ``duration`` belong
+    together:
+
+    - bins are as wide as they lie apart in ``time``, evenly to 10 us; the attribute
+      ``bin_width`` counts where there are fewer than two bins, or no ``time``;
+    - where bins were cut off (``ds.isel(time=slice(0, 1000))``) ``n_spikes`` and ``duration``
+      are worked out anew from those that are left;
+    - else counts must add up to ``n_spikes``: bins that were stepped over, or averaged, are
+      refused;
+    - where ``bin_width`` says another width, bins were added up
+      (``ds.coarsen(time=10, boundary="trim").sum()``) if counts still add up to ``n_spikes``.
+      What that leaves out at the end of an epoch must be shorter than the new bin, and hold at
+      most half of the spikes (or ten). Without ``n_spikes`` and ``duration`` they are refused
+      until ``bin_width`` says the new width;
+    - bins past ``duration`` are NaN, though xarray adds up NaN to 0.
 
     Examples
     --------
@@ -56,6 +76,8 @@ def rates(ds: xr.Dataset) -> xr.DataArray:
     >>> lsdx.open_units(demo_stores).lsd.rates().dims
     ('unit', 'phase', 'epoch')
     """
+    if "counts" in ds.variables and "time" in ds["counts"].dims:
+        ds = binned(ds, "rates", ("time",))
     missing = [n for n in ("n_spikes", "duration") if n not in ds.variables]
     if missing:
         raise SelectionError(
@@ -292,7 +314,7 @@ def _spikes_measures(
     duplicates: str = "keep",
 ) -> xr.Dataset:
     """Give measures of the spikes themselves of each unit in epochs, in one pass."""
-    require_spikes(ds, where, duplicates)
+    ds = require_spikes(ds, where, duplicates)
     start, begin, end = observed_ticks(ds, where, phase, epoch)
     flat = (ds.sizes["unit"], int(np.prod(begin.shape[1:])))
     values = map_trains(
@@ -344,11 +366,11 @@ def _windows_measure(
     ds: xr.Dataset, name: str, *, window: str | float | Sequence[str | float]
 ) -> xr.DataArray:
     """Give a measure of the counts in windows of each unit."""
-    counts = binned_counts(ds, name)
+    ds = binned(ds, name)
     sizes = _window_sizes(ds, name, window)
     out: xr.DataArray = xr.apply_ufunc(
         _of_windows,
-        counts,
+        ds["counts"],
         input_core_dims=[["time"]],
         output_core_dims=[["window"]],
         kwargs={"name": name, "sizes": sizes},
@@ -420,7 +442,8 @@ def lempel_ziv(
     >>> u.lsd.lempel_ziv(surrogates=5, rng=0).lempel_ziv_ratio.dims
     ('unit', 'phase', 'window')
     """
-    counts = binned_counts(ds, "lempel_ziv")
+    ds = binned(ds, "lempel_ziv")
+    counts = ds["counts"]
     if isinstance(surrogates, bool) or surrogates < 1:
         found = repr(surrogates)
         raise SelectionError(
@@ -547,7 +570,7 @@ def unit_metrics(
                 "Correct it.",
             )
         )
-    require_spikes(ds, "unit_metrics", duplicates)
+    ds = require_spikes(ds, "unit_metrics", duplicates)
     which: dict[str, Any] = {"phase": phase, "epoch": epoch, "duplicates": duplicates}
     lengths = _listed(window)
     width = min(to_bin_ticks(w) for w in lengths) / TICKS_PER_SECOND

@@ -55,8 +55,8 @@ def read_epochs_table(
     """
     where = str(path)
     labels = ("eid", "phase", "epoch")
-    # converters, not dtypes: text such as NA is a name here, and never "not there"
-    table = read_csv(path, where, (*labels, "start", "stop"), converters=dict.fromkeys(labels, str))
+    columns = (*labels, "start", "stop")
+    table = read_csv(path, where, columns, **_as_text(labels, ("start", "stop")))
     start, stop = numbers(table, "start", where), numbers(table, "stop", where)
     out: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
     for i, row in enumerate(table.itertuples(index=False)):
@@ -139,7 +139,7 @@ def read_administrations(path: Path) -> dict[tuple[str, pd.Timestamp], Administr
         path,
         where,
         (*columns, "administration_time"),
-        converters={"animal_ID": str, "date": str},
+        **_as_text(("animal_ID", "date"), (*columns, "administration_time")),
     )
     values = {c: numbers(table, c, where) for c in ("rec_day", "weight", "stock_uL", "saline_uL")}
     clock = table["administration_time"].astype(object)
@@ -263,6 +263,12 @@ def read_exclusions(path: Path) -> Mapping[str, str]:
             raise broken(line, "each id once", f"{key} twice", CORRECT)
         reasons[key] = row["reason"].strip()
     return reasons
+
+
+def _as_text(names: Collection[str], blank: Collection[str]) -> dict[str, Any]:
+    """Have pandas read columns as text, in which NA is a name; others may be blank."""
+    absent = {n: ["", "NA", "NaN", "nan"] for n in blank if n not in names}
+    return {"dtype": dict.fromkeys(names, str), "keep_default_na": False, "na_values": absent}
 
 
 def _date(text: object, where: str) -> pd.Timestamp:

@@ -202,19 +202,60 @@ def columns_along(ds: xr.Dataset, dim: str) -> pd.DataFrame:
     ['region', 'rate']
     """
     names = [n for n, v in ds.variables.items() if v.dims == (dim,) and n != dim]
-    columns = {n: ds[n].values for n in [*(n for n in names if n in ds.coords), *names]}
-    return pd.DataFrame(columns, index=pd.Index(ds[dim].values, name=dim))
+    columns = {n: _plain(ds[n].variable) for n in [*(n for n in names if n in ds.coords), *names]}
+    return pd.DataFrame(columns, index=pd.Index(_plain(ds[dim].variable), name=dim))
+
+
+def _plain(variable: xr.Variable) -> np.ndarray:
+    return text(variable.values) if is_text(variable) else variable.values
 
 
 def text(values: object) -> np.ndarray:
-    """Make an object array of str, the one form labels have in memory.
+    """Make an object array of str, the one form labels have in memory; ``""`` is unknown.
+
+    Parameters
+    ----------
+    values : array_like
+        Text of any dtype: str of fixed length, StringDType, bytes (UTF-8), objects. What is
+        missing (None, NaN) becomes ``""``; other objects become what str makes of them.
+
+    Returns
+    -------
+    ndarray of object
 
     Examples
     --------
     >>> text(["VISp", "CA1"]).dtype
     dtype('O')
+    >>> text(np.array(["VISp", None, np.nan, b"CA1"], dtype=object)).tolist()
+    ['VISp', '', '', 'CA1']
     """
     array = np.asarray(values)
-    if array.dtype.kind in "OT":
-        return array.astype(object)
-    return array.astype(str).astype(object)
+    # StringDType cannot be cast to text of fixed length
+    array = array.astype(object) if array.dtype.kind in "OTS" else array.astype(str).astype(object)
+    if pd.api.types.infer_dtype(array.ravel(), skipna=False) in ("string", "empty"):
+        return array
+    flat = [_as_str(v) for v in array.ravel()]
+    return np.array(flat, dtype=object).reshape(array.shape)
+
+
+def _as_str(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode()
+    return "" if value is None or value is pd.NA or value != value else str(value)
+
+
+def is_text(variable: xr.Variable) -> bool:
+    """Tell whether a variable holds text in another form than `text` gives.
+
+    Examples
+    --------
+    >>> is_text(xr.Variable("unit", ["a"])), is_text(xr.Variable("unit", text(["a"])))
+    (True, False)
+    """
+    if variable.dtype.kind in "UST":
+        return True
+    if variable.dtype.kind != "O":
+        return False
+    kind = pd.api.types.infer_dtype(np.ravel(variable.values), skipna=False)
+    return kind in ("bytes", "mixed", "mixed-integer")

@@ -103,6 +103,14 @@ def test_a_step_is_found_where_it_is() -> None:
     unknown = ds.assign(administration=ds.administration * np.nan)
     for some in (unknown, unknown.chunk()):
         assert changepoint(some)["time"].isnull().all()
+        assert changepoint(some)["note"].values.tolist() == ["no administration is known"] * 3
+        # any other time will do: the same moment, 1,000 s into the recording
+        other = changepoint(some, relative_to="recording", start=100, stop=2800)
+        np.testing.assert_array_equal(other["time"] - 1000, found["time"])
+    assert found["note"].values.tolist() == ["", "", "no spikes"]
+    assert changepoint(ds, stop="40 min")["note"].values.tolist() == ["not recorded whole"] * 3
+    with pytest.raises(SelectionError, match="changepoint, relative_to"):
+        changepoint(ds.assign_coords(phase=["pre"], epoch=["x"]), relative_to="post/x")
     with pytest.raises(SelectionError, match="four bins"):
         changepoint(ds, bin_width="15 min")
 

@@ -195,3 +195,32 @@ def test_what_makes_no_sense_is_refused(
     ds = session([np.arange(0, 60, 0.1)])
     with pytest.raises(error, match=words):
         psth(ds, **{"events": gabors([10.0]), **options})
+
+
+def test_tables_and_times_are_events_too() -> None:
+    ds = session([np.array([9.995, 10.0, 10.0049, 10.01, 19.99, 20.3, 50.0])])
+    options: Any = {"window": (-0.01, 0.02), "n_shifts": 9, "rng": 0}
+    expected = psth(ds, events=gabors([10.0, 20.0]), **options)
+    table = gabors([10.0, 20.0]).to_dataframe()
+    xr.testing.assert_identical(psth(ds, events=table, **options), expected)
+    xr.testing.assert_identical(psth(ds, events=table.set_index("session"), **options), expected)
+    alone = psth(ds, events=table.drop(columns="side"), **options)
+    assert alone["psth"].dims == ("unit", "time")
+    xr.testing.assert_identical(alone, expected.isel(side=0).drop_vars("side"))
+    for times in ([10.0, 20.0], np.array([10, 20])):
+        xr.testing.assert_identical(psth(ds, events=times, **options), alone)
+    two = ds.assign_coords(session=("unit", ["s"])).isel(unit=[0, 0])
+    two = two.assign_coords(session=("unit", ["s", "t"]))
+    with pytest.raises(SelectionError, match="times alone, and units of 2 sessions"):
+        psth(two, events=[10.0], **options)
+    for wrong in ([[10.0, 20.0]], "gabor"):
+        with pytest.raises(SelectionError, match="DataFrame with the columns session and start"):
+            psth(ds, events=wrong, **options)  # type: ignore[arg-type]
+    with pytest.raises(SelectionError, match="session, start and distinct labels"):
+        psth(ds, events=table.drop(columns="start"), **options)
+
+
+@pytest.mark.parametrize("name", ["window", "baseline", "response"])
+def test_windows_of_very_many_bins_ask_for_a_unit(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"70,000 in \(-200, 500\), where plain numbers are sec"):
+        psth(session([np.array([1.0])]), events=gabors([1.0]), **{name: (-200, 500)})  # type: ignore[arg-type]

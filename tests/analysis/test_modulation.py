@@ -374,7 +374,7 @@ def test_no_units_give_no_results(spikes: xr.Dataset) -> None:
         ({"family": "colour"}, "labels on unit"),
         ({"family": None}, "labels on unit"),
         ({"metric": None}, "distinct ones of mean_rate"),
-        ({"between": None}, "two phases"),
+        ({"between": "pre"}, "two phases"),
         ({"alpha": "x"}, "alpha"),
         ({"epoch": []}, "distinct epochs"),
         ({"epoch": ["rfm", "rfm"]}, "distinct epochs"),
@@ -397,3 +397,78 @@ def test_other_refusals(spikes: xr.Dataset, demo_stores: Path) -> None:
         modulation(lsdx.open_units(demo_stores))
     with pytest.raises(SelectionError, match="between= and epoch="):
         modulation(spikes.sel(epoch="rfm"))
+
+
+def test_phases_are_those_of_the_dataset() -> None:
+    ds = trains([np.r_[np.arange(0.05, 300, 0.1), 300 + np.arange(0.01, 300, 1 / 30)]])
+    named = ds.assign_coords(phase=["sleep", "wake"])
+    np.testing.assert_array_equal(modulation(named, rng=0)["value"][0, 0, 0], [10, 30])
+    assert modulation(named, rng=0)["phase"].values.tolist() == ["sleep", "wake"]
+    three = named.isel(phase=[0, 1, 1]).assign_coords(phase=["sleep", "wake", "rem"])
+    with pytest.raises(SelectionError, match=r"sleep, wake, rem\. Say which: between="):
+        modulation(three)
+    np.testing.assert_array_equal(
+        modulation(three, between=("sleep", "rem"), rng=0)["value"][0, 0, 0], [10, 30]
+    )
+    with pytest.raises(SelectionError, match="no dimension phase"):
+        modulation(ds.isel(phase=0))
+
+
+def test_why_all_is_nan_is_said() -> None:
+    train = np.arange(0.05, 600, 0.1)
+    short = modulation(trains([train], spans=((0, 80), (300, 600))), rng=0)
+    assert short["p"].isnull().all()
+    assert short["note"].values.tolist() == [["shorter than two blocks of 60 s"]]
+    unseen = modulation(trains([train], spans=((0, 300), (np.nan, np.nan))), rng=0)
+    assert unseen["note"].values.tolist() == [["not observed in both phases"]]
+    assert modulation(trains([train]), rng=0)["note"].values.tolist() == [[""]]
+    shuffled = modulation(
+        trains([train], spans=((0, 80), (300, 600))), method="isi_shuffle", n_permutations=3, rng=0
+    )
+    assert shuffled["note"].values.tolist() == [[""]]
+
+
+def test_any_two_windows_are_compared() -> None:
+    rng = np.random.default_rng(5)
+    train = np.sort(rng.uniform(0, 600, 4000))
+    ds = trains([train, train[:3000]])
+    by_phase = modulation(ds, rng=0)
+    pairs = modulation(ds, between=(("pre", "rest"), ("post", "rest")), rng=0)
+    assert pairs["p"].dims == ("unit", "metric")
+    assert pairs["phase"].values.tolist() == ["pre/rest", "post/rest"]
+    for name in ("value", "statistic", "p", "n_blocks", "null_mean"):
+        np.testing.assert_array_equal(pairs[name], by_phase[name].isel(epoch=0))
+    m = modulation(ds, between=((30, "2 min"), ("450 s", 600)), rng=0)
+    assert m["phase"].values.tolist() == ["30 to 120 s", "450 to 600 s"]
+    expected = [((train >= a) & (train < b)).sum() / (b - a) for a, b in ((30, 120), (450, 600))]
+    np.testing.assert_allclose(m["value"][0, 0], expected)
+    # as long as both: 90 s, in two blocks of 45 s
+    assert (m["n_blocks"][0], m["block_duration"][0]) == (2, 45)
+    given = ds.assign(administration=("unit", [200.0, np.nan]))
+    m = modulation(given, between=((-170, -80), (250, 400)), relative_to="administration", rng=0)
+    np.testing.assert_allclose(m["value"][0, 0], expected)
+    assert m["p"][1].isnull().all()
+    assert m["note"].values.tolist() == ["", "not observed in both phases"]
+    epoch = modulation(ds, between=((0, 100), (200, 300)), relative_to="post/rest", rng=0)
+    expected = [((train >= a) & (train < a + 100)).sum() / 100 for a in (300, 500)]
+    np.testing.assert_allclose(epoch["value"][0, 0], expected)
+
+
+@pytest.mark.parametrize(
+    ("between", "message"),
+    [
+        (((0, 200), (100, 300)), "do not overlap"),
+        ((("pre", "rest"), (250, 400)), "do not overlap"),
+        ((("pre", "rfm"), ("post", "rest")), "a phase of pre, post with an epoch of rest"),
+        (((200, 100), (300, 400)), "start < stop"),
+        (((0, 100, 200), (300, 400)), "start < stop"),
+    ],
+)
+def test_wrong_windows_are_refused(between: Any, message: str) -> None:
+    ds = trains([np.arange(0.05, 600, 0.1)])
+    with pytest.raises(SelectionError, match=message):
+        modulation(ds, between=between)
+    with pytest.raises(SelectionError, match="Leave epoch out"):
+        modulation(ds, between=((0, 100), (200, 300)), epoch="rest")
+    with pytest.raises(ConfigError, match="between"):
+        modulation(ds, between=(("a", "b"), (200, 300)))

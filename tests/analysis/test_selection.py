@@ -88,7 +88,7 @@ def test_a_known_value_that_no_unit_has_gives_none(units: xr.Dataset) -> None:
     saline = select(units, condition="saline")
     empty = select(saline, condition="lsd")
     assert empty.sizes["unit"] == 0
-    assert select(units, region="CB").sizes["unit"] == 0
+    assert select(saline, region="MOB").sizes["unit"] == 0
     assert len(unit_table(empty)) == 0
     assert empty.counts.sum().compute() == 0
 
@@ -98,8 +98,16 @@ def test_a_known_value_that_no_unit_has_gives_none(units: xr.Dataset) -> None:
     [
         ({"regoin": "VISp"}, "Did you mean 'region'"),
         ({"region": "VISpp"}, "VISp"),
-        ({"probe": "probe1"}, "'probe00'"),
-        ({"condition": "LSD"}, "'lsd'"),
+        ({"probe": "probe1"}, r"Did you mean 'probe01' or 'probe00'\?$"),
+        ({"condition": "LSD"}, r"Did you mean 'lsd'\?$"),
+        ({"condition": "psilocybin"}, "Take one of lsd, saline"),
+        ({"region": "MOB"}, "'MOB', which the atlas knows, with none recorded here"),
+        ({"phase": "post"}, r"ds.sel\(phase='post'\)"),
+        ({"session": "LSDX-A"}, r"select\(subject='LSDX-A'\)"),
+        ({"firing_rate": 0.5}, r"firing_rate=\(0.5, None\)"),
+        ({"firing_rate": [0.5, 2]}, r"firing_rate=\(0.5, 2\)"),
+        ({"label": 0.9}, r"label=\(0.9, None\)"),
+        ({"dim": "event"}, "a dimension of ds"),
         ({"firing_rate": (2, 1)}, "range"),
         ({"firing_rate": "high"}, "number"),
         ({"probe": 3}, "text"),
@@ -132,9 +140,69 @@ def test_quality_is_asked_of_the_units_that_are_left(units: xr.Dataset) -> None:
     assert select(units, region="CB", quality="bombcell_good").sizes["unit"] == 0
 
 
-def test_units_are_required(demo_stores: Path) -> None:
+def test_a_labelled_dimension_is_required(units: xr.Dataset) -> None:
     with pytest.raises(SelectionError, match="open_units"):
-        lsdx.open_sessions(demo_stores).lsd.select(condition="lsd")
+        select(xr.Dataset({"x": ("time", [1.0])}), condition="lsd")
+    with pytest.raises(SelectionError, match="open_units"):
+        unit_table(xr.Dataset({"x": ("time", [1.0])}))
+    several = xr.DataArray(
+        np.zeros((2, 3)), {"kind": ("event", ["a", "b", "b"])}, ("session", "event")
+    )
+    with pytest.raises(SelectionError, match="one dimension of unit, session, event, insertion"):
+        several.lsd.select(kind="b")
+    assert several.lsd.select(dim="event", kind="b").shape == (2, 2)
+
+
+def test_a_misspelt_label_is_answered_by_the_near_ones_alone(units: xr.Dataset) -> None:
+    with pytest.raises(SelectionError) as error:
+        select(units, fireing_rate=(1, 2))
+    assert str(error.value) == (
+        "select: expected a label along unit, found 'fireing_rate'. Did you mean 'firing_rate'?"
+    )
+
+
+def test_exact_numbers_are_for_what_has_them(units: xr.Dataset) -> None:
+    label = units.label.values
+    two_thirds = np.isclose(label, 2 / 3)
+    assert two_thirds.any()
+    assert select(units, label=2 / 3).unit.values.tolist() == kept(units, two_thirds)
+    assert select(units, label=[0, 1]).sizes["unit"] == np.isin(label, [0, 1]).sum()
+    year = int(units.cohort_year[0])
+    assert select(units, cohort_year=year).sizes["unit"] == (units.cohort_year == year).sum()
+    # what is gone with an earlier selection is no mistake, on numbers that are codes
+    assert select(select(units, label=(None, 0.9)), label=1).sizes["unit"] == 0
+    with pytest.raises(SelectionError, match=r"firing_rate=\(0.5, None\)"):
+        select(select(units, condition="lsd"), firing_rate=0.5)
+
+
+def test_events_sessions_insertions_and_results_are_selected_alike(
+    units: xr.Dataset, demo_stores: Path
+) -> None:
+    events = lsdx.open_events(demo_stores)
+    mask = ((events.kind == "gabor") & (events.contrast > 0.1)).values
+    xr.testing.assert_identical(
+        events.lsd.select(kind="gabor", contrast=(0.1, None)).drop_attrs(deep=False),
+        events.isel(event=np.flatnonzero(mask)).drop_attrs(deep=False),
+    )
+    sessions = lsdx.open_sessions(demo_stores)
+    lsd = np.flatnonzero(sessions.condition.values == "lsd")
+    found = sessions.lsd.select(condition="lsd")
+    assert found.session.values.tolist() == sessions.session.values[lsd].tolist()
+    assert found.attrs["selection"].startswith(f"{sessions.sizes['session']} sessions; condition")
+    insertions = lsdx.open_insertions(demo_stores)
+    assert set(insertions.lsd.select(probe="probe00").probe.values) == {"probe00"}
+    measured = units.lsd.dimensionality(match_units=None, draws=1, min_units=5, rng=0)
+    for what in (measured, measured.ngsc):
+        chosen = what.lsd.select(condition="lsd")
+        assert set(chosen.condition.values) == {"lsd"}
+        assert chosen.sizes["session"] == (measured.condition == "lsd").sum()
+    assert measured.ngsc.lsd.select(condition="lsd").chunks is not None
+    with pytest.raises(SelectionError, match="quality=ks2_good: expected a label along event"):
+        events.lsd.select(quality="ks2_good")
+    with pytest.raises(SelectionError, match="region: expected a label along event"):
+        events.lsd.select(region="VISp")
+    with pytest.raises(SelectionError, match=r"'kinds'\. Did you mean 'kind'"):
+        events.lsd.select(kinds="gabor")
 
 
 def test_unit_table_has_every_label(units: xr.Dataset) -> None:

@@ -137,3 +137,13 @@ def test_wrong_windows_are_refused(
 def test_counts_cannot_slide(demo_stores: Path) -> None:
     with pytest.raises(SelectionError, match=r"lsdx\.open_spikes"):
         lsdx.open_units(demo_stores).lsd.sliding(width="5 min", step="5 min")
+
+
+def test_why_windows_are_nan_is_said(spikes: xr.Dataset, windows: xr.Dataset) -> None:
+    unknown = np.isnan(spikes.administration.values)
+    assert (windows.note[unknown] == "no administration is known").all()
+    crossing = ((windows.window_start < 0) & (windows.window_stop > 0)).values
+    assert (windows.note[~unknown, crossing] == "the administration falls into it").all()
+    assert ((windows.note == "") == windows.n_spikes.notnull()).all()
+    late = spikes.lsd.sliding(width=60, step=60, start="2 h", stop="3 h")
+    assert (late.note[~unknown] == "not recorded whole").all()
