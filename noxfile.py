@@ -86,7 +86,10 @@ def tests_minimum(session: nox.Session) -> None:
         for requirement in requirements
         if ">=" in requirement
     ]
-    session.install(PROJECT, *group("test"), *oldest)
+    # uv, whatever nox itself installs with: pip's search for versions that fit does not end
+    session.install(*group("uv"))
+    python = f"--python={session.bin}/python"
+    session.run_install("uv", "pip", "install", python, PROJECT, *group("test"), *oldest)
     run_pytest(session, *TWO_AT_A_TIME, *session.posargs)
 
 

@@ -80,6 +80,28 @@ class LsdAccessor:
             **labels,
         )
 
+    def quantify(self) -> xr.Dataset:
+        """Give the dataset with units of measure attached, from each variable's ``units``.
+
+        ``.pint`` of the result converts (``.pint.to("ms")``) and takes them off again
+        (``.pint.dequantify()``).
+
+        Returns
+        -------
+        Dataset
+            Of pint quantities; lazy where it was.
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> e = lsdx.open_epochs(demo_stores).lsd.quantify()
+        >>> str(e.start.pint.units)
+        'second'
+        """
+        from lsdx.analysis.selection import quantify
+
+        return quantify(self._ds)
+
     def unit_table(self) -> pd.DataFrame:
         """Give one row a unit, with every label and quality number.
 

@@ -70,8 +70,9 @@ def check_alignment(
     try:
         sessions = open_sessions(stores, tag=tag)
         for label in ("subject", "condition", "session_n"):
-            values = sessions[label].to_series().astype(object).reindex(known["session"].values)
-            known = known.assign_coords({label: ("session", values.fillna("").to_numpy())})
+            values = sessions[label].to_series().astype(object)
+            values = values.reindex(known["session"].values, fill_value="")
+            known = known.assign_coords({label: ("session", values.to_numpy())})
     except StoreNotFound:  # names of the rows of a picture, no more
         pass
     with tqdm(total=n, unit="session", disable=None if progress else True) as bar:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lsdx.config import SOURCES, Settings, load_settings
+from lsdx.config import SOURCES, Settings, load_settings, user_path
 from lsdx.errors import LsdxError
 
 _SETTINGS = (
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in _SETTINGS:
         build.add_argument(f"--{name}", help=text, metavar=name.upper().replace("-", "_"))
     build.add_argument("--config", help="settings file (default: lsdx.toml)", metavar="FILE")
-    build.add_argument("--recipes", type=Path, help="folder of recipes", metavar="DIR")
+    build.add_argument("--recipes", type=user_path, help="folder of recipes", metavar="DIR")
     build.add_argument("--sessions", nargs="+", default=[], metavar="EID", help="only these")
     build.add_argument(
         "--prune", action="store_true", help="take out sessions that the source has no more"
@@ -77,23 +77,23 @@ def _parser() -> argparse.ArgumentParser:
     histology = _command(commands, "histology", _histology, "list what the histology waits for")
     histology.add_argument("--refresh", action="store_true", help="read Alyx's records again")
     for command in (sessions, histology):
-        command.add_argument("--csv", type=Path, metavar="FILE", help="write it as CSV")
-    sessions.add_argument("--json", type=Path, metavar="FILE", help="write it as JSON")
+        command.add_argument("--csv", type=user_path, metavar="FILE", help="write it as CSV")
+    sessions.add_argument("--json", type=user_path, metavar="FILE", help="write it as JSON")
     check = _command(
         commands, "check", _check, "check that epochs and stimuli are where the spikes are"
     )
     check.add_argument("--tag", help="a tagged catalog")
-    check.add_argument("--csv", type=Path, metavar="FILE", help="write it as CSV")
-    check.add_argument("--figure", type=Path, metavar="FILE", help="draw it")
+    check.add_argument("--csv", type=user_path, metavar="FILE", help="write it as CSV")
+    check.add_argument("--figure", type=user_path, metavar="FILE", help="draw it")
     export = _command(commands, "export", _export, "write tables for pandas (Parquet)")
     export.add_argument("what", choices=("tables",))
-    export.add_argument("directory", type=Path)
+    export.add_argument("directory", type=user_path)
     for command in (verify, gc, info, tag, sessions, histology, check, export):
         command.add_argument("--stores", help="folder of the stores")
         command.add_argument("--config", help="settings file", metavar="FILE")
 
     demo = _command(commands, "demo", _demo, "write a simulated cohort as a ONE cache")
-    demo.add_argument("directory", type=Path)
+    demo.add_argument("directory", type=user_path)
     demo.add_argument("--sessions", type=int, default=7, help="number (default: 7)")
     demo.add_argument("--units", type=int, default=200, help="units a session (default: 200)")
     demo.add_argument("--seed", type=int, default=0)

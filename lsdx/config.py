@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -17,6 +18,9 @@ from lsdx.errors import ConfigError, located
 SOURCES = ("demo", "cache", "alyx")
 # read where a connection is made, never kept, printed or taken from a file
 CREDENTIALS = ("LSDX_ALYX_USER", "LSDX_ALYX_PASSWORD", "LSDX_ALYX_TOKEN")
+
+
+_VARIABLE = re.compile(r"\$(\w+|\{\w+\})")  # as os.path.expandvars reads it
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ class Settings:
             if not isinstance(value, str | os.PathLike | None):
                 raise _wrong("settings", name, "a path", value)
             if value is not None:
-                object.__setattr__(self, name, Path(value).expanduser())
+                object.__setattr__(self, name, user_path(value))
         for name in _NAMES:
             value = getattr(self, name)
             if not isinstance(value, str | None):
@@ -175,6 +179,33 @@ _NAMES = ("base_url", "project", "task_protocol", "stock_concentration")
 _SCALARS = ("source", *_NAMES, *_PATHS)
 
 
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """Give a path that a user wrote, with ``~`` and ``$NAME`` replaced as in a shell.
+
+    Raises
+    ------
+    ConfigError
+        For a variable that is not set, or a user that does not exist.
+
+    Examples
+    --------
+    >>> user_path("~/stores") == Path.home() / "stores"
+    True
+    """
+    text = os.path.expandvars(path)
+    unset = _VARIABLE.search(text)
+    if unset:
+        do = "Set it, or write the path in full."
+        raise ConfigError(located(f"path {path}", f"{unset[0]} to be set", "no value", do))
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        do = "Write the path in full."
+        raise ConfigError(
+            located(f"path {path}", "a user of this machine", text.split(os.sep)[0], do)
+        ) from None
+
+
 def load_settings(
     *,
     file: str | os.PathLike[str] | None = None,
@@ -187,7 +218,8 @@ def load_settings(
     ----------
     file : path, optional
         A TOML file. Without it, ``$LSDX_CONFIG``, else ``lsdx.toml`` in the working
-        directory if there is one. Relative paths in it are relative to it.
+        directory if there is one. Relative paths in it are relative to it; ``~`` and
+        ``$NAME`` in any path stand for what they do in a shell.
     environ : mapping, optional
         The environment; ``os.environ`` by default. ``LSDX_STORES`` sets ``stores``, etc.
     **overrides
@@ -210,7 +242,7 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     named = file or environ.get("LSDX_CONFIG")
-    path = Path(named) if named else Path("lsdx.toml")
+    path = user_path(named or "lsdx.toml")
     settings = Settings()
     if named or path.is_file():
         settings = merge_file(settings, path)
@@ -262,7 +294,7 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
         if key in _PATHS:
             if not isinstance(value, str | os.PathLike):
                 raise _wrong(where, key, "a path", value)
-            changed[key] = base / Path(value).expanduser()
+            changed[key] = base / user_path(value)
         elif key in _NAMES:
             if not isinstance(value, str) or not value.strip():
                 raise _wrong(where, key, "text", value)

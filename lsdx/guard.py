@@ -11,11 +11,23 @@ import google_crc32c
 import numpy as np
 from zarr.storage import LocalStore, WrapperStore
 
-from lsdx.errors import REBUILD, StoreCorrupt, located
+from lsdx.errors import REBUILD, LsdxError, StoreCorrupt, StoreNotFound, located
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
+
+
+def gone(path: Path) -> StoreNotFound:
+    """Say that a whole store is no longer where the catalog has it."""
+    return StoreNotFound(
+        located(
+            str(path),
+            "a store",
+            "nothing there: it has been moved or removed",
+            "Open the stores where they are now; if it is missing there too: lsdx build",
+        )
+    )
 
 
 class GuardedStore(WrapperStore[LocalStore]):
@@ -23,7 +35,7 @@ class GuardedStore(WrapperStore[LocalStore]):
 
     Each ``zarr.json`` must have the SHA-256 that the catalog states; each chunk must be
     there and end in its CRC32C. (The codec checks the CRC too, but cannot name the file; a
-    missing chunk would read as the fill value.)
+    missing chunk would read as the fill value.) Where the whole store is gone, that is said.
     """
 
     metadata: Mapping[str, str]
@@ -82,5 +94,7 @@ class GuardedStore(WrapperStore[LocalStore]):
         if data.size < 4 or google_crc32c.value(data[:-4].tobytes()) != stated:
             raise self._damaged(where, "the bytes written", "others (CRC32C differs)")
 
-    def _damaged(self, where: str, expected: str, found: str) -> StoreCorrupt:
+    def _damaged(self, where: str, expected: str, found: str) -> LsdxError:
+        if not self.path.is_dir():
+            return gone(self.path)
         return StoreCorrupt(located(f"{self.path}, {where}", expected, found, REBUILD))

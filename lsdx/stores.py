@@ -21,9 +21,10 @@ import pandas as pd
 import xarray as xr
 
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
-from lsdx.config import Settings, load_settings
+from lsdx.config import Settings, load_settings, user_path
 from lsdx.errors import (
     REBUILD,
+    ConfigError,
     SchemaError,
     SelectionError,
     StoreCorrupt,
@@ -60,6 +61,10 @@ class Entry:
     metadata: Mapping[str, str]
     sizes: Mapping[str, int]
     attrs: Mapping[str, Any]
+
+
+# of a session's spikes: its store, first spike of each row there, number of each row's spikes
+Rows = tuple[Entry, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -109,8 +114,25 @@ def digest_of(value: object) -> str:
 
 
 def stores_folder(stores: str | os.PathLike[str] | None = None) -> Path:
-    """Give the stores folder: the argument, else the settings'."""
-    return Path(stores) if stores is not None else _default_folder()
+    """Give the stores folder, absolute: the argument, else the settings'.
+
+    Raises
+    ------
+    ConfigError
+        For what is no path: units, or a bin width, that were meant for another argument.
+    """
+    value: object = _default_folder() if stores is None else stores
+    width = _is_width(value)
+    if isinstance(value, os.PathLike) or (
+        isinstance(value, str) and (not width or Path(value).is_dir())
+    ):
+        return user_path(value).absolute()
+    found, do = type(value).__name__, "Pass the folder's path."
+    if width:
+        found, do = repr(value), f"Pass a bin width by its name: bin_width={value!r}."
+    elif isinstance(value, xr.Dataset | xr.DataArray):
+        do = "Pass units by their name: lsdx.open_spikes(units=...)."
+    raise ConfigError(located("stores", "a folder", found, do))
 
 
 def _default_folder() -> Path:
@@ -131,6 +153,16 @@ def _default_folder() -> Path:
         return other
     looked = " and ".join(dict.fromkeys((str(here / folder), str(other))))
     raise StoreNotFound(located(looked, "stores", "none", _BUILD_OR_SAY))
+
+
+def _is_width(value: object) -> bool:
+    if not isinstance(value, str | float | int):
+        return False
+    try:
+        to_bin_ticks(value)
+    except ConfigError:
+        return False
+    return True
 
 
 def read_catalog(folder: Path, tag: str | None = None) -> Catalog:
@@ -188,7 +220,7 @@ def tag_path(folder: Path, tag: str) -> Path:
 
 def guarded(folder: Path, entry: Entry) -> Store:
     """Open one store of the catalog behind its checksums, read-only."""
-    from lsdx.guard import GuardedStore
+    from lsdx.guard import GuardedStore, gone
 
     pure = PurePosixPath(entry.path)
     path = folder / pure
@@ -197,7 +229,7 @@ def guarded(folder: Path, entry: Entry) -> Store:
             located(f"{folder}/{CATALOG}", "paths in this folder", entry.path, REBUILD)
         )
     if not path.is_dir():
-        raise StoreCorrupt(located(str(path), "a store of the catalog", "nothing there", REBUILD))
+        raise gone(path)
     return GuardedStore.open(path, entry.metadata)
 
 
@@ -470,7 +502,8 @@ def open_spikes(
         sorted by unit, then time; ``row_start`` and ``row_size`` (unit,) say which spikes are
         whose, and stay right under ``isel(unit=...)``. ``start``, ``stop`` (s) of each epoch
         per unit, NaN where its probe did not observe it; ``administration`` (s); every label
-        of the unit. No spike is read until computed.
+        of the unit. No spike is read until computed. Chunks are of one length, so that
+        ``to_zarr`` takes them.
 
     Raises
     ------
@@ -651,11 +684,7 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
     chosen = table.isel(unit=rows)
     row_size = chosen["spike_count"].values
     sessions = chosen["session"].values
-    starts = _row_starts(table)
-    # one task for each run of consecutive rows of one session
-    blocks = []
-    for run in session_runs(sessions):
-        eid = sessions[run.start]
+    for eid in pd.unique(sessions):
         if eid not in parts:
             raise StoreNotFound(
                 located(
@@ -667,10 +696,10 @@ def _ragged(folder: Path, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
             )
         _check_version("spikes", parts[eid])
         _same_units(catalog, eid)
-        blocks.append((parts[eid], starts[rows[run]], row_size[run]))
+    chunks = _uniform_chunks(parts, sessions, _row_starts(table)[rows], row_size)
     arrays = {
         name: da.concatenate(
-            [_lazy_rows(folder, name, *block) for block in blocks]
+            [_lazy_rows(folder, name, chunk) for chunk in chunks]
             or [da.zeros(0, dtype=dtype, chunks=1)]
         )
         for name, dtype in (("spike_time", np.float64), ("duplicate", np.bool_))
@@ -738,29 +767,54 @@ def _row_starts(table: xr.Dataset) -> np.ndarray:
     return np.asarray(start)
 
 
-def _lazy_rows(
-    folder: Path, name: str, entry: Entry, row_start: np.ndarray, row_size: np.ndarray
-) -> Any:
+def _uniform_chunks(
+    parts: Mapping[str, Entry], sessions: np.ndarray, row_start: np.ndarray, row_size: np.ndarray
+) -> list[list[Rows]]:
+    """Cut rows, one after another, into chunks of one length, since Zarr takes no others.
+
+    It is the length of the largest session: there are no more chunks than sessions.
+    """
+    stop = np.cumsum(row_size)
+    first = stop - row_size
+    _, code = np.unique(sessions.astype(str), return_inverse=True)
+    length = int(np.bincount(code, row_size).max()) if code.size else 0
+    chunks = []
+    for low in range(0, int(row_size.sum()), length or 1):
+        high = low + length
+        inside = slice(int(np.searchsorted(stop, low, "right")), int(np.searchsorted(first, high)))
+        left_out = np.maximum(low - first[inside], 0)
+        begin = row_start[inside] + left_out
+        size = np.minimum(stop[inside], high) - first[inside] - left_out
+        chunks.append(
+            [
+                (parts[sessions[inside][run.start]], begin[run], size[run])
+                for run in session_runs(sessions[inside])
+            ]
+        )
+    return chunks
+
+
+def _lazy_rows(folder: Path, name: str, rows: list[Rows]) -> Any:
     import dask.array as da
     from dask.base import tokenize
     from dask.delayed import delayed
 
     dtype = np.float64 if name == "spike_time" else np.bool_
-    token = tokenize(str(folder), entry.path, name, row_start, row_size)
-    block = delayed(_read_rows, pure=True)(
-        folder, name, entry, row_start, row_size, dask_key_name=f"read-{name}-{token}"
-    )
-    return da.from_delayed(block, shape=(int(row_size.sum()),), dtype=dtype)
+    token = tokenize(str(folder), name, [(entry.path, *at) for entry, *at in rows])
+    block = delayed(_read_rows, pure=True)(folder, name, rows, dask_key_name=f"read-{name}-{token}")
+    n_spikes = sum(int(size.sum()) for _, _, size in rows)
+    return da.from_delayed(block, shape=(n_spikes,), dtype=dtype)
 
 
-def _read_rows(
-    folder: Path, name: str, entry: Entry, row_start: np.ndarray, row_size: np.ndarray
-) -> np.ndarray:
-    """Read whole rows of one session's spikes, in the order given."""
+def _read_rows(folder: Path, name: str, rows: list[Rows]) -> np.ndarray:
+    """Read rows of sessions' spikes, in the order given."""
     import zarr
 
-    array = zarr.open_array(guarded(folder, entry), path=name, mode="r", zarr_format=3)
-    values = gather_rows(array, row_start, row_size)
+    pieces = []
+    for entry, *at in rows:
+        array = zarr.open_array(guarded(folder, entry), path=name, mode="r", zarr_format=3)
+        pieces.append(gather_rows(array, *at))
+    values = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
     if name != "spike_time":
         return np.asarray(values, dtype=bool)
     return np.asarray(values * (1 / TICKS_PER_SECOND))

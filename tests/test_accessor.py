@@ -17,7 +17,7 @@ from lsdx.analysis.dimensionality import dimensionality
 from lsdx.analysis.events import psth
 from lsdx.analysis.modulation import modulation
 from lsdx.analysis.proportions import proportions
-from lsdx.analysis.selection import select, unit_table
+from lsdx.analysis.selection import quantify, select, unit_table
 from lsdx.analysis.subspaces import components, subspaces
 from lsdx.analysis.variability import (
     allan_factor,
@@ -32,6 +32,7 @@ from lsdx.analysis.variability import (
 
 FORWARDED = {
     "select": select,
+    "quantify": quantify,
     "unit_table": unit_table,
     "bin": bin_spikes,
     "sliding": sliding,

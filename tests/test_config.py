@@ -117,10 +117,21 @@ def test_paths_of_a_file_are_relative_to_it(toml: Toml, tmp_path: Path) -> None:
 
 def test_absolute_paths_and_home_are_kept(toml: Toml, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
-    path = toml('stores = "/data/stores"\ncache_dir = "~/ONE"\n')
-    settings = load_settings(file=path, environ={})
+    monkeypatch.setenv("LAB", "/lab")
+    path = toml('stores = "/data/stores"\ncache_dir = "~/ONE"\nepochs = "${LAB}/e.csv"\n')
+    settings = load_settings(file=path, environ={"LSDX_EXCLUSIONS": "$HOME/x.csv"})
     assert settings.stores == Path("/data/stores")
     assert settings.cache_dir == Path("/home/someone/ONE")
+    assert settings.epochs == Path("/lab/e.csv")
+    assert settings.exclusions == Path("/home/someone/x.csv")
+    assert load_settings(environ={}, stores="$LAB/s").stores == Path("/lab/s")
+    assert load_settings(environ={}, stores="$HOME/s").stores == Path("/home/someone/s")
+
+
+@pytest.mark.parametrize("path", ["$NONE_SUCH/x", "${NONE_SUCH}", "~no-such-user/x"])
+def test_a_path_that_means_nothing_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NONE_SUCH", raising=False)
+    assert path.split("/")[0] in refused(load_settings, environ={}, stores=path)
 
 
 def test_settings_are_frozen() -> None:

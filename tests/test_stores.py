@@ -15,8 +15,8 @@ import pytest
 import xarray as xr
 
 import lsdx
-from lsdx.errors import SelectionError, StoreCorrupt, StoreNotFound
-from lsdx.stores import gather_rows, read_catalog
+from lsdx.errors import ConfigError, SelectionError, StoreCorrupt, StoreNotFound
+from lsdx.stores import Entry, _uniform_chunks, gather_rows, read_catalog
 
 PHASES = ("pre", "post")
 EPOCHS = ("spontaneous", "rfm", "replay")
@@ -189,15 +189,45 @@ def test_opening_spikes_reads_no_chunk(demo_stores: Path, tmp_path: Path) -> Non
     shutil.rmtree(copy / "parts" / "spikes")
     spikes = lsdx.open_spikes(copy)
     assert spikes.sizes["spike"] == int(spikes.row_size.sum())
-    with pytest.raises(StoreCorrupt, match="nothing there"):
+    with pytest.raises(StoreNotFound, match="moved or removed"):
         spikes.spike_time.compute()
 
 
-def test_one_task_a_session(demo_stores: Path) -> None:
-    spikes = lsdx.open_spikes(demo_stores)
-    n_sessions = len(set(spikes.session.values))
-    reads = [k for k in spikes.spike_time.__dask_graph__() if str(k).startswith("read-spike_time")]
-    assert len(reads) == n_sessions
+def test_no_more_tasks_than_sessions(demo_stores: Path, units: xr.Dataset) -> None:
+    some = units.isel(unit=np.random.default_rng(0).permutation(units.sizes["unit"])[:80])
+    for chosen in (None, some):
+        spikes = lsdx.open_spikes(demo_stores, units=chosen)
+        n_sessions = len(set(spikes.session.values))
+        graph = spikes.spike_time.__dask_graph__()
+        assert 1 < len([k for k in graph if str(k).startswith("read-spike_time")]) <= n_sessions
+
+
+def test_rows_cut_into_chunks_of_one_length_are_the_rows() -> None:
+    rng = np.random.default_rng(3)
+    for n_rows in (0, 1, 2, 5, 40):
+        sessions = np.array(list("abc"), dtype=object)[rng.integers(3, size=n_rows)]
+        parts = {s: Entry(s, 0, {}, {}, {}) for s in "abc"}
+        size = rng.integers(0, 4, size=n_rows) * rng.integers(0, 30, size=n_rows)
+        start = rng.integers(0, 100, size=n_rows)
+        expected = [
+            (eid, i)
+            for eid, a, n in zip(sessions, start, size, strict=True)
+            for i in range(a, a + n)
+        ]
+        chunks = _uniform_chunks(parts, sessions, start, size)
+        found = [
+            [
+                (e.path, i)
+                for e, begins, sizes in chunk
+                for a, n in zip(begins, sizes, strict=True)
+                for i in range(a, a + n)
+            ]
+            for chunk in chunks
+        ]
+        assert [spike for chunk in found for spike in chunk] == expected
+        assert len({len(chunk) for chunk in found[:-1]}) <= 1
+        assert all(found)
+        assert len(found) <= len(set(sessions))
 
 
 def test_spikes_are_those_of_the_files(
@@ -280,6 +310,38 @@ def test_opened_datasets_travel(demo_stores: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.counts.values, ds.counts.values)
 
 
+def test_spikes_of_a_selection_are_kept_by_plain_xarray(
+    demo_stores: Path, units: xr.Dataset, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(1)
+    some = units.isel(unit=np.sort(rng.permutation(units.sizes["unit"])[:60]))
+    spikes = lsdx.open_spikes(demo_stores, units=some)
+    spikes.to_zarr(tmp_path / "spikes.zarr", consolidated=False, zarr_format=3)
+    back = xr.open_zarr(tmp_path / "spikes.zarr", consolidated=False)
+    assert back.spike_time.chunks == spikes.spike_time.chunks
+    np.testing.assert_array_equal(back.spike_time.values, spikes.spike_time.values)
+    # labels are loaded and text as it was: what is tested here are the spikes
+    text = {n: c for n, c in spikes.coords.items() if c.dtype == object}
+    again = back.assign_coords(text)
+    np.testing.assert_array_equal(again.lsd.cv2().values, spikes.lsd.cv2().values)
+    xr.testing.assert_equal(again.lsd.bin("1 s").counts, spikes.lsd.bin("1 s").counts)
+
+
+@pytest.mark.parametrize("noun", [*LIGHT, "units", "counts", "spikes"])
+def test_what_is_opened_is_kept_by_plain_xarray(
+    demo_stores: Path, tmp_path: Path, noun: str
+) -> None:
+    ds = getattr(lsdx, f"open_{noun}")(demo_stores)
+    ds.to_zarr(tmp_path / "kept.zarr", consolidated=False, zarr_format=3)
+    back = xr.open_zarr(tmp_path / "kept.zarr", consolidated=False)
+    assert set(back.variables) == set(ds.variables)
+    for name, variable in ds.variables.items():
+        found, expected = back[name].values, variable.values
+        if variable.dtype.kind == "O":
+            found = found.astype(object)
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_results_are_tidy(units: xr.Dataset) -> None:
     rate = (units.n_spikes / units.duration).rename("rate")
     table = rate.sel(phase="post", epoch="replay").to_dataframe()
@@ -288,12 +350,56 @@ def test_results_are_tidy(units: xr.Dataset) -> None:
 
 
 def test_units_of_measure_are_understood(demo_stores: Path) -> None:
-    import pint_xarray  # noqa: F401
-
     for name in (*LIGHT, "units", "spikes"):
         ds = getattr(lsdx, f"open_{name}")(demo_stores)
-        quantified = ds.pint.quantify()
+        quantified = ds.lsd.quantify()
         assert quantified.sizes == ds.sizes
+    seconds = quantified.start.isel(unit=0, phase=0, epoch=0)
+    milliseconds = seconds.pint.to("ms").pint.dequantify()
+    assert float(milliseconds) == pytest.approx(1000 * float(ds.start[0, 0, 0]))
+
+
+@pytest.mark.parametrize("way", ["relative", "~", "$HOME"])
+def test_the_folder_is_where_it_was_when_opened(
+    demo_stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("HOME", str(demo_stores.parent))
+    monkeypatch.chdir(demo_stores.parent)
+    stores = demo_stores.name if way == "relative" else f"{way}/{demo_stores.name}"
+    units, spikes = lsdx.open_units(stores), lsdx.open_spikes(stores)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    total = int(spikes.row_size.sum())
+    assert spikes.spike_time.compute().size == total
+    assert float(units.counts.sum()) == float(units.n_spikes.sum())
+
+
+def test_stores_that_are_gone_are_not_called_damaged(demo_stores: Path, tmp_path: Path) -> None:
+    stores = tmp_path / "stores"
+    shutil.copytree(demo_stores, stores)
+    units, spikes = lsdx.open_units(stores), lsdx.open_spikes(stores)
+    for read in (spikes.spike_time, units.counts):
+        stores.rename(tmp_path / "elsewhere")
+        with pytest.raises(StoreNotFound, match=f"^{stores}.*moved or removed.*where they are now"):
+            read.compute()
+        (tmp_path / "elsewhere").rename(stores)
+        assert read.compute().size == read.size
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("10 ms", "bin_width='10 ms'"),
+        (0.01, "bin_width=0.01"),
+        (xr.Dataset(), "units=..."),
+        (["a"], "found list"),
+    ],
+)
+def test_what_is_no_folder_is_told_where_it_belongs(wrong: Any, words: str) -> None:
+    for opened in (lsdx.open_units, lsdx.open_spikes):
+        with pytest.raises(ConfigError, match="stores: expected a folder") as caught:
+            opened(wrong)
+        assert words in str(caught.value)
 
 
 def test_missing_stores_name_the_command(tmp_path: Path, demo_stores: Path) -> None:

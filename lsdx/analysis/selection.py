@@ -124,6 +124,32 @@ def select(
     return out.assign_attrs({ATTRIBUTE: "; ".join([before, *steps[1:]] if before else steps)})
 
 
+def quantify(ds: xr.Dataset) -> xr.Dataset:
+    """Give the dataset with units of measure attached, from each variable's ``units``.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Whatever was opened or measured.
+
+    Returns
+    -------
+    Dataset
+        Of pint quantities, lazy where it was: ``.pint.to("ms")`` converts them,
+        ``.pint.dequantify()`` takes the units off again.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> str(quantify(lsdx.open_epochs(demo_stores)).start.pint.units)
+    'second'
+    """
+    import pint_xarray  # noqa: F401  registers ds.pint
+
+    quantified: xr.Dataset = ds.pint.quantify()
+    return quantified
+
+
 def unit_table(ds: xr.Dataset) -> pd.DataFrame:
     """Give one row a unit: every label and quality number.
 

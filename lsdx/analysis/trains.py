@@ -66,10 +66,9 @@ def map_trains(
     for rows in session_runs(ds["session"].values):
         low = int(row_start[rows].min())
         high = int((row_start[rows] + row_size[rows]).max())
-        seconds, base = pieces[0].covering(low, high)
-        mask = pieces[1].covering(low, high)[0] if duplicates == "drop" else None
-        at = row_start[rows] - base, row_size[rows]
-        ticks = in_ticks(seconds, *at)
+        mask = pieces[1].covering(low, high) if duplicates == "drop" else None
+        at = row_start[rows] - low, row_size[rows]
+        ticks = in_ticks(*pieces[0].covering(low, high), *at)
         block = call(function, ticks, mask, *at, *(a[rows] for a in per_unit), *arguments)
         if lazy:
             shape = (rows.stop - rows.start, *promised.shape)
@@ -83,14 +82,37 @@ def map_trains(
 def _call(
     function: Callable[..., np.ndarray],
     ticks: np.ndarray,
-    duplicate: np.ndarray | None,
+    duplicate: tuple[Sequence[np.ndarray], int, int] | None,
     *arguments: Any,
 ) -> np.ndarray:
-    return function(ticks, None if duplicate is None else ~duplicate, *arguments)
+    keep = None if duplicate is None else ~np.concatenate(_cut(*duplicate))
+    return function(ticks, keep, *arguments)
 
 
-def _ticks(seconds: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> np.ndarray:
+def _cut(chunks: Sequence[np.ndarray], low: int, high: int) -> list[np.ndarray]:
+    """Give [low, high) of consecutive chunks, counted from the first one's start."""
+    stops = np.cumsum([c.size for c in chunks])
+    return [
+        c[max(low - stop + c.size, 0) : max(high - stop + c.size, 0)]
+        for c, stop in zip(chunks, stops.tolist(), strict=True)
+    ]
+
+
+def _ticks(
+    chunks: Sequence[np.ndarray],
+    low: int,
+    high: int,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+) -> np.ndarray:
     """Give times in ticks, after a look at them."""
+    # chunk by chunk: seconds take twice the memory of ticks
+    ticks = np.concatenate([_to_ticks(seconds) for seconds in _cut(chunks, low, high)])
+    _check_rows(ticks, row_start, row_size)
+    return ticks
+
+
+def _to_ticks(seconds: np.ndarray) -> np.ndarray:
     times: np.ndarray = np.multiply(seconds, TICKS_PER_SECOND)  # as clock.to_ticks, in place
     np.rint(times, out=times)
     if times.size and not 0 <= times.min() <= times.max() < 2**32:
@@ -102,10 +124,7 @@ def _ticks(seconds: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> 
                 "Shift the intervals, not the spikes.",
             )
         )
-    ticks = times.astype(np.uint32)
-    del times
-    _check_rows(ticks, row_start, row_size)
-    return ticks
+    return times.astype(np.uint32)
 
 
 def kept_trains(
@@ -194,21 +213,19 @@ def _check_rows(ticks: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) 
 
 
 class _Pieces:
-    """Pieces of a long array: a whole chunk where one covers what is asked for, else a slice.
+    """Pieces of a long array: the whole chunks that cover what is asked for.
 
-    Slicing a dask array costs time in proportion to its chunks; shuffled units make as many
-    chunks as there are units.
+    They are cut inside the task: slicing a dask array costs time in proportion to its chunks.
     """
 
     def __init__(self, array: Any) -> None:
-        self.array = array
-        self.stops = np.cumsum(array.chunks[0]) if hasattr(array, "chunks") else None
-        self.chunks = array.to_delayed() if self.stops is not None else None
+        lazy = hasattr(array, "chunks")
+        self.stops = np.cumsum(array.chunks[0] if lazy else [array.size])
+        self.chunks = list(array.to_delayed()) if lazy else [array]
 
-    def covering(self, low: int, high: int) -> tuple[Any, int]:
-        """Give a piece that holds [low, high), and where it starts."""
-        if self.stops is not None and self.chunks is not None and high > low:
-            i = int(np.searchsorted(self.stops, low, side="right"))
-            if high <= self.stops[i]:
-                return self.chunks[i], int(self.stops[i - 1]) if i else 0
-        return self.array[low:high], low
+    def covering(self, low: int, high: int) -> tuple[list[Any], int, int]:
+        """Give chunks that hold [low, high), and where that is in them."""
+        first, last = np.searchsorted(self.stops, [low, max(high - 1, low)], side="right").tolist()
+        first = min(first, len(self.chunks) - 1)  # no spike, after the last one
+        base = int(self.stops[first - 1]) if first else 0
+        return self.chunks[first : last + 1], low - base, high - base

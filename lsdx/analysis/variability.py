@@ -460,6 +460,7 @@ def lempel_ziv(
         keys,
         input_core_dims=[[*cells, "time"], []],
         output_core_dims=[[*cells, "window"]] * 2,
+        keep_attrs=True,  # those of labels: without it older xarray drops them
         kwargs={
             "sizes": sizes,
             "rate": None if rate is None else rate * float(ds.attrs["bin_width"]),

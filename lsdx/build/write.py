@@ -18,7 +18,7 @@ import xarray as xr
 
 from lsdx.build.lock import mending
 from lsdx.clock import TICKS_PER_SECOND
-from lsdx.errors import StoreCorrupt, located
+from lsdx.errors import StoreCorrupt, StoreNotFound, located
 from lsdx.schema import Schema, validate
 from lsdx.schema.spec import Variable
 from lsdx.stores import CATEGORIES, Entry, digest_of, guarded, read_store
@@ -148,7 +148,7 @@ def check_bytes(folder: Path, entry: Entry) -> list[str]:
     problems: list[str] = []
     try:
         store = guarded(folder, entry)
-    except StoreCorrupt as error:
+    except (StoreCorrupt, StoreNotFound) as error:
         return [str(error)]
     root = folder / entry.path
     names = [n for n in entry.metadata if n]
@@ -175,7 +175,7 @@ def _read_all(store: Any, keys: list[str], prototype: Any) -> list[str]:
     async def read(key: str) -> str | None:
         try:
             await store.get(key, prototype)
-        except StoreCorrupt as error:
+        except (StoreCorrupt, StoreNotFound) as error:
             return str(error)
         return None
 
