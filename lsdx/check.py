@@ -69,7 +69,7 @@ def check_alignment(
     n = known.sizes.get("session", 0)
     try:
         sessions = open_sessions(stores, tag=tag)
-        for label in ("subject", "condition", "session_n"):
+        for label in ("subject", "condition"):
             values = sessions[label].to_series().astype(object)
             values = values.reindex(known["session"].values, fill_value="")
             known = known.assign_coords({label: ("session", values.to_numpy())})

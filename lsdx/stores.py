@@ -553,6 +553,10 @@ def _marked(ds: xr.Dataset, catalog: Catalog) -> xr.Dataset:
     """Say what a dataset is; what is simulated says so in every array taken from it."""
     if catalog.simulated:
         ds = ds.assign_coords(simulated=True)
+    # the drug is what the first condition is called; the stores on disk have one name for it
+    drug = next(iter(catalog.protocol.get("conditions", ())), "lsd")
+    history = [str(n) for n in ds.variables if n in ("days_since_lsd", "days_since_first_lsd")]
+    ds = ds.rename({n: n.removesuffix("lsd") + drug for n in history if drug != "lsd"})
     return ds.assign_attrs(_about(catalog))
 
 

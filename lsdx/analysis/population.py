@@ -18,11 +18,11 @@ from lsdx.schema.spec import is_text, text
 # what every result over sessions carries, where one value holds for the group
 _CARRIED = (
     "session",
+    "session_label",
     "subject",
     "condition",
     "cohort_year",
     "session_n",
-    "days_since_lsd",
     "insertion",
     "probe",
 )
@@ -649,7 +649,8 @@ def carried_labels(table: pd.DataFrame, code: np.ndarray) -> dict[str, np.ndarra
     """
     inside = code >= 0
     found = {}
-    for label in _CARRIED:
+    history = [str(c) for c in table if str(c).startswith("days_since_")]
+    for label in (*_CARRIED, *history):
         if label in table and inside.any():
             by_group = table[label][inside].groupby(code[inside])
             if (by_group.nunique(dropna=False) == 1).all():

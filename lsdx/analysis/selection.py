@@ -54,7 +54,8 @@ def select(
     **labels
         Any label or number: a value, a list of values (any of them), or for numbers and dates a
         range ``(low, high)`` with both ends in and None for open. In ``region`` and text
-        labels, ``"~value"`` means not that one.
+        labels, ``"~value"`` means not that one. ``session`` takes the id or the label, such as
+        ``"LSDX-A 2023-01-19/001"``.
 
     Returns
     -------
@@ -278,6 +279,12 @@ def _matches(table: xr.Dataset, name: str, wanted: Any) -> np.ndarray:
     if column.dtype != object:
         return _number_matches(column, name, wanted, ATTRIBUTE in table.attrs)
     chosen = _texts(name, wanted)
+    if name == "session" and "session_label" in table.variables:  # a session has two names
+        ids = dict(zip(table["session_label"].values, table["session"].values, strict=True))
+        chosen = [
+            c[: c.startswith("~")] + ids.get(c.removeprefix("~"), c.removeprefix("~"))
+            for c in chosen
+        ]
     yes, no = _split(chosen)
     known = set(column) | set(_vocabulary(table, name))
     for value in [*yes, *no]:

@@ -95,6 +95,7 @@ def assemble_epochs(recording: Recording) -> xr.Dataset:
         SCHEMAS["epochs"],
         {
             "session": [recording.session.eid],
+            "session_label": [recording.session.label],
             "phase": list(recording.phases),
             "epoch": list(recording.epochs),
             "start": start[None],

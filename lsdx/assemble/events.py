@@ -12,6 +12,7 @@ import xarray as xr
 
 from lsdx.assemble.labelled import blank, dataset
 from lsdx.assemble.recording import Recording, Run
+from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS
 
 _GABOR = {"position": "position", "contrast": "contrast", "gabor_phase": "phase"}
@@ -38,7 +39,7 @@ def assemble_events(recording: Recording) -> xr.Dataset | None:
     tables = [t | {"provenance": "alf"} for t in tables]
     if recording.events:
         tables.append(_own_events(recording.events))
-    rows = [_whole(t, recording.session.eid) for t in tables if t["start"].size]
+    rows = [_whole(t, recording.session) for t in tables if t["start"].size]
     if not rows:
         return None
     names = [v.name for v in SCHEMAS["events"].variables]
@@ -74,11 +75,12 @@ def _run_events(run: Run) -> list[dict[str, Any]]:
     return tables
 
 
-def _whole(table: Mapping[str, Any], eid: str) -> dict[str, np.ndarray]:
+def _whole(table: Mapping[str, Any], session: SessionRecord) -> dict[str, np.ndarray]:
     n = np.size(table["start"])
+    of_all = {"session": session.eid, "session_label": session.label}
     columns = {}
     for variable in SCHEMAS["events"].variables:
-        value = eid if variable.name == "session" else table.get(variable.name)
+        value = of_all.get(variable.name, table.get(variable.name))
         column = blank(variable.dtype, (n,))
         if value is not None:
             column[:] = value

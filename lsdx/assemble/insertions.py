@@ -46,6 +46,7 @@ def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Datas
             {
                 "insertion": insertion.pid,
                 "session": recording.session.eid,
+                "session_label": recording.session.label,
                 "subject": recording.session.subject,
                 "probe": insertion.probe,
                 "model": insertion.model,

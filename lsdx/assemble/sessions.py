@@ -48,6 +48,7 @@ def assemble_sessions(recording: Recording) -> xr.Dataset:
         SCHEMAS["sessions"],
         {
             "session": [session.eid],
+            "session_label": [session.label],
             "dataset": list(status),
             "subject": [session.subject],
             "lab": [session.lab],

@@ -79,6 +79,7 @@ def _probe_units(recording: Recording, probe: Probe) -> dict[str, np.ndarray]:
     }
     constant = {
         "session": recording.session.eid,
+        "session_label": recording.session.label,
         "insertion": insertion.pid,
         "subject": recording.session.subject,
         "probe": insertion.probe,

@@ -135,7 +135,7 @@ def build(
     ]
     report = Report(
         lines=(*left_out, *(line for r in results for line in r.lines), *lines),
-        names={s.eid: f"{s.subject} {s.date:%Y-%m-%d}/{s.number:03d}" for s in chosen_sessions},
+        names={s.eid: s.label for s in chosen_sessions},
         notes=(*source.notes, *notes),
         simulated=source.simulated,
         stores=str(folder),

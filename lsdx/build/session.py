@@ -198,7 +198,7 @@ def session_inputs(
             "probes": [*(i.pid for i in plan.insertions), *find_probes(plan.datasets)],
         },
         "ephys": {
-            "session": [eid, plan.session.subject],
+            "session": [eid, plan.session.subject, plan.session.label],
             "insertions": [
                 {k: v for k, v in asdict(i).items() if k != "json"} | {"json": dict(i.json)}
                 for i in plan.insertions
@@ -216,6 +216,7 @@ def session_inputs(
             ],
         },
         "task": {
+            "session": plan.session.label,
             "runs": [
                 [r.number, md5(r.settings), [md5(d) for _, d in sorted(r.extracted.items())]]
                 for r in plan.runs

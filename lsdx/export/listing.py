@@ -84,13 +84,18 @@ def alignment_list(found: xr.Dataset) -> str:
     """
     lines = ["SIMULATED: the lsdx demo cohort, not recordings."] if "simulated" in found else []
     checks = [str(c) for c in found["check"].values]
-    head = [f"{'session':36}", f"{'phase':5}", *(f"{c:10}" for c in checks)]
+    names = [str(eid) for eid in found["session"].values]
+    if "session_label" in found.coords:
+        labels = found["session_label"].values
+        names = [f"{label}  {eid}" for label, eid in zip(labels, names, strict=True)]
+    width = max(map(len, names), default=0)
+    head = [f"{'session':{width}}", f"{'phase':5}", *(f"{c:10}" for c in checks)]
     lines.append("  ".join(head).rstrip())
-    for eid in found["session"].values:
+    for i, name in enumerate(names):
         for phase in found["phase"].values:
-            one = found.sel(session=eid, phase=phase)
+            one = found.isel(session=i).sel(phase=phase)
             cells = [f"{v:10}" for v in one["verdict"].values]
-            lines.append("  ".join([f"{eid:36}", f"{phase:5}", *cells]).rstrip())
+            lines.append("  ".join([f"{name:{width}}", f"{phase:5}", *cells]).rstrip())
             told = zip(checks, one["note"].values, strict=True)
             lines += [f"    {check}: {why}" for check, why in told if why]
     n = {v: int((found["verdict"] == v).sum()) for v in ("pass", "untestable", "fail")}

@@ -92,8 +92,9 @@ def series(data: xr.DataArray, along: str) -> list[tuple[str, np.ndarray]]:
 
 
 def row_names(data: xr.DataArray, dim: str) -> list[str]:
-    """Name the rows along a dimension, sessions by subject, condition and number."""
-    if dim != "session" or "subject" not in data.coords:
+    """Name the rows along a dimension, sessions by their label and condition."""
+    named = [n for n in ("session_label", "condition") if n in data.coords]
+    if dim != "session" or "session_label" not in named:
         return [str(v) for v in data[dim].values]
-    parts = [data[n].values for n in ("subject", "session_n", "condition") if n in data.coords]
+    parts = [data[n].values for n in named]
     return [" ".join(map(str, p)) for p in zip(*parts, strict=True)]

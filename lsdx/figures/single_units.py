@@ -151,7 +151,7 @@ def _stacked(ax: Axes, n: int) -> list[Axes]:
 
 
 def _name_of(one: xr.Dataset) -> str:
-    names = [n for n in ("subject", "session_n", "condition", "probe") if n in one.coords]
+    names = [n for n in ("session_label", "condition", "probe") if n in one.coords]
     return " ".join(str(one[n].values[0]) for n in names or ("insertion",))
 
 

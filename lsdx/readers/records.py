@@ -98,6 +98,17 @@ class SessionRecord:
     extended_qc: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def label(self) -> str:
+        """A short name: subject, day and number on it.
+
+        Examples
+        --------
+        >>> SessionRecord("eid", "lab", "M1", pd.Timestamp("2023-01-19"), 1).label
+        'M1 2023-01-19/001'
+        """
+        return f"{self.subject} {self.date:%Y-%m-%d}/{self.number:03d}"
+
+    @property
     def order(self) -> tuple[pd.Timestamp, int, str]:
         """Key that sorts sessions by start, then number, then eid."""
         start = self.date if pd.isna(self.start_time) else self.start_time

@@ -18,11 +18,12 @@ _ALL = ("session", "phase", "epoch")
 
 EPOCHS = Schema(
     name="epochs",
-    version=1,
+    version=2,
     doc="One row a session: start and stop of each epoch on the spike clock, with provenance.",
     concat="session",
     variables=(
         label("session", "session", "Session id (eid).", unique=True),
+        label("session_label", "session", "Subject, day and number of the session."),
         label("phase", "phase", "Passive run, relative to the injection.", unique=True),
         label("epoch", "epoch", "Epoch of a run.", unique=True),
         Variable("start", _ALL, "float64", "Start; NaN where not known.", units="s"),

@@ -12,6 +12,7 @@ EVENTS = Schema(
     chunks={"event": 131_072},
     variables=(
         label("session", "event", "Session id (eid)."),
+        label("session_label", "event", "Subject, day and number of the session."),
         label("phase", "event", "Passive run."),
         label("kind", "event", "Kind: gabor, valve, tone, noise, or one of the lab's own."),
         label(

@@ -48,6 +48,7 @@ INSERTIONS = Schema(
     variables=(
         label("insertion", "insertion", "Insertion id (pid).", unique=True),
         label("session", "insertion", "Session id (eid)."),
+        label("session_label", "insertion", "Subject, day and number of the session."),
         label("subject", "insertion", "Subject's name."),
         label("probe", "insertion", "Probe name."),
         label("model", "insertion", "Probe model."),

@@ -17,6 +17,7 @@ SESSIONS = Schema(
     concat="session",
     variables=(
         label("session", "session", "Session id (eid).", unique=True),
+        label("session_label", "session", "Subject, day and number of the session."),
         label("dataset", "dataset", "Name of a dataset, as group/slot/name.", unique=True),
         label("subject", "session", "Subject's name."),
         label("lab", "session", "Lab."),

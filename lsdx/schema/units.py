@@ -47,6 +47,7 @@ UNITS = Schema(
             unique=True,
         ),
         label("session", "unit", "Session id (eid)."),
+        label("session_label", "unit", "Subject, day and number of the session."),
         label("insertion", "unit", "Insertion id (pid)."),
         label("subject", "unit", "Subject's name."),
         label("probe", "unit", "Probe name."),

@@ -137,7 +137,7 @@ def test_quality_is_asked_of_the_units_that_are_left(units: xr.Dataset) -> None:
     with pytest.raises(SelectionError, match=f"'bombcell'.*blank for all {n} "):
         select(units, session=bare, quality="bombcell_good")
     # nothing is left to ask it of
-    assert select(units, region="CB", quality="bombcell_good").sizes["unit"] == 0
+    assert select(units, depth=(1e9, None), quality="bombcell_good").sizes["unit"] == 0
 
 
 def test_a_labelled_dimension_is_required(units: xr.Dataset) -> None:
@@ -242,3 +242,15 @@ def test_simulated_units_say_so_in_the_table(units: xr.Dataset) -> None:
     rate = units.n_spikes / units.duration
     assert bool(rate.simulated)
     assert rate.rename("rate").to_dataframe().simulated.all()
+
+
+def test_a_session_is_known_by_both_its_names(units: xr.Dataset, demo_stores: Path) -> None:
+    eid, name = str(units.session[0].item()), str(units.session_label[0].item())
+    assert name == "LSDX-A 2023-01-19/001"
+    by_id, by_name = select(units, session=eid), select(units, session=name)
+    assert by_name.unit.values.tolist() == by_id.unit.values.tolist()
+    assert name not in select(units, session=f"~{name}").session_label.values
+    epochs = lsdx.open_epochs(demo_stores).lsd.select(session=name)
+    assert epochs.session.values.tolist() == [eid]
+    rates = by_id.lsd.dimensionality(draws=1, min_units=5, rng=0)
+    assert rates.session_label.values.tolist() == [name]

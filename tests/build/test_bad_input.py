@@ -380,7 +380,7 @@ OF_PROBE: dict[str, OfProbe] = {
     "wrong size": of_probe(CHANNELS, lambda old: old + b"\n", "bytes", recorded=False),
     "spikes of different length": of_probe(CLUSTERS, _npy(lambda a: a[:-1]), TIMES),
     "NaN times": of_probe(TIMES, _set(5, np.nan)),
-    "negative times": of_probe(TIMES, _set(0, -0.5), "-0.5"),
+    "negative times": of_probe(TIMES, _set(0, -1.5), "-1.5"),
     "unsorted times": of_probe(TIMES, _npy(lambda a: np.r_[a[5:], a[:5]])),
     "cluster beyond the table": of_probe(CLUSTERS, _set(3, 900), "900"),
     "channel beyond the probe": of_probe(CHANNELS, _set(0, 384), "384"),
@@ -435,7 +435,7 @@ OF_SESSION = {
         _post_rfm("start", ("rfm", "start"), np.nan), unseen=POST_RFM, missing=POST_RFM
     ),
     # and what concerns a session's sorting as a whole
-    "two default revisions": Damage(_two_defaults, ("probe01", TIMES), lost=("probe01",)),
+    "two default revisions": Damage(_two_defaults),  # the newest is read, and said
     "a duplicate mask of other spikes": Damage(
         _mask_of_other_spikes, ("probe00", "spikes._bc_duplicateSpikes.npy"), lost=("probe00",)
     ),

@@ -304,6 +304,9 @@ def test_another_labs_names_need_no_fork(demo_cohort: Path, tmp_path: Path) -> N
     assert units.phase.values.tolist() == ["before", "after", "recovery"]
     assert np.isnan(units.n_spikes.sel(phase="recovery")).all()
     assert units.lsd.select(condition="drug").sizes["unit"] > 0
+    assert "days_since_lsd" not in units.variables
+    assert (units.days_since_drug > 0).any()
+    assert "days_since_first_drug" in lsdx.open_sessions(stores)
 
 
 def test_another_labs_pharmacology_needs_no_fork(settings: Settings) -> None:
@@ -495,7 +498,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def test_what_needs_a_changed_recipe_is_built_anew(built: Settings, tmp_path: Path) -> None:
     recipes = copied_recipes(tmp_path)
-    edit(recipes / "epochs.py", "revision=1", "revision=2")
+    edit(recipes / "epochs.py", "revision=2", "revision=3")
     report = build(built, recipes=recipes, progress=False)
     again = {x.kind for x in report.lines if x.status == "built" and x.session != "all"}
     assert again == {"epochs", "insertions", "counts"}

@@ -157,8 +157,8 @@ def test_a_name_is_freed_of_its_uuid(name: str, bare: str) -> None:
     assert without_uuid(name) == bare
 
 
-def test_a_time_with_a_zone_becomes_utc() -> None:
-    assert timestamp("2023-06-14T11:02:03+01:00", "here") == pd.Timestamp("2023-06-14 10:02:03")
+def test_a_time_with_a_zone_keeps_its_local_day() -> None:
+    assert timestamp("2023-06-14T00:30:00+01:00", "here") == pd.Timestamp("2023-06-14 00:30:00")
     assert timestamp("2023-06-14T11:02:03", "here") == pd.Timestamp("2023-06-14 11:02:03")
 
 
