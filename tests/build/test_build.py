@@ -366,7 +366,7 @@ def test_an_older_version_of_a_store_is_refused_and_only_it_rebuilt(
 
     epochs = SCHEMAS["epochs"]
     monkeypatch.setitem(SCHEMAS, "epochs", replace(epochs, version=epochs.version + 1))
-    with pytest.raises(StoreNotFound, match=r"version 2 of epochs.*lsdx build epochs"):
+    with pytest.raises(StoreNotFound, match=r"version 3 of epochs.*lsdx build epochs"):
         lsdx.open_epochs(built.stores)
     assert any("version" in c.problem for c in verify(built.stores))
 
