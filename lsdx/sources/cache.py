@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lsdx.errors import SourceError, located
+from lsdx.readers.files import broken, read_pqt
 from lsdx.readers.records import (
     SNAPSHOT,
     DatasetRecord,
@@ -24,6 +25,7 @@ from lsdx.readers.records import (
 from lsdx.sources.local import LocalFiles, session_folder
 
 DEMO_ORIGIN = "lsdx demo"
+INSERTIONS = "insertions.pqt"
 NO_INSERTIONS = (
     "no insertions.pqt, so that no probe can be read. Write it with pandas: indexed by id (the "
     "pid, a UUID), with the columns eid and name (the probe's folder below alf/)"
@@ -52,9 +54,9 @@ class CacheSource(LocalFiles):
         tables = _load_tables(root)
         sessions = _session_records(tables["sessions"], root)
         datasets = _dataset_records(tables["datasets"], root)
-        insertions = _insertion_records(tables.get("insertions"), root)
+        insertions = _insertion_records(root)
         notes: tuple[str, ...] = (NO_SNAPSHOT,)
-        if "insertions" not in tables:
+        if not (root / INSERTIONS).is_file():
             notes += (NO_INSERTIONS,)
         stacks: Mapping[str, bool | None] = {}
         if (root / SNAPSHOT).is_file():
@@ -103,19 +105,19 @@ def _load_tables(root: Path) -> Mapping[str, Any]:
             )
         )
     try:
-        tables = load_tables(root)
+        tables = load_tables(root, "[ds]*s.pqt")
     except (ValueError, OSError, KeyError) as error:
         raise SourceError(
             located(
                 str(root),
-                "readable tables sessions.pqt, datasets.pqt and insertions.pqt",
+                "readable tables sessions.pqt and datasets.pqt",
                 str(error),
-                "Write them again.",
+                "Write them again with one.alf.cache.make_parquet_db.",
             )
         ) from error
     read = tables["_meta"].get("raw", {})
-    for name in ("sessions", "datasets", "insertions"):
-        if "date_created" not in read.get(name, {}) and (root / f"{name}.pqt").is_file():
+    for name in ("sessions", "datasets"):
+        if "date_created" not in read.get(name, {}):
             raise SourceError(
                 located(
                     f"{root}/{name}.pqt",
@@ -168,14 +170,20 @@ def _dataset_records(table: pd.DataFrame, root: Path) -> dict[str, tuple[Dataset
     return {eid: tuple(sorted(rows, key=lambda d: d.path)) for eid, rows in records.items()}
 
 
-def _insertion_records(
-    table: pd.DataFrame | None, root: Path
-) -> dict[str, tuple[InsertionRecord, ...]]:
-    if table is None:
+def _insertion_records(root: Path) -> dict[str, tuple[InsertionRecord, ...]]:
+    """Read the table of insertions, which no function of ONE writes, whoever wrote it."""
+    if not (root / INSERTIONS).is_file():
         return {}
-    where = f"{root}/insertions.pqt"
+    where = f"{root}/{INSERTIONS}"
+    table = read_pqt(root / INSERTIONS, where, ())
+    if any(table.index.names):
+        table = table.reset_index()
+    missing = [c for c in ("id", "eid", "name") if c not in table.columns]
+    if missing:
+        found = ", ".join(map(str, table.columns)) or "no columns"
+        raise broken(where, "id (the pid), eid and name", found, "Add " + ", ".join(missing) + ".")
     records: dict[str, list[InsertionRecord]] = {}
-    for row in table.reset_index().to_dict("records"):
+    for row in table.to_dict("records"):
         raw = row.get("json")
         try:
             parsed = json.loads(raw) if isinstance(raw, str) and raw else raw or {}

@@ -86,9 +86,8 @@ class Lab:
             "eid": [eid] * len(probes),
             "name": list(probes),
         }
-        if probes:
-            table = pd.DataFrame(rows).set_index("id")
-            parquet.save(self.root / "insertions.pqt", table, meta)
+        if probes:  # as the report says how to write it
+            pd.DataFrame(rows).set_index("id").to_parquet(self.root / "insertions.pqt")
         return eid
 
     def build(
@@ -252,6 +251,14 @@ def test_without_a_table_of_insertions_the_report_says_how_to_write_one(lab: Lab
     report = lab.build(probes=[])
     assert "no insertions.pqt" in told(report)
     assert "indexed by id (the pid, a UUID), with the columns eid and name" in told(report)
+
+
+def test_a_table_of_insertions_says_what_it_lacks(lab: Lab) -> None:
+    lab.sorting("alf/probe00/ks2")
+    lab.tables([])
+    pd.DataFrame({"pid": ["x"], "eid": ["y"]}).to_parquet(lab.root / "insertions.pqt")
+    with pytest.raises(SourceError, match=r"found pid, eid\. Add id, name\."):
+        lab.build(probes=[])
 
 
 # ---- the cache's own tables -----------------------------------------------------------------

@@ -225,10 +225,10 @@ def test_a_table_that_one_passes_over_is_named(cache: Cache, name: str) -> None:
     assert f"{name}.pqt" in cache.refused()
 
 
-def test_an_insertions_table_that_one_passes_over_is_named(cache: Cache) -> None:
-    """Its probes would otherwise be missing as if they had never been recorded."""
+def test_an_insertions_table_that_one_passes_over_is_read(cache: Cache) -> None:
+    """No function of ONE writes it: pandas alone does as well."""
     cache.write("insertions", INSERTION, origin=None)
-    assert "insertions.pqt" in cache.refused()
+    assert [i.probe for i in cache.open().insertions(EID)] == ["probe00"]
 
 
 def test_a_session_twice_is_refused(cache: Cache) -> None:
