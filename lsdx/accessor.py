@@ -1062,8 +1062,8 @@ class LsdArrayAccessor:
     ) -> xr.DataArray:
         """Keep the units, sessions, events or insertions whose labels match all that is asked.
 
-        Forwards to `lsdx.analysis.selection.select`, where all is said; parameters and errors
-        are those of `LsdAccessor.select`.
+        Forwards to `lsdx.analysis.selection.select`; parameters and errors are those of
+        `LsdAccessor.select`.
 
         Returns
         -------

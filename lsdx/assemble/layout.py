@@ -185,8 +185,7 @@ def not_to_be_had(
     absent = [d for d in datasets if not d.on_disk and d.name in names]
     if sorting is not None:
         return tuple(d.path for d in absent if d.collection == sorting.collection)
-    places = ((d, _SORTED.fullmatch(d.collection)) for d in absent)
-    return tuple(d.path for d, m in places if m and m.group(1) == probe)
+    return tuple(d.path for d in absent if _sorter_of(d.collection, probe) is not None)
 
 
 def find_sorting(
@@ -209,10 +208,9 @@ def find_sorting(
     by_sorter: dict[str, dict[str, list[DatasetRecord]]] = {}
     recorded: dict[str, set[str]] = {}
     for dataset in listed:
-        match = _SORTED.fullmatch(dataset.collection)
-        if not match or match.group(1) != probe:
+        sorter = _sorter_of(dataset.collection, probe)
+        if sorter is None:
             continue
-        sorter = match.group(2) or UNKNOWN_SORTER
         if dataset.present:
             recorded.setdefault(sorter, set()).add(dataset.name)
         if dataset.on_disk and dataset.name in SORTING_FILES:
@@ -260,6 +258,12 @@ def find_sorting(
         tuple(chosen[n] for n in sorted(chosen)),
         tuple(f"{probe}: {n}" for n in notes if n),
     )
+
+
+def _sorter_of(collection: str, probe: str) -> str | None:
+    """Give the sorter whose folder of a probe this is, None for any other folder."""
+    match = _SORTED.fullmatch(collection)
+    return match.group(2) or UNKNOWN_SORTER if match and match.group(1) == probe else None
 
 
 def _best_sorter(by_sorter: Mapping[str, Collection[str]]) -> str | None:
@@ -374,9 +378,8 @@ def dataset_status(
         tell(f"ephys/{probe}/lf_power", LF_POWER in names, raw)
         by_sorter: dict[str, set[str]] = {}
         for collection, name in places:
-            match = _SORTED.fullmatch(collection)
-            if match and match.group(1) == probe:
-                by_sorter.setdefault(match.group(2) or UNKNOWN_SORTER, set()).add(name)
+            if (sorter := _sorter_of(collection, probe)) is not None:
+                by_sorter.setdefault(sorter, set()).add(name)
         files = by_sorter.get(_best_sorter(by_sorter) or "", set())
         tell(f"ephys/{probe}/spikes", {"spikes.times.npy", "spikes.clusters.npy"} <= files, raw)
         tell(f"ephys/{probe}/uuids", "clusters.uuids.csv" in files, raw)
