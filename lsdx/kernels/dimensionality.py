@@ -3,19 +3,25 @@
 Activity ``x`` is (n_bins, n_units), with any axes before them. A *spectrum* holds the shares of
 variance of the principal components, descending, with sum 1; NaN at its end stands for ranks
 that do not exist, and nothing but NaN for data that have none.
+
+Recordings drift, and independent units that drift look correlated. ``n_slow`` cosines, of periods
+twice the time divided by 1, 2 and so on, are taken out of each unit beside its mean (a discrete
+cosine set, as for the high-pass filter of fMRI: Friston et al. 1995, NeuroImage 2:45), and as many
+degrees of freedom with them.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from lsdx.kernels.resampling import shift_circularly, stream_keys
+from lsdx.kernels.resampling import flip_signs, shift_circularly, stream_keys
 
 _EXACT_FLOAT32 = 2.0**24
 _NORMAL_95 = 1.959963984540054
+_TIME_BLOCKS = 20  # of the error that is due to the time recorded
 
 
-def eigenvalues(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
+def eigenvalues(x: np.ndarray, *, scale: str = "zscore", n_slow: int = 0) -> np.ndarray:
     """Give the eigenvalues of the covariance of the units' activity.
 
     Parameters
@@ -24,22 +30,24 @@ def eigenvalues(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
         Activity, such as spike counts.
     scale : {"zscore", "center"}
         Whether each unit is brought to mean 0 and variance 1, or to mean 0 alone.
+    n_slow : int
+        Slow cosines that are taken out of each unit first.
 
     Returns
     -------
     ndarray of float64 (..., m)
-        Descending, not negative, ``m = min(n_units, n_bins - 1)``. Units without variance are
-        left out: NaN at the end for the ranks that they would have had. All NaN where ``x``
-        holds NaN or infinity.
+        Descending, not negative, ``m = min(n_units, n_bins - 1 - n_slow)``. Units without
+        variance are left out: NaN at the end for the ranks that they would have had. All NaN
+        where ``x`` holds NaN or infinity.
 
     Raises
     ------
     ValueError
-        For fewer than two bins, no unit, or another ``scale``.
+        For fewer than two bins more than ``n_slow``, no unit, or another ``scale``.
 
     Notes
     -----
-    Covariance with ``n_bins - 1``. Whole numbers small enough are multiplied in single
+    Covariance with ``n_bins - 1 - n_slow``. Whole numbers small enough are multiplied in single
     precision, which is then exact, and corrected for mean and variance in double precision.
 
     Examples
@@ -48,10 +56,10 @@ def eigenvalues(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
     >>> eigenvalues(x, scale="center").round(3).tolist()
     [2.667, 0.667]
     """
-    matrix, varying, finite = _second_moments(x, scale)
+    matrix, varying, finite = _second_moments(x, scale, n_slow)
     n_bins, n_units = x.shape[-2:]
-    m = min(n_units, n_bins - 1)
-    return _descending(matrix, m, np.where(finite, np.minimum(varying, n_bins - 1), 0))
+    most = n_bins - 1 - n_slow
+    return _descending(matrix, min(n_units, most), np.where(finite, np.minimum(varying, most), 0))
 
 
 def spectrum_of_correlations(r: np.ndarray, varies: np.ndarray, n_bins: int) -> np.ndarray:
@@ -63,6 +71,7 @@ def spectrum_of_correlations(r: np.ndarray, varies: np.ndarray, n_bins: int) -> 
     varies : ndarray of bool (..., n_units)
         As `correlations` gives them.
     n_bins : int
+        Less the slow cosines that were taken out.
 
     Returns
     -------
@@ -85,7 +94,7 @@ def _descending(matrix: np.ndarray, m: int, rank: np.ndarray) -> np.ndarray:
     return np.where(np.arange(m) < rank[..., None], values, np.nan)
 
 
-def explained_variance(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
+def explained_variance(x: np.ndarray, *, scale: str = "zscore", n_slow: int = 0) -> np.ndarray:
     """Give the spectrum: the share of variance of each principal component.
 
     Parameters
@@ -94,12 +103,14 @@ def explained_variance(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
         Activity, such as spike counts.
     scale : {"zscore", "center"}
         Whether each unit is brought to mean 0 and variance 1, or to mean 0 alone.
+    n_slow : int
+        Slow cosines that are taken out of each unit first.
 
     Returns
     -------
     ndarray of float64 (..., m)
-        Descending, with sum 1, ``m = min(n_units, n_bins - 1)``. Units without variance are
-        left out: NaN at the end. All NaN where ``x`` holds NaN, or no unit varies.
+        Descending, with sum 1, ``m = min(n_units, n_bins - 1 - n_slow)``. Units without
+        variance are left out: NaN at the end. All NaN where ``x`` holds NaN, or no unit varies.
 
     Raises
     ------
@@ -112,7 +123,7 @@ def explained_variance(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
     >>> explained_variance(x, scale="center").round(3).tolist()
     [0.8, 0.2]
     """
-    return _shares(eigenvalues(x, scale=scale))
+    return _shares(eigenvalues(x, scale=scale, n_slow=n_slow))
 
 
 def principal_components(
@@ -176,13 +187,15 @@ def principal_components(
     return share, loadings
 
 
-def scaled(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
+def scaled(x: np.ndarray, *, scale: str = "zscore", n_slow: int = 0) -> np.ndarray:
     """Bring each unit to mean 0, and to variance 1 if asked.
 
     Parameters
     ----------
     x : ndarray (..., n_bins, n_units)
     scale : {"zscore", "center"}
+    n_slow : int
+        Slow cosines that are taken out of each unit first.
 
     Returns
     -------
@@ -194,8 +207,8 @@ def scaled(x: np.ndarray, *, scale: str = "zscore") -> np.ndarray:
     >>> scaled(np.array([[1, 5], [2, 5], [3, 5]])).tolist()
     [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
     """
-    _check(x, scale)
-    return _scaled(x, scale)[0]
+    _check(x, scale, n_slow)
+    return _scaled(x, scale, n_slow)[0]
 
 
 def pc1(spectrum: np.ndarray) -> np.ndarray:
@@ -358,27 +371,49 @@ def power_law_slope(
     return np.asarray((w * dx * dy).sum(axis=-1) / np.where(square > 0, square, np.nan))
 
 
-def mean_squared_correlation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_squared_correlation(x: np.ndarray, *, n_slow: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Estimate the mean squared correlation of pairs of units, without the bias of few bins.
 
     Parameters
     ----------
     x : ndarray (..., n_bins, n_units)
         Activity; units without variance are left out.
+    n_slow : int
+        Slow cosines that are taken out of each unit first.
 
     Returns
     -------
     value : ndarray of float64 (...)
-        Mean over pairs of ``r^2 - (1 - r^2)^2 / (n_bins - 1)``: 0 on average for independent
-        units of independent bins, below 0 by chance.
+        Mean over pairs of ``r^2 - (1 - r^2)^2 / (n_bins - 1 - n_slow)``: 0 on average for
+        independent units of independent bins, below 0 by chance.
     error : ndarray of float64 (...)
-        Its standard error, by the jackknife over units. Both are NaN for fewer than three
-        units or bins, and where ``x`` holds NaN.
+        Its standard error, of other units and of another stretch of time: the root of the sum of
+        the squares of the jackknife over units and of `time_error`. Both are NaN for fewer than
+        three units that vary or bins, and where ``x`` holds NaN.
 
     Notes
     -----
-    Bins that depend on each other (slow fluctuations) leave more bias: see
-    `chance_squared_correlation`.
+    Bins that depend on each other (slow fluctuations) leave more bias: the labelled measure takes
+    out `chance_squared_correlation` in its place.
+
+    Share of 150 simulations in which ``value`` +- 1.96 errors held the truth, of all units and
+    all time (300 s of 0.1 s, latents of sd 1 over units with noise of sd 1, ``n_slow=3``), and
+    what the jackknife over units alone would have held:
+
+    ==========================  =========  ==========
+    latents, units              both       units only
+    ==========================  =========  ==========
+    1 white, 40 or 150          93, 95 %   93, 95 %
+    5 white, 40 or 150          95, 92 %   95, 92 %
+    20 white, 40 or 150         97, 97 %   97, 96 %
+    1 of tau 1 s, 40 or 150     91, 94 %   90, 91 %
+    5 of tau 1 s, 40 or 150     94, 91 %   93, 86 %
+    20 of tau 1 s, 40 or 150    97, 94 %   96, 78 %
+    ==========================  =========  ==========
+
+    What units share in fluctuations slower than the cosines allow is not counted: latents of
+    tau 5 s in 300 s lose a fifth of the value (the interval about that truth holds in 61 to 83
+    %).
 
     Examples
     --------
@@ -387,9 +422,10 @@ def mean_squared_correlation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> bool(abs(value) < 4 * error), bool(error < 2e-4)
     (True, True)
     """
-    n_bins = x.shape[-2]
-    bias = 1 / (n_bins - 1) if n_bins > 2 else np.nan
-    return mean_square_of(*correlations(x), bias=bias)
+    r, varies = correlations(x, n_slow=n_slow)
+    freedom = x.shape[-2] - 1 - n_slow
+    value, of_units = mean_square_of(r, varies, bias=1 / freedom if freedom > 1 else np.nan)
+    return value, np.hypot(of_units, time_error(x, r, varies, n_slow=n_slow))
 
 
 def mean_square_of(
@@ -432,47 +468,151 @@ def mean_square_of(
     return np.asarray(value), np.asarray(np.sqrt((n - 1) / n * spread))
 
 
-def chance_squared_correlation(x: np.ndarray, keys: np.ndarray) -> float:
+def time_error(x: np.ndarray, r: np.ndarray, varies: np.ndarray, *, n_slow: int = 0) -> np.ndarray:
+    """Give the standard error of the mean squared correlation that is due to the time recorded.
+
+    All pairs share the bins, so that the jackknife over units cannot see it.
+
+    Parameters
+    ----------
+    x : ndarray (..., n_bins, n_units)
+    r, varies : ndarray
+        As ``correlations(x, n_slow=n_slow)`` gives them.
+    n_slow : int
+
+    Returns
+    -------
+    ndarray of float64 (...)
+        NaN for fewer than two units that vary, or three bins.
+
+    Notes
+    -----
+    A bin's influence on ``r_ij`` is ``z_i z_j - r_ij (z_i^2 + z_j^2) / 2``; on the mean over
+    pairs of ``r_ij^2`` it is ``2 r_ij`` times that, averaged. The error is that of its
+    means in 20 blocks of time, so that bins may depend on each other.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(1000, 40))
+    >>> bool(0 < time_error(x, *correlations(x)) < 1e-4)
+    True
+    """
+    n_bins = x.shape[-2]
+    n_blocks = min(_TIME_BLOCKS, n_bins)
+    if n_blocks < 3:
+        return np.full(x.shape[:-2], np.nan)
+    z = _scaled(x, "zscore", n_slow)[0].astype(np.float32)
+    other = np.where(np.eye(r.shape[-1], dtype=bool), 0, r).astype(np.float32)
+    influence = np.einsum("...tu,...tu->...t", np.matmul(z, other), z, dtype=np.float64)
+    influence -= np.einsum("...tu,...u->...t", z * z, np.square(other).sum(axis=-1))
+    n = varies.sum(axis=-1).astype(np.float64)
+    n = np.where(n > 1, n, np.nan)[..., None]
+    influence *= 2 / (n * (n - 1))
+    length = n_bins // n_blocks
+    blocks = influence[..., : n_blocks * length].reshape((*x.shape[:-2], n_blocks, length))
+    return np.asarray(blocks.mean(axis=-1).std(axis=-1, ddof=1) / np.sqrt(n_blocks))
+
+
+def chance_squared_correlation(x: np.ndarray, *, n_slow: int = 0) -> np.ndarray:
     """Give the mean squared correlation that units without relation have by their course alone.
 
     Parameters
     ----------
-    x : ndarray (n_bins, n_units)
-    keys : ndarray of uint64 (n_units,)
-        Of independent circular shifts; see `lsdx.kernels.resampling.stream_keys`.
+    x : ndarray (..., n_bins, n_units)
+    n_slow : int
+        Slow cosines that are taken out of each unit first.
 
     Returns
     -------
-    float
-        ``1 / (n_bins - 1)`` for independent bins, more for slow ones: the bias of a squared
-        correlation. Of some 20,000 pairs: up to 20 shifts of up to 200 units.
+    ndarray of float64 (...)
+        About ``1 / (n_bins - 1 - n_slow)`` for independent bins, more for slow ones: the bias of
+        a squared correlation, and one over the number of independent bins. NaN for fewer than
+        two units that vary, and where ``x`` holds NaN.
+
+    Notes
+    -----
+    Independent signs of the cosine coefficients of each unit (discrete cosine transform, type
+    II) keep its power at every frequency and undo what units share. The mean of ``r_ij^2`` over
+    all such signs is ``sum_k p_ik p_jk``, with unit i's share ``p_ik`` of power at coefficient
+    k. The transform is nearly the one that decorrelates an autoregression (Ahmed, Natarajan &
+    Rao 1974, IEEE Trans Comput C-23:90), and has no jump where a trend ends, as circular shifts
+    have.
+
+    Share of 60 sets of 60 independent units (300 s of 0.1 s) whose mean squared correlation
+    stood above 0 by 1.96 errors, with ``n_slow`` 0 and 3 (with circular shifts as the chance,
+    such units gave a number in up to 92 %):
+
+    ==================================================  ====  ====
+    fluctuations of each unit                           0     3
+    ==================================================  ====  ====
+    none                                                2 %   2 %
+    tau 20 s, as strong as the noise                    0 %   0 %
+    tau 60 s, as strong as the noise                    0 %   0 %
+    tau 300 s, as strong as the noise                   0 %   0 %
+    rates of 20 Hz, log rate of sd .5 and tau 60 s      0 %   0 %
+    rates that go from x .7 to x 1.4 and the like       0 %   0 %
+    a trend of .5 sd                                    100 % 0 %
+    ==================================================  ====  ====
 
     Examples
     --------
     >>> x = np.random.default_rng(0).normal(size=(500, 50))
-    >>> bool(0.9 < 499 * chance_squared_correlation(x, np.arange(50, dtype=np.uint64)) < 1.1)
+    >>> bool(0.98 < 499 * chance_squared_correlation(x) < 1.02)
     True
     """
-    some = np.sort(np.argsort(keys)[:200])
-    n_shifts = int(np.clip(np.ceil(40_000 / max(some.size * (some.size - 1), 1)), 1, 20))
-    rows, keys = np.ascontiguousarray(x.T[some]), keys[some]
-    shifted = (shift_circularly(rows, stream_keys(keys, i)).T for i in range(n_shifts))
-    return float(np.mean([mean_square_of(*correlations(y))[0] for y in shifted]))
+    share = np.square(_cosine_coefficients(x, "zscore", n_slow))
+    total = share.sum(axis=-1, dtype=np.float64)
+    n = share.any(axis=-2).sum(axis=-1).astype(np.float64)
+    itself = np.einsum("...tu,...tu->...u", share, share).sum(axis=-1, dtype=np.float64)
+    pairs = np.square(total).sum(axis=-1) - itself
+    n = np.where(n > 1, n, np.nan)
+    return np.asarray(pairs / (n * (n - 1)))
 
 
-def participation_ratio_unbiased(x: np.ndarray) -> np.ndarray:
+def _cosine_coefficients(x: np.ndarray, scale: str, n_slow: int) -> np.ndarray:
+    """Give activity (..., n_bins, n_units) as cosine coefficients, without mean and slow ones.
+
+    In single precision; of square sum 1 a unit if z-scored, 0 for units without variance.
+    """
+    import scipy.fft
+
+    n_bins = x.shape[-2]
+    dtype = np.float32 if _whole(x) else np.float64  # small whole numbers have no rounding
+    with np.errstate(invalid="ignore"):  # of infinities
+        mean = x.mean(axis=-2, keepdims=True, dtype=np.float64)
+        centred = (x.astype(dtype, copy=False) - mean.astype(dtype)).astype(np.float32, copy=False)
+        found = scipy.fft.dct(centred, axis=-2, norm="ortho", overwrite_x=True)
+        found = found[..., n_slow + 1 :, :]
+        square = np.einsum("...tu,...tu->...u", found, found, dtype=np.float64)
+    varies = _varying(square / n_bins, mean[..., 0, :], n_bins)
+    gain = np.where(varies | np.isnan(square), 1.0, 0.0)
+    if scale == "zscore":
+        gain /= np.sqrt(np.where(varies, square, 1.0))
+    return np.asarray(found * gain[..., None, :].astype(np.float32))
+
+
+def participation_ratio_unbiased(x: np.ndarray, *, n_slow: int = 0) -> np.ndarray:
     """Estimate the participation ratio of infinitely many units and bins of the same population.
 
     Parameters
     ----------
     x : ndarray (..., n_bins, n_units)
         Activity, taken as z-scored.
+    n_slow : int
+        Slow cosines that are taken out of each unit first.
 
     Returns
     -------
     ndarray of float64 (...)
         1 / `mean_squared_correlation`; NaN where that one's 95 % interval holds 0, for then
         there may be no dimension that units share.
+
+    Notes
+    -----
+    Where the correlation is weak, the values that are given are those that came out large by
+    chance, so that the ratio is too small: five latents with 1 % of the variance (60 units, 3,000
+    bins, truth 52,000) gave a number in 1 % of 150 simulations, of 21,000 in the middle; one
+    latent (truth 10,700) in 71 %, of 9,100.
 
     Examples
     --------
@@ -481,7 +621,7 @@ def participation_ratio_unbiased(x: np.ndarray) -> np.ndarray:
     >>> bool(4 < participation_ratio_unbiased(x) < 12)
     True
     """
-    return reciprocal_beyond_zero(*mean_squared_correlation(x))
+    return reciprocal_beyond_zero(*mean_squared_correlation(x, n_slow=n_slow))
 
 
 def reciprocal_beyond_zero(value: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -496,12 +636,14 @@ def reciprocal_beyond_zero(value: np.ndarray, error: np.ndarray) -> np.ndarray:
     return np.where(beyond, 1 / np.where(beyond, value, 1.0), np.nan)
 
 
-def correlations(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def correlations(x: np.ndarray, *, n_slow: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Give the correlations of all pairs of units.
 
     Parameters
     ----------
     x : ndarray (..., n_bins, n_units)
+    n_slow : int
+        Slow cosines that are taken out of each unit first.
 
     Returns
     -------
@@ -514,53 +656,68 @@ def correlations(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> correlations(np.array([[0, 1], [1, 0], [2, 0]]))[0].round(3).tolist()
     [[1.0, -0.866], [-0.866, 1.0]]
     """
-    _check(x, "zscore")
-    covariance, varies, finite = _covariance(x)
+    _check(x, "zscore", n_slow)
+    covariance, varies, finite = _covariance(x, n_slow)
     gain = _inverse_sd(covariance, varies)
     r = covariance * gain[..., :, None] * gain[..., None, :]
     return np.where(finite[..., None, None], r, np.nan), varies
 
 
-def shifted_spectra(
-    x: np.ndarray, *, scale: str = "zscore", n_shifts: int = 19, keys: np.ndarray
+def surrogate_spectra(
+    x: np.ndarray,
+    *,
+    scale: str = "zscore",
+    n_slow: int = 0,
+    n_surrogates: int = 1,
+    keys: np.ndarray,
 ) -> np.ndarray:
-    """Give spectra after the units have been shifted in time, circularly and independently.
+    """Give spectra that units of the same course would have without relation to each other.
 
     Parameters
     ----------
     x : ndarray (n_bins, n_units)
     scale : {"zscore", "center"}
-    n_shifts : int
+    n_slow : int
+        Slow cosines that are taken out of each unit first.
+    n_surrogates : int
     keys : ndarray of uint64 (n_units,)
         One a unit; see `lsdx.kernels.resampling.stream_keys`.
 
     Returns
     -------
-    ndarray of float64 (n_shifts, m)
-        What units of the same rates and autocorrelations have without relation to each other.
+    ndarray of float64 (n_surrogates, m)
+        Of units whose cosine coefficients have random signs (`chance_squared_correlation`). NaN
+        where there is no spectrum.
 
     Examples
     --------
     >>> x = np.repeat(np.random.default_rng(0).normal(size=(100, 1)), 3, axis=1)
-    >>> null = shifted_spectra(x, n_shifts=2, keys=np.arange(3, dtype=np.uint64))
+    >>> null = surrogate_spectra(x, n_surrogates=2, keys=np.arange(3, dtype=np.uint64))
     >>> float(explained_variance(x)[0].round(6)), bool((null[:, 0] < 0.7).all())
     (1.0, True)
     """
-    rows = np.ascontiguousarray(x.T)
-    return np.stack(
-        [
-            explained_variance(shift_circularly(rows, stream_keys(keys, i)).T, scale=scale)
-            for i in range(n_shifts)
-        ]
-    )
+    _check(x, scale, n_slow)
+    rows = np.ascontiguousarray(_cosine_coefficients(x, scale, n_slow).T)
+    m = min(rows.shape)
+    if not np.isfinite(rows).all():
+        return np.full((n_surrogates, m), np.nan)
+    rank = np.asarray(min(int(rows.any(axis=1).sum()), rows.shape[1]))
+    out = np.empty((n_surrogates, m))
+    for i in range(n_surrogates):
+        flipped = flip_signs(rows, stream_keys(keys, i))
+        gram = flipped @ flipped.T if m == len(rows) else flipped.T @ flipped
+        out[i] = _shares(_descending(gram.astype(np.float64), m, rank))
+    return out
 
 
 def parallel_analysis(
     x: np.ndarray,
     *,
     scale: str = "zscore",
-    null: str = "circular_shift",
-    n_shifts: int = 19,
+    n_slow: int = 0,
+    null: str = "surrogate",
+    n_surrogates: int = 29,
+    keys: np.ndarray | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> int:
     """Count the components with more variance than units without relation would have.
@@ -569,19 +726,23 @@ def parallel_analysis(
     ----------
     x : ndarray (n_bins, n_units)
     scale : {"zscore", "center"}
-    null : {"circular_shift", "marchenko_pastur"}
-        What to beat at each rank: the largest share among ``n_shifts`` independent circular
-        shifts of the units (19 make it a test at 5 %), or the edge of the spectrum of white
-        noise, which holds for bins that are independent and for z-scored units only.
-    n_shifts : int
+    n_slow : int
+        Slow cosines that are taken out of each unit first.
+    null : {"surrogate", "marchenko_pastur"}
+        What to beat: the largest first component of ``n_surrogates`` surrogates
+        (`surrogate_spectra`), or the edge of the spectrum of white noise, which holds for bins
+        that are independent and for z-scored units only.
+    n_surrogates : int
+        29 make each step a test at 3.3 %.
+    keys : ndarray of uint64 (n_units,), optional
+        Of the surrogates, one a unit.
     rng : Generator or int, optional
-        Of the shifts.
+        Of the keys, where there are none.
 
     Returns
     -------
     int
-        Leading components that beat it, up to the first that does not; -1 where there is no
-        spectrum.
+        -1 where there is no spectrum.
 
     Raises
     ------
@@ -590,7 +751,11 @@ def parallel_analysis(
 
     Notes
     -----
-    Horn 1965, with circular shifts in place of independent noise; Marchenko & Pastur 1967.
+    Horn 1965, Psychometrika 30:179, with surrogates that keep each unit's course. Components
+    that beat them are taken out of all units and of their surrogates, and the rest is tested
+    again as a share of the variance that is left, until none does: a strong component takes so
+    much variance that weak ones beside it would be lost (Buja & Eyuboglu 1992, Multivar Behav Res
+    27:509; Vitale et al. 2017, Chemom Intell Lab Syst 165:42). Marchenko & Pastur 1967.
 
     Examples
     --------
@@ -600,21 +765,53 @@ def parallel_analysis(
     >>> parallel_analysis(x, rng=0)
     1
     """
-    spectrum = explained_variance(x, scale=scale)
-    if np.isnan(spectrum).all():
-        return -1
-    if null == "circular_shift":
-        seed = np.random.default_rng(rng).integers(2**63)
-        keys = stream_keys(np.arange(x.shape[1], dtype=np.uint64), int(seed))
-        bound = shifted_spectra(x, scale=scale, n_shifts=n_shifts, keys=keys).max(axis=0)
-    elif null == "marchenko_pastur" and scale == "zscore":
-        bound = (1 + np.sqrt(_size(spectrum) / (x.shape[0] - 1))) ** 2 / _size(spectrum)
-    else:
+    if null == "marchenko_pastur" and scale == "zscore":
+        spectrum = explained_variance(x, scale=scale, n_slow=n_slow)
+        ratio = _size(spectrum) / (x.shape[0] - 1 - n_slow)
+        return n_above(spectrum, (1 + np.sqrt(ratio)) ** 2 / np.maximum(_size(spectrum), 1))
+    if null != "surrogate":
         raise ValueError(
-            "expected null 'circular_shift', or 'marchenko_pastur' with scale 'zscore', found "
+            "expected null 'surrogate', or 'marchenko_pastur' with scale 'zscore', found "
             f"{null!r} with {scale!r}"
         )
-    return n_above(spectrum, bound)
+    _check(x, scale, n_slow)
+    if keys is None:
+        seed = np.random.default_rng(rng).integers(2**63)
+        keys = stream_keys(np.arange(x.shape[1], dtype=np.uint64), int(seed))
+    rows = _cosine_coefficients(x, scale, n_slow).T
+    keep = rows.any(axis=1)
+    rows, keys = np.ascontiguousarray(rows[keep]), keys[keep]
+    if not rows.size or not np.isfinite(rows).all():
+        return -1
+    values, vectors = np.linalg.eigh((rows @ rows.T).astype(np.float64))
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1].astype(np.float32)
+    most = min(len(rows), rows.shape[1]) - 1
+    found = 0
+    while found < most:
+        left = values[found:] / values[found:].sum()
+        bound = 0.0
+        removed = vectors[:, :found]
+        rest = rows - removed @ (removed.T @ rows)
+        for i in range(n_surrogates):
+            flipped = flip_signs(rest, stream_keys(keys, found, i))
+            flipped -= removed @ (removed.T @ flipped)
+            bound = max(bound, _first_share(flipped @ flipped.T))
+            if left[0] <= bound:
+                return found
+        found += int(np.cumprod(left[: most - found] > bound).sum())
+    return found
+
+
+def _first_share(gram: np.ndarray) -> float:
+    """Give the largest eigenvalue's share of all."""
+    if len(gram) < 32:
+        largest = np.linalg.eigvalsh(gram)[-1]
+    else:
+        from scipy.sparse.linalg import eigsh
+
+        start = np.ones(len(gram), dtype=gram.dtype)  # not random: the same each time
+        largest = eigsh(gram, 1, v0=start, tol=1e-5, return_eigenvectors=False)[0]
+    return float(largest / np.trace(gram))
 
 
 def n_above(spectrum: np.ndarray, bound: np.ndarray) -> int:
@@ -635,6 +832,7 @@ def shared_variance(
     half: np.ndarray,
     *,
     gap: int = 0,
+    n_slow: int = 0,
     n_shifts: int = 5,
     keys: np.ndarray | None = None,
 ) -> float:
@@ -652,6 +850,8 @@ def shared_variance(
     gap : int
         Bins left out between the two halves of the time, half of it at either end too, so
         that slow fluctuations do not reach across, nor in what is shifted circularly.
+    n_slow : int
+        Slow cosines that are taken out of each unit first.
     n_shifts : int
         Independent circular shifts of the units, whose mean is subtracted.
     keys : ndarray of uint64 (n_units,), optional
@@ -686,7 +886,7 @@ def shared_variance(
     if gap < 0 or half.shape != (n_units,):
         raise ValueError(f"expected a gap from 0 and half ({n_units},), found {gap}, {half.shape}")
     length, edge = n_bins // 2 - gap, gap // 2
-    z = scaled(x).T
+    z = scaled(x, n_slow=n_slow).T
     varies = z.any(axis=1)
     first, second = varies & ~half, varies & half
     if length < 2 or min(first.sum(), second.sum()) < 2 or not np.isfinite(z).all():
@@ -836,30 +1036,35 @@ def pc1_angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 # ---- covariances ----------------------------------------------------------------------------
 
 
-def _check(x: np.ndarray, scale: str) -> None:
+def _check(x: np.ndarray, scale: str, n_slow: int = 0) -> None:
     if scale not in ("zscore", "center"):
         raise ValueError(f"expected scale 'zscore' or 'center', found {scale!r}")
-    if x.ndim < 2 or x.shape[-2] < 2 or x.shape[-1] < 1:
+    if n_slow < 0:
+        raise ValueError(f"expected n_slow from 0, found {n_slow}")
+    if x.ndim < 2 or x.shape[-2] < 2 + n_slow or x.shape[-1] < 1:
         raise ValueError(
-            f"expected activity (..., n_bins, n_units) of at least 2 bins, found {x.shape}"
+            f"expected activity (..., n_bins, n_units) of at least {2 + n_slow} bins, found "
+            f"{x.shape}"
         )
 
 
-def _second_moments(x: np.ndarray, scale: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _second_moments(
+    x: np.ndarray, scale: str, n_slow: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the smaller of covariance of units and Gram matrix of bins.
 
     Returns it with the number of units that vary, and whether all of ``x`` is finite.
     """
-    _check(x, scale)
+    _check(x, scale, n_slow)
     n_bins, n_units = x.shape[-2:]
     if n_units > n_bins:
-        z, varies, finite = _scaled(x, scale)
+        z, varies, finite = _scaled(x, scale, n_slow)
         if not finite.all():
             z = np.where(finite[..., None, None], z, 0.0)
         gram = np.matmul(z, np.swapaxes(z, -2, -1))
-        gram /= n_bins - 1
+        gram /= n_bins - 1 - n_slow
         return gram, varies.sum(axis=-1), finite
-    covariance, varies, finite = _covariance(x)
+    covariance, varies, finite = _covariance(x, n_slow)
     gain = varies.astype(np.float64)
     if scale == "zscore":
         gain = _inverse_sd(covariance, varies)
@@ -867,22 +1072,33 @@ def _second_moments(x: np.ndarray, scale: str) -> tuple[np.ndarray, np.ndarray, 
     return matrix, varies.sum(axis=-1), finite
 
 
-def _scaled(x: np.ndarray, scale: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _slow_cosines(n_bins: int, n_slow: int) -> np.ndarray:
+    """Give orthonormal cosines (n_slow, n_bins) of periods 2 n_bins / 1, 2, ..., n_slow."""
+    place = (np.arange(n_bins) + 0.5) / n_bins
+    return np.sqrt(2 / n_bins) * np.cos(np.pi * np.arange(1, n_slow + 1)[:, None] * place)
+
+
+def _scaled(
+    x: np.ndarray, scale: str, n_slow: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give scaled activity, which units vary, and whether all of it is finite."""
     n_bins = x.shape[-2]
     with np.errstate(invalid="ignore"):  # of infinities
         mean = x.mean(axis=-2, keepdims=True, dtype=np.float64)
         centred: np.ndarray = x - mean
+        if n_slow:
+            slow = _slow_cosines(n_bins, n_slow)
+            centred -= np.matmul(slow.T, np.matmul(slow, centred))
     square = np.einsum("...tu,...tu->...u", centred, centred)
     varies = _varying(square / n_bins, mean[..., 0, :], n_bins)
     gain = np.where(varies | np.isnan(square), 1.0, 0.0)
     if scale == "zscore":
-        gain *= np.sqrt((n_bins - 1) / np.where(varies, square, n_bins - 1))
+        gain *= np.sqrt((n_bins - 1 - n_slow) / np.where(varies, square, n_bins - 1 - n_slow))
     centred *= gain[..., None, :]
     return centred, varies, np.isfinite(square).all(axis=-1)
 
 
-def _covariance(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _covariance(x: np.ndarray, n_slow: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the covariance of units (0 where ``x`` is not finite), which vary, and if it is."""
     n_bins = x.shape[-2]
     rows = np.swapaxes(x, -2, -1)
@@ -892,26 +1108,29 @@ def _covariance(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not finite.all():
         rows = np.where(finite[..., None, None], rows, 0)
         total = np.where(finite[..., None], total, 0.0)
-    covariance = _exact_covariance(rows, total) if _whole(rows) else None
-    if covariance is None:
-        centred = rows - total[..., None] / n_bins
-        covariance = np.matmul(centred, np.swapaxes(centred, -2, -1)) / (n_bins - 1)
+    slow = _slow_cosines(n_bins, n_slow)
+    products = _exact_products(rows, total) if _whole(rows) else None
+    if products is None:
+        rows = rows - total[..., None] / n_bins
+        products = np.matmul(rows, np.swapaxes(rows, -2, -1))
+    if n_slow:
+        course = np.matmul(rows.astype(np.float64, copy=False), slow.T)
+        products -= np.matmul(course, np.swapaxes(course, -2, -1))
+    covariance = products / (n_bins - 1 - n_slow)
     varies = _varying(np.einsum("...ii->...i", covariance), total / n_bins, n_bins)
     return covariance, varies, finite
 
 
-def _exact_covariance(rows: np.ndarray, total: np.ndarray) -> np.ndarray | None:
-    """Multiply whole numbers in single precision; None where it would not be exact."""
+def _exact_products(rows: np.ndarray, total: np.ndarray) -> np.ndarray | None:
+    """Multiply centred whole numbers in single precision; None where it would not be exact."""
     small = rows.astype(np.float32, copy=False)
     gram = np.matmul(small, np.swapaxes(small, -2, -1))
     # no sum of products exceeds the largest sum of squares
     if np.einsum("...ii->...i", gram).max(initial=0) >= _EXACT_FLOAT32:
         return None
-    n_bins = rows.shape[-1]
-    covariance: np.ndarray = gram.astype(np.float64)
-    covariance -= total[..., :, None] * (total[..., None, :] / n_bins)
-    covariance /= n_bins - 1
-    return covariance
+    products: np.ndarray = gram.astype(np.float64)
+    products -= total[..., :, None] * (total[..., None, :] / rows.shape[-1])
+    return products
 
 
 def _inverse_sd(covariance: np.ndarray, varies: np.ndarray) -> np.ndarray:

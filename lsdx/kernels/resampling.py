@@ -112,6 +112,29 @@ def shift_circularly(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return out
 
 
+def flip_signs(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Give each entry a random sign.
+
+    Parameters
+    ----------
+    x : ndarray (n_units, n)
+    keys : ndarray of uint64 (n_units,)
+
+    Returns
+    -------
+    ndarray (n_units, n)
+
+    Examples
+    --------
+    >>> flipped = flip_signs(np.ones((2, 1000)), np.array([1, 2], dtype=np.uint64))
+    >>> bool((np.abs(flipped) == 1).all()), bool(abs(flipped.mean()) < 0.1)
+    (True, True)
+    """
+    out = np.empty(x.shape, dtype=x.dtype)
+    _flip(np.ascontiguousarray(x), np.asarray(keys, dtype=np.uint64), out)
+    return out
+
+
 def scatter_ones(n: int, ones: int, n_draws: int, seed: int) -> np.ndarray:
     """Give random sequences of so many bits and ones, each way to place them being as likely.
 
@@ -208,6 +231,18 @@ def _shift(x, offset, out):  # type: ignore[no-untyped-def]
         first = x.shape[1] - offset[u]
         out[u, :first] = x[u, offset[u] :]
         out[u, first:] = x[u, : offset[u]]
+
+
+@jit
+def _flip(x, keys, out):  # type: ignore[no-untyped-def]
+    for u in range(x.shape[0]):
+        state, bits = keys[u], np.uint64(0)
+        for i in range(x.shape[1]):
+            if i % 64 == 0:
+                state += _STEP
+                bits = _mixed(state)
+            out[u, i] = x[u, i] if bits & np.uint64(1) else -x[u, i]
+            bits >>= np.uint64(1)
 
 
 @jit
