@@ -240,11 +240,13 @@ class LsdAccessor:
         *,
         by: str | Sequence[str] = "session",
         scale: Any = "zscore",
-        match_units: str | int | None = "min",
-        match_rates: bool = True,
+        match_units: str | int | None = None,
+        match_rates: bool | str = True,
+        detrend: str | float | None = "half",
+        regress: str | xr.DataArray | None = None,
         min_units: int = 20,
         min_spikes: float = 30,
-        draws: int = 20,
+        draws: int = 10,
         include: Collection[str] = (),
         level: float = 0.8,
         ranks: tuple[int, int] = (11, 500),
@@ -252,9 +254,9 @@ class LsdAccessor:
     ) -> xr.Dataset:
         """Measure how many dimensions the activity of each population has, lazily.
 
-        Forwards to `lsdx.analysis.dimensionality.dimensionality`, where all is said. By default
-        populations are made equal: draws of as many units as the smallest group has, thinned
-        to their lowest rate among what is compared.
+        Forwards to `lsdx.analysis.dimensionality.dimensionality`, which says more. By default
+        what is compared within a group has the same units, thinned to their lowest rate there:
+        compare changes. For levels of groups: ``match_units="min", match_rates="all"``.
 
         Parameters
         ----------
@@ -263,17 +265,22 @@ class LsdAccessor:
         scale : {"zscore", "center"}, callable or transformer
             What is done to each matrix (n_bins, n_units) first.
         match_units : {"min"}, int or None
-            Units of each draw; None: all.
-        match_rates : bool
-            Whether each draw thins units to their lowest rate.
+            Units of each draw: as many as the smallest group has, a number, or all.
+        match_rates : bool or {"all"}
+            Whether each draw thins units to their lowest rate; ``"all"``: to one distribution
+            of rates in all groups.
+        detrend : {"half"}, str, float or None
+            Longest period of fluctuations that count; drift beyond it is taken out.
+        regress : {"global"}, DataArray or None
+            What is taken out of each unit first: what all share, or a covariate.
         min_units : int
             Groups of fewer used units are NaN.
         min_spikes : float
             A unit with fewer spikes in any that is compared is left out of all.
         draws : int
         include : collection of str
-            On request: ``"spectrum"``, ``"draws"``, ``"parallel_analysis"``,
-            ``"shared_variance"``.
+            On request: ``"spectrum"``, ``"draws"``; ``"parallel_analysis"``,
+            ``"shared_variance"`` of every draw.
         level : float
             Share of the variance of ``n_components``.
         ranks : (int, int)
@@ -284,7 +291,8 @@ class LsdAccessor:
         -------
         Dataset
             Over the groups, then phase, epoch or window: one variable a measure, its
-            ``*_draw_sd`` and ``*_unmatched``; ``note`` says why a value is NaN.
+            ``*_draw_sd``, ``*_unmatched``, ``*_undetrended`` and ``*_surrogate``; ``note`` says
+            why a value is NaN, and what to mind.
 
         Raises
         ------
@@ -307,6 +315,8 @@ class LsdAccessor:
             scale=scale,
             match_units=match_units,
             match_rates=match_rates,
+            detrend=detrend,
+            regress=regress,
             min_units=min_units,
             min_spikes=min_spikes,
             draws=draws,

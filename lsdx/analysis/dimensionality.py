@@ -23,30 +23,38 @@ from lsdx.analysis.population import (
     seed_of,
     unit_keys,
 )
+from lsdx.clock import to_seconds
 from lsdx.errors import SelectionError, located
 
-# measure -> units, what it is; in the order of the columns that the functions below fill
-MEASURES = {
+# measure -> units, what it is; in the order of the columns that the functions below fill. First
+# those that spiking noise does not move
+_UNBIASED = {
+    "participation_ratio_unbiased": ("1", "Participation ratio, unbiased"),
+    "mean_squared_correlation": ("1", "Mean squared correlation of pairs of units, unbiased"),
+}
+# these cost many spectra each: of the first draw alone, unless asked for
+COSTLY = {
+    "parallel_analysis": ("1", "Components above those of unrelated units"),
+    "shared_variance": ("1", "Share of variance that two halves of the units have in common"),
+}
+_OF_SPECTRUM = {
     "pc1": ("1", "Share of variance of the first principal component"),
     "n_components": ("1", "Components that hold the share of variance `level`"),
     "participation_ratio": ("1", "Participation ratio"),
     "ngsc": ("1", "Normalized global spatial complexity"),
     "power_law_slope": ("1", "Slope of log(variance) on log(rank)"),
-    "mean_squared_correlation": ("1", "Mean squared correlation of pairs of units, unbiased"),
-    "participation_ratio_unbiased": ("1", "Participation ratio, unbiased"),
 }
-# on request, for they cost many spectra each
-COSTLY = {
-    "parallel_analysis": ("1", "Components above those of units shifted in time"),
-    "shared_variance": ("1", "Share of variance that two halves of the units have in common"),
-}
-_ZSCORED = ("mean_squared_correlation", "participation_ratio_unbiased", "shared_variance")
+MEASURES = _UNBIASED | _OF_SPECTRUM
+_ZSCORED = (*_UNBIASED, "shared_variance")
 EXTRAS = ("spectrum", "draws", *COSTLY)
 _STRIP = 100.0  # um, the strips of depth whose units go to alternate halves
 _GAP = 20.0  # s, between the halves of the time
-_N_SHIFTS = 19
+_LEAST_FREEDOM = 20  # independent bins, without which slow fluctuations are all there is
+_LIKE_NOISE = 0.1  # relative, between a measure and that of unrelated units
+_QUANTILES = 101  # of the common distribution of rates
+_RATIO = "participation_ratio_unbiased"
+_LEVELS = "compare changes, not levels"
 _CHOICE, _THIN, _SHIFT = 0, 1, 2  # purposes of random numbers
-_Correlations = tuple[np.ndarray, np.ndarray, float]  # r, which units vary, chance
 
 
 @dataclass(frozen=True)
@@ -57,13 +65,25 @@ class _Options:
     scale: Any
     level: float
     ranks: tuple[int, int]
-    match_rates: bool
+    match_rates: bool | str
+    detrend: float | None  # s, or share of the epoch below 1; what is slower is taken out
+    regress: str | None
+    levels: bool  # whether more groups than one stand beside each other, unmatched
     draws: int
     min_units: int
     seed: int
     n_ranks: int
-    gap: int
+    bin_width: float
     include: frozenset[str]
+
+    def n_slow(self, n_bins: int) -> int:
+        """Give how many cosines have longer periods than the cut-off."""
+        if self.detrend is None:
+            return 0
+        periods = 1 / self.detrend
+        if self.detrend >= 1:
+            periods *= n_bins * self.bin_width
+        return max(int(np.ceil(2 * periods - 1e-9)) - 1, 0)
 
 
 def dimensionality(
@@ -71,11 +91,13 @@ def dimensionality(
     *,
     by: str | Sequence[str] = "session",
     scale: Any = "zscore",
-    match_units: str | int | None = "min",
-    match_rates: bool = True,
+    match_units: str | int | None = None,
+    match_rates: bool | str = True,
+    detrend: str | float | None = "half",
+    regress: str | xr.DataArray | None = None,
     min_units: int = 20,
     min_spikes: float = 30,
-    draws: int = 20,
+    draws: int = 10,
     include: Collection[str] = (),
     level: float = 0.8,
     ranks: tuple[int, int] = (11, 500),
@@ -83,10 +105,11 @@ def dimensionality(
 ) -> xr.Dataset:
     """Measure how many dimensions the activity of each population has.
 
-    All measures grow with the number of units and change with firing rates, though the
-    population's structure stays what it is. By default both are made equal: each draw takes as
-    many units of each group as the smallest group has, the same ones in all that is compared
-    (phases, epochs, windows), and thins each to its lowest rate there.
+    All measures change with the number of units, with firing rates and with drift, though the
+    population's structure stays what it is. By default what is compared within a group (phases,
+    epochs, windows) has the same units, each thinned to its lowest rate there, and the same
+    number of bins: compare changes of groups, not their levels. For levels make the groups alike
+    too: ``match_units="min", match_rates="all"``.
 
     Parameters
     ----------
@@ -101,10 +124,19 @@ def dimensionality(
         same shape; a scikit-learn transformer is cloned and fitted to each. What either gives
         is centred.
     match_units : {"min"}, int or None
-        Units of each draw: as many as the smallest group of at least ``min_units`` has, a
-        number, or all.
-    match_rates : bool
+        Units of each draw: all; a number; or as many as the smallest group of at least
+        ``min_units`` has, which takes power from all others.
+    match_rates : bool or {"all"}
         Whether each draw thins each unit binomially to its lowest rate among what is compared.
+        ``"all"``: and on to a common distribution of rates, at each quantile of a group's units
+        the lowest of all groups; all groups then have the same number of bins, the smallest.
+    detrend : {"half"}, str, float or None
+        Cosines of longer periods than this are taken out of each unit: half the epoch, or a time
+        such as ``"60 s"`` (a plain number is seconds). None: drift stays.
+    regress : {"global"}, DataArray or None
+        What is taken out of each unit first: the first component of the other units, or a
+        covariate over ``time`` and any of ``session`` and what is compared. Weights and slopes
+        come from the other half of the time.
     min_units : int
         Groups of fewer used units are NaN.
     min_spikes : float
@@ -113,7 +145,9 @@ def dimensionality(
         Draws of units and spikes.
     include : collection of str
         On request: ``"spectrum"``; ``"draws"`` (every draw's value); ``"parallel_analysis"``
-        and ``"shared_variance"``, which cost many spectra each.
+        and ``"shared_variance"`` of every draw: by default they are of the first, and with
+        ``match_units=None, match_rates=False``, the quick single pass, not worked out. The latter
+        needs ``depth``, ``region`` and ``insertion`` of units.
     level : float
         Share of the variance of ``n_components``.
     ranks : (int, int)
@@ -125,12 +159,17 @@ def dimensionality(
     Returns
     -------
     Dataset
-        Over the groups, then phase, epoch or window: one variable a measure, float64. Where
-        none is defined ``note`` says why; ``power_law_slope`` alone is NaN for fewer than three
-        ranks, ``participation_ratio_unbiased`` where the 95 % interval of
-        ``mean_squared_correlation`` holds 0. ``<measure>_draw_sd`` is the spread over draws
-        (how much the choice matters; not an error bar), ``<measure>_unmatched`` what all units
-        at their own rates give. ``n_units`` used, ``n_units_matched`` in each draw, ``n_bins``.
+        Over the groups, then phase, epoch or window: one variable a measure, float64.
+        First what spiking noise does not move: ``participation_ratio_unbiased``,
+        ``mean_squared_correlation``, ``parallel_analysis``, ``shared_variance``; then the measures
+        of the spectrum, each with ``<measure>_surrogate``, what unrelated units of the same rates
+        and courses give: where both are alike, spikes are all it shows. ``<measure>_draw_sd`` is
+        the spread over draws (how much the choice matters; not an error bar),
+        ``<measure>_unmatched`` what all units at their own rates give, ``<measure>_undetrended``
+        the same with their drift. ``n_units`` used, ``n_units_matched`` in each draw, ``n_bins``.
+        ``note`` gives the reason of every NaN, by measure, and what to mind: what matching left
+        out, which measures are like those of unrelated units (within 10 %), and whether levels of
+        groups can be compared (attribute ``compare``).
         Lazy where the counts are: one task a session; the same numbers whatever the chunks.
         Compute it as a whole: each variable alone computes all of them.
 
@@ -144,8 +183,10 @@ def dimensionality(
     `lsdx.kernels.dimensionality` has the formulas. All that is compared in a group is cut to
     the same number of bins, the smallest, counted from each start. Units must have been
     observed in all that is compared; what some of a group's units were not observed in is NaN.
-    ``mean_squared_correlation`` is free of the bias of few and of dependent bins: what units
-    have after independent circular shifts is taken out. The session's course confounds drug
+    ``mean_squared_correlation`` is free of the bias of few and of dependent bins
+    (`lsdx.kernels.dimensionality.chance_squared_correlation`);
+    ``participation_ratio_unbiased`` is NaN where its 95 % interval holds 0, and where slow
+    fluctuations leave fewer than 20 independent bins. The session's course confounds drug
     and time: compare with saline.
 
     Examples
@@ -158,21 +199,34 @@ def dimensionality(
     >>> bool(d.ngsc.max() <= 1)
     True
     """
-    options = _options(scale, match_rates, draws, min_units, include, level, ranks, rng)
+    matched = match_units is not None or match_rates is not False
+    options = _options(
+        scale, match_rates, detrend, regress, draws, min_units, include, level, ranks, rng, matched
+    )
     if not (match_units is None or match_units == "min" or _is_count(match_units, 2)):
         raise _wrong("match_units", "'min', None or a number of at least 2", match_units)
     if not min_spikes > 0:
         raise _wrong("min_spikes", "a number above 0", min_spikes)
     ds = binned(ds, "dimensionality")
     pop = population(ds, by, min_spikes, "dimensionality")
-    n_matched = _matched_size(pop, match_units, min_units)
+    common = _common(pop, ds, match_units, match_rates, min_units)
     keys = unit_keys(ds)
-    half = _depth_halves(ds) if "shared_variance" in options.include else np.zeros(keys.size, bool)
+    placed = {"depth", "region", "insertion"} <= set(ds.coords)
+    if not placed and "shared_variance" not in options.include:
+        names = tuple(n for n in options.names if n != "shared_variance")
+        options = replace(options, names=names)
+    split = "shared_variance" in options.names
+    half = _depth_halves(ds) if split else np.zeros(keys.size, bool)
     shape = (pop.n_cells,)
     largest = max((r.size for r in pop.groups.rows), default=0)
     n_ranks = max(0, min(largest, pop.counts.sizes["time"] - 1))
-    options = replace(options, n_ranks=n_ranks, gap=round(_GAP / ds.attrs["bin_width"]))
-    matched = match_units is not None or match_rates
+    alike = match_units is not None and match_rates == "all"
+    options = replace(
+        options,
+        n_ranks=n_ranks,
+        bin_width=float(ds.attrs["bin_width"]),
+        levels=len(pop.groups.rows) > 1 and not alike,
+    )
     fields = {
         "value": Field((len(options.names), *shape)),
         "n_bins": Field(shape, fill=0.0),
@@ -180,23 +234,30 @@ def dimensionality(
         "n_units": Field((), fill=0.0),
     }
     if matched:
-        fields |= dict.fromkeys(("draw_sd", "unmatched"), fields["value"])
+        fields |= dict.fromkeys(("draw_sd", "unmatched", "surrogate"), fields["value"])
         fields["n_units_matched"] = Field((), fill=0.0)
+        if options.detrend is not None:
+            fields["undetrended"] = fields["value"]
     if matched and "draws" in options.include:
         fields["draws"] = Field((len(options.names), *shape, options.draws))
     if "spectrum" in options.include:
-        kinds = ["spectrum", *(["spectrum_unmatched"] if matched else [])]
-        if "parallel_analysis" in options.include:
-            kinds += ["spectrum_shifted_low", "spectrum_shifted_high"]
+        kinds = ["spectrum", *(["spectrum_unmatched", "spectrum_surrogate"] if matched else [])]
         fields |= {kind: Field((*shape, options.n_ranks)) for kind in kinds}
     ids = cell_keys(pop)
-    arguments = [(keys[r], half[r], ids, n_matched, matched, options) for r in pop.groups.rows]
+    covariates = _covariates(pop, regress)
+    arguments = [
+        (keys[r], half[r], ids, common, covariate, matched, options)
+        for r, covariate in zip(pop.groups.rows, covariates, strict=True)
+    ]
     arrays = map_groups(pop, _measure_group, arguments, fields)
     return _labelled(pop, arrays, options, ds).assign_attrs(
         by=", ".join(pop.groups.dims),
         scale=scale if isinstance(scale, str) else repr(scale),
         match_units=str(match_units),
-        match_rates=int(match_rates),
+        match_rates=match_rates if isinstance(match_rates, str) else int(match_rates),
+        detrend="none" if detrend is None else str(detrend),
+        regress="none" if regress is None else options.regress,
+        compare="changes" if options.levels else "levels",
         min_units=min_units,
         min_spikes=min_spikes,
         draws=options.draws if matched else 0,
@@ -206,19 +267,26 @@ def dimensionality(
 
 def _options(
     scale: Any,
-    match_rates: bool,
+    match_rates: Any,
+    detrend: Any,
+    regress: Any,
     draws: int,
     min_units: int,
     include: Collection[str],
     level: float,
     ranks: tuple[int, int],
     rng: Any,
+    matched: bool,
 ) -> _Options:
     chosen = frozenset([include] if isinstance(include, str) else include)
     if unknown := chosen - set(EXTRAS):
         raise _wrong("include", "some of " + ", ".join(EXTRAS), ", ".join(sorted(unknown)))
     if not (callable(scale) or hasattr(scale, "fit_transform") or scale in ("zscore", "center")):
         raise _wrong("scale", "'zscore', 'center', a callable or a transformer", scale)
+    if not (isinstance(match_rates, bool) or match_rates == "all"):
+        raise _wrong("match_rates", "True, False or 'all'", match_rates)
+    if not (regress is None or isinstance(regress, xr.DataArray) or regress == "global"):
+        raise _wrong("regress", "'global', a DataArray over time, or None", regress)
     for name, value, least in (("draws", draws, 1), ("min_units", min_units, 2)):
         if not _is_count(value, least):
             raise _wrong(name, f"a whole number of at least {least}", value)
@@ -226,7 +294,8 @@ def _options(
         raise _wrong("level", "a share above 0 and up to 1", level)
     if not 1 <= ranks[0] < ranks[1]:
         raise _wrong("ranks", "1 <= first < last", ranks)
-    names = (*MEASURES, *(n for n in COSTLY if n in chosen))
+    costly = tuple(n for n in COSTLY if matched or n in chosen)
+    names = (*_UNBIASED, *costly, *_OF_SPECTRUM)
     if scale != "zscore":
         names = tuple(n for n in names if n not in _ZSCORED)
         if "shared_variance" in chosen:
@@ -236,14 +305,63 @@ def _options(
         scale=scale,
         level=level,
         ranks=(int(ranks[0]), int(ranks[1])),
-        match_rates=bool(match_rates),
+        match_rates=match_rates,
+        detrend=_cutoff(detrend),
+        regress="a covariate" if isinstance(regress, xr.DataArray) else regress,
+        levels=False,
         draws=draws,
         min_units=min_units,
         seed=seed_of(rng),
         n_ranks=0,
-        gap=0,
+        bin_width=0.0,
         include=chosen,
     )
+
+
+def _cutoff(detrend: Any) -> float | None:
+    if detrend is None or detrend == "half":
+        return None if detrend is None else 0.5
+    period = to_seconds(detrend, "dimensionality, detrend")
+    if not period >= 1:
+        raise _wrong("detrend", "'half', a period of at least 1 s, or None", detrend)
+    return period
+
+
+def _covariates(pop: Population, regress: Any) -> list[Any]:
+    """Give the covariate of each group, (n_cells, n_bins); None without."""
+    if not isinstance(regress, xr.DataArray):
+        return [None] * len(pop.groups.rows)
+    template = pop.counts.isel(unit=0, drop=True)
+    template = template.drop_vars([c for c in template.coords if c not in template.dims])
+    extra = set(regress.dims) - {"session", *template.dims}
+    if extra or "time" not in regress.dims:
+        raise SelectionError(
+            located(
+                "dimensionality, regress",
+                "a covariate over time, and any of session, " + ", ".join(pop.cells),
+                "dims " + ", ".join(map(str, regress.dims)),
+                "Select one of what is more.",
+            )
+        )
+    bare = regress.drop_vars([c for c in regress.coords if c not in regress.dims])
+    of_unit = pop.counts["session"].values
+    found = []
+    try:
+        for rows in pop.groups.rows:
+            mine = bare.sel(session=of_unit[rows[0]], drop=True) if "session" in bare.dims else bare
+            mine = xr.align(mine, template, join="exact", exclude=("session",))[0]
+            mine = mine.broadcast_like(template).transpose(*template.dims)
+            found.append(mine.data.reshape((-1, template.sizes["time"])))
+    except (KeyError, ValueError) as error:  # of xarray: labels that differ
+        raise SelectionError(
+            located(
+                "dimensionality, regress",
+                "the labels and times of the counts",
+                " ".join(str(error).split())[:200],
+                "Bin it as the counts are: the same time, sessions and epochs.",
+            )
+        ) from error
+    return found
 
 
 def _is_count(value: Any, least: int) -> bool:
@@ -274,22 +392,64 @@ def _depth_halves(ds: xr.Dataset) -> np.ndarray:
     return np.asarray(strip.fillna(0).to_numpy() % 2 == 1)
 
 
-def _matched_size(pop: Population, match_units: str | int | None, min_units: int) -> Any:
-    """Give the number of units of each draw, 0 for all; -1 where no group has enough."""
-    if match_units is None:
-        return 0
-    if match_units != "min":
-        return int(match_units)
-    if any(hasattr(u, "dask") for u in pop.used):
+@dataclass(frozen=True)
+class _Common:
+    """What groups have in common: units of each draw (0 for all), bins, a distribution of rates."""
+
+    n_units: int
+    n_bins: int | None = None
+    quantiles: np.ndarray | None = None  # spikes a bin, at the middles of so many equal shares
+
+
+def _common(
+    pop: Population, ds: xr.Dataset, match_units: Any, match_rates: Any, min_units: int
+) -> Any:
+    """Give what the groups have in common, or the promise of it."""
+    size = match_units if isinstance(match_units, int | np.integer) else match_units == "min"
+    if not isinstance(match_units, str) and match_rates != "all":
+        return _Common(int(match_units or 0))
+    lazy = any(hasattr(u, "dask") for u in pop.used)
+    flat: list[Any] = [None, None]
+    if match_rates == "all":
+        bins = (ds["duration"] / ds.attrs["bin_width"]).broadcast_like(ds["n_spikes"])
+        for i, values in enumerate((ds["n_spikes"], bins)):
+            ordered = values.transpose("unit", *pop.cells).data
+            flat[i] = ordered.reshape((pop.counts.sizes["unit"], -1))
+        lazy |= any(hasattr(v, "dask") for v in flat)
+    arguments = (list(pop.used), list(pop.groups.rows), *flat, size, min_units)
+    if lazy:
         from dask.delayed import delayed
 
-        return delayed(_smallest, pure=True)(list(pop.used), min_units)
-    return int(_smallest(pop.used, min_units))
+        return delayed(_in_common, pure=True)(*arguments)
+    return _in_common(*arguments)
 
 
-def _smallest(used: Sequence[tuple[np.ndarray, ...]], min_units: int) -> int:
-    sizes = [int(units.sum()) for units, cells in used if cells.any()]
-    return min((n for n in sizes if n >= min_units), default=-1)
+def _in_common(
+    used: Sequence[tuple[np.ndarray, np.ndarray]],
+    rows: Sequence[np.ndarray],
+    n_spikes: np.ndarray | None,
+    bins: np.ndarray | None,
+    size: int,
+    min_units: int,
+) -> _Common:
+    groups = [
+        (mine, units, cells)
+        for mine, (units, cells) in zip(rows, used, strict=True)
+        if cells.any() and units.sum() >= min_units
+    ]
+    if size is True:
+        size = min((int(units.sum()) for _, units, _ in groups), default=-1)
+    if n_spikes is None or bins is None or not groups:
+        return _Common(size)
+    share = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    lowest, n_bins = np.full(_QUANTILES, np.inf), np.inf
+    for mine, units, cells in groups:
+        at = np.ix_(mine[units], cells)
+        n_bins = min(n_bins, float(np.rint(bins[at]).min()))
+        rates = np.sort((n_spikes[at] / bins[at]).min(axis=1))
+        places = (np.arange(rates.size) + 0.5) / rates.size
+        lowest = np.minimum(lowest, np.interp(share, places, rates))
+    return _Common(size, int(n_bins), lowest)
 
 
 # ---- one group ------------------------------------------------------------------------------
@@ -302,59 +462,66 @@ def _measure_group(
     keys: np.ndarray,
     half: np.ndarray,
     ids: Sequence[int],
-    n_matched: int,
+    common: _Common,
+    covariate: np.ndarray | None,
     matched: bool,
     options: _Options,
 ) -> dict[str, Any]:
     """Measure one group: counts (n_units, n_cells, n_bins); NaN and a note where it cannot be."""
-    n_cells = counts.shape[1]
+    n_cells, n = counts.shape[1], int(units.sum())
     out: dict[str, Any] = {
         "value": np.full((len(options.names), n_cells), np.nan),
         "n_bins": np.zeros(n_cells),
-        "note": np.full(n_cells, "", dtype=object),
-        "n_units": int(units.sum()),
+        "n_units": n,
         "n_units_matched": 0,
     }
-    out |= {n: np.full_like(out["value"], np.nan) for n in ("draw_sd", "unmatched")}
+    kinds = ("draw_sd", "unmatched", "undetrended", "surrogate")
+    out |= {kind: np.full_like(out["value"], np.nan) for kind in kinds}
     out["draws"] = np.full((len(options.names), n_cells, options.draws), np.nan)
-    for kind in ("", "_unmatched", "_shifted_low", "_shifted_high"):
+    for kind in ("", "_unmatched", "_surrogate"):
         out[f"spectrum{kind}"] = np.full((n_cells, options.n_ranks), np.nan)
-    why = _why_not(units, cells, n_matched, options)
-    lengths = np.array(
-        [n_observed_bins(counts[units, c]) if cells[c] else 0 for c in range(n_cells)]
-    )
-    for c in range(n_cells):
-        if not cells[c]:
-            seen = np.isfinite(counts[:, c]).any(axis=1).sum()
-            out["note"][c] = (
-                f"observed for {seen} of {units.size} units" if seen else "not observed"
-            )
-        elif lengths[c] < 0:
-            out["note"][c] = "NaN bins among those observed"
-        elif lengths[c] < 2:
-            out["note"][c] = "fewer than 2 bins"
-        else:
-            out["note"][c] = why
-    good = np.flatnonzero(cells & (lengths >= 2)).tolist()
-    too_few = int(units.sum()) < max(options.min_units, 1)
-    if too_few or not good:
+    why = _why_not(units, cells, common.n_units, options)
+    notes, lengths = _observed(counts, units, cells, why, options)
+    out["note"] = notes
+    good = np.flatnonzero(lengths > 0).tolist()
+    if n < max(options.min_units, 1) or not good:
         return out
     n_bins = int(lengths[good].min())
+    if common.n_bins is not None:
+        n_bins = min(n_bins, common.n_bins)
+    if n_bins < 2 + options.n_slow(n_bins):
+        notes[good] = f"fewer than {2 + options.n_slow(n_bins)} bins"
+        return out
     out["n_bins"][good] = n_bins
-    for c in [c for c in good if lengths[c] > 1.1 * n_bins]:
-        out["note"][c] = f"cut from {lengths[c]} to {n_bins} bins, as the shortest has"
     rows = np.ascontiguousarray(counts[units][:, good, :n_bins])
-    keys, half = keys[units], half[units]
-    name = "unmatched" if matched else "value"
+    group = _Group(
+        rows,
+        keys[units],
+        half[units],
+        [ids[c] for c in good],
+        None if covariate is None else np.asarray(covariate)[good, :n_bins],
+        options,
+    )
+    first = [group.measure(k, rows[:, k], costly=not matched) for k in range(len(good))]
     for k, c in enumerate(good):
-        values, _, spectra = _measure(rows[:, k], keys, half, ids[c], 0, options)
-        out[name][:, c] = values
-        if matched:
-            spectra = {n: s for n, s in spectra.items() if n == "spectrum"}
-        _keep_spectra(out, spectra, c, "_unmatched" if matched else "")
+        found = first[k]
+        out["unmatched" if matched else "value"][:, c] = found.values
+        _keep_spectrum(out, "spectrum_unmatched" if matched else "spectrum", c, found.spectrum)
+        if matched and options.detrend is not None:
+            drifting = replace(group, options=replace(options, detrend=None))
+            out["undetrended"][:, c] = drifting.measure(k, rows[:, k], costly=False).values
+    reasons = [found.reasons for found in first]
     if matched and not why:
-        out["n_units_matched"] = n_matched or int(units.sum())
-        _draw(out, rows, keys, half, good, [ids[c] for c in good], options)
+        out["n_units_matched"] = common.n_units or n
+        reasons = _draw(out, group, good, common)
+    for k, c in enumerate(good):
+        told = [notes[c]] if notes[c] else []
+        if lengths[c] > 1.1 * n_bins:
+            told.append(f"cut from {lengths[c]} to {n_bins} bins, as the shortest has")
+        if 0 < out["n_units_matched"] < n / 2:
+            told.append(f"{out['n_units_matched']} of {n} units in each draw")
+        told += reasons[k]
+        notes[c] = "; ".join([*told, *([_LEVELS] if options.levels else [])])
     return out
 
 
@@ -369,23 +536,178 @@ def _why_not(units: np.ndarray, cells: np.ndarray, n_matched: int, options: _Opt
     return ""
 
 
-def _draw(
-    out: dict[str, Any],
-    rows: np.ndarray,
-    keys: np.ndarray,
-    half: np.ndarray,
-    good: Sequence[int],
-    ids: Sequence[int],
-    options: _Options,
-) -> None:
-    """Fill in the means and spreads over draws of units and of spikes."""
+def _observed(
+    counts: np.ndarray, units: np.ndarray, cells: np.ndarray, why: str, options: _Options
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give a note on each cell, and how many bins of it can be used: 0 for none."""
+    notes, lengths = np.full(cells.size, why, dtype=object), np.zeros(cells.size, dtype=np.int64)
+    for c in range(cells.size):
+        if not cells[c]:
+            seen = np.isfinite(counts[:, c]).any(axis=1).sum()
+            notes[c] = f"observed for {seen} of {units.size} units" if seen else "not observed"
+            continue
+        length = n_observed_bins(counts[units, c])
+        least = 2 + options.n_slow(max(length, 0))
+        if length < 0:
+            notes[c] = "NaN bins among those observed"
+        elif length < least:
+            notes[c] = f"fewer than {least} bins"
+        else:
+            lengths[c] = length
+    return notes, lengths
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What one matrix gives: values by measure, and what that of the correlation rests on."""
+
+    values: list[float]
+    of_units: float  # error of the mean squared correlation
+    of_time: float
+    chance: float
+    reasons: list[str]
+    spectrum: np.ndarray
+    surrogate: list[float] | None = None
+    surrogate_spectrum: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Counts of a group (n_units, n_cells, n_bins) of used units, and what its draws need."""
+
+    rows: np.ndarray
+    keys: np.ndarray
+    half: np.ndarray
+    ids: Sequence[int]
+    covariate: np.ndarray | None  # (n_cells, n_bins)
+    options: _Options
+
+    def prepared(self, k: int, counts: np.ndarray) -> np.ndarray:
+        """Give the matrix (n_bins, n_units) of cell k that is measured, before detrending."""
+        x = counts.T
+        if self.options.regress is not None:
+            from lsdx.kernels.dimensionality import without_common
+
+            x = without_common(x, None if self.covariate is None else self.covariate[k])
+        return _scaled(x, self.options.scale)
+
+    def measure(
+        self,
+        k: int,
+        counts: np.ndarray,
+        chosen: Any = slice(None),
+        draw: int = 0,
+        *,
+        costly: bool,
+        known: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> _Measured:
+        """Measure units of cell k, (n_units, n_bins), whose correlations may be known."""
+        from lsdx.kernels import dimensionality as kernel
+        from lsdx.kernels.resampling import stream_keys
+
+        options = self.options
+        x = self.prepared(k, counts)
+        n_slow = options.n_slow(x.shape[0])
+        scale = "zscore" if options.scale == "zscore" else "center"
+        value: dict[str, float] = {}
+        reasons: list[str] = []
+        of_units = of_time = chance = np.nan
+        if scale == "zscore":
+            r, varies = known or kernel.correlations(x, n_slow=n_slow)
+            freedom = x.shape[0] - n_slow
+            if x.shape[1] < freedom:
+                spectrum = kernel.spectrum_of_correlations(r, varies, freedom)
+            else:
+                spectrum = kernel.explained_variance(x, n_slow=n_slow)
+            chance = float(kernel.chance_squared_correlation(x, n_slow=n_slow))
+            msc, spread = kernel.mean_square_of(r, varies, bias=chance)
+            of_units = float(spread)
+            if draw == 0:
+                of_time = float(kernel.time_error(x, r, varies, n_slow=n_slow))
+            value["mean_squared_correlation"] = float(msc)
+            ratio, why = _ratio(float(msc), float(np.hypot(of_units, of_time)), chance)
+            value[_RATIO] = ratio
+            reasons += [why] if why else []
+        else:
+            spectrum = kernel.explained_variance(x, scale=scale, n_slow=n_slow)
+        value |= _of_spectrum(spectrum, options)
+        for name in _OF_SPECTRUM:
+            if np.isnan(value[name]):
+                reasons.append(f"{name}: {int(np.isfinite(spectrum).sum())} ranks are too few")
+        keys = stream_keys(self.keys[chosen], options.seed, _SHIFT, draw, self.ids[k])
+        every = draw == 0 and costly
+        if "parallel_analysis" in options.names:
+            value["parallel_analysis"] = np.nan
+            if every or "parallel_analysis" in options.include:
+                n = kernel.parallel_analysis(x, scale=scale, n_slow=n_slow, keys=keys)
+                value["parallel_analysis"] = float(n) if n >= 0 else np.nan
+        if "shared_variance" in options.names:
+            value["shared_variance"] = np.nan
+            if every or "shared_variance" in options.include:
+                gap = round(_GAP / options.bin_width)
+                half = self.half[chosen]
+                value["shared_variance"] = kernel.shared_variance(
+                    x, half, gap=gap, n_slow=n_slow, keys=keys
+                )
+                if np.isnan(value["shared_variance"]):
+                    reasons.append("shared_variance: halves of units or of time too small")
+        surrogate = null = None
+        if every:
+            null = kernel.surrogate_spectra(x, scale=scale, n_slow=n_slow, keys=keys)[0]
+            by_chance = _of_spectrum(null, options)
+            surrogate = [by_chance.get(n, np.nan) for n in options.names]
+        values = [value[n] for n in options.names]
+        return _Measured(values, of_units, of_time, chance, reasons, spectrum, surrogate, null)
+
+
+def _ratio(msc: float, error: float, chance: float) -> tuple[float, str]:
+    """Give the unbiased participation ratio, or why there is none."""
     from lsdx.kernels.dimensionality import reciprocal_beyond_zero
+
+    if not chance * _LEAST_FREEDOM < 1:
+        left = "" if np.isnan(chance) else f", {1 / chance:.0f} independent bins"
+        return np.nan, f"{_RATIO}: slow fluctuations, too few units or bins{left}"
+    ratio = float(reciprocal_beyond_zero(np.asarray(msc), np.asarray(error)))
+    return ratio, f"{_RATIO}: no correlation beyond chance" if np.isnan(ratio) else ""
+
+
+def _of_spectrum(spectrum: np.ndarray, options: _Options) -> dict[str, float]:
+    from lsdx.kernels import dimensionality as kernel
+
+    return {
+        "pc1": float(kernel.pc1(spectrum)),
+        "n_components": float(kernel.n_components(spectrum, level=options.level)),
+        "participation_ratio": float(kernel.participation_ratio(spectrum)),
+        "ngsc": float(kernel.ngsc(spectrum)),
+        "power_law_slope": float(kernel.power_law_slope(spectrum, ranks=options.ranks)),
+    }
+
+
+def _kept_shares(group: _Group, common: _Common) -> np.ndarray:
+    """Give the share of spikes that thinning keeps, (n_units, n_cells)."""
+    totals = group.rows.sum(axis=-1, dtype=np.float64)
+    wanted = totals.min(axis=1)
+    if common.quantiles is not None:
+        order = np.lexsort((group.keys, wanted))
+        place = np.empty(wanted.size)
+        place[order] = (np.arange(wanted.size) + 0.5) / wanted.size
+        share = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+        target = np.interp(place, share, common.quantiles) * group.rows.shape[-1]
+        wanted = np.minimum(wanted, target)
+    return np.asarray(wanted[:, None] / totals)
+
+
+def _draw(
+    out: dict[str, Any], group: _Group, good: Sequence[int], common: _Common
+) -> list[list[str]]:
+    """Fill in the means and spreads over draws of units and of spikes; give reasons of NaN."""
+    from lsdx.kernels.dimensionality import correlations
     from lsdx.kernels.resampling import stream_keys, thin
 
-    n = out["n_units_matched"]
-    totals = rows.sum(axis=-1, dtype=np.float64)
-    keep = totals.min(axis=1, keepdims=True) / totals
-    thinned = options.match_rates and bool((keep < 1).any())
+    options, rows, keys = group.options, group.rows, group.keys
+    n, names = out["n_units_matched"], options.names
+    keep = _kept_shares(group, common)
+    thinned = options.match_rates is not False and bool((keep < 1).any())
     if thinned and ((rows < 0) | (rows != np.rint(rows))).any():
         raise SelectionError(
             located(
@@ -397,123 +719,66 @@ def _draw(
         )
     alike = not thinned and n == keys.size
     n_draws = 1 if alike else options.draws
-    known: list[_Correlations | None] = [None] * len(good)
-    if not thinned and options.scale == "zscore":
-        known = [_correlate(rows[:, k].T, keys, i, 0, options) for k, i in enumerate(ids)]
-    values = np.full((n_draws, len(options.names), len(good)), np.nan)
-    errors = np.full((n_draws, len(good)), np.nan)
-    spectra: list[list[dict[str, np.ndarray]]] = []
+    known: list[Any] = [None] * len(good)
+    if not thinned and options.scale == "zscore" and options.regress is None:
+        n_slow = options.n_slow(rows.shape[-1])
+        known = [correlations(rows[:, k].T, n_slow=n_slow) for k in range(len(good))]
+    drawn: list[list[_Measured]] = []
     for d in range(n_draws):
         chosen = np.sort(np.argsort(stream_keys(keys, options.seed, _CHOICE, d))[:n])
-        mine = keys[chosen]
-        spectra.append([])
-        for k, i in enumerate(ids):
-            x = rows[chosen, k]
+        drawn.append([])
+        for k, i in enumerate(group.ids):
+            x, both = rows[chosen, k], known[k]
             if thinned:
-                x = thin(x, keep[chosen, k], stream_keys(mine, options.seed, _THIN, d, i))
-            values[d, :, k], errors[d, k], found = _measure(
-                x, mine, half[chosen], i, d, options, _part_of(known[k], chosen)
-            )
-            spectra[d].append(found)
-    out["value"][:, good] = values.mean(axis=0)
-    # no choice and no thinning: all draws are this one; else one draw has no spread
-    alone = np.where(np.isfinite(values[0]), 0.0 if alike else np.nan, np.nan)
-    out["draw_sd"][:, good] = values.std(axis=0, ddof=1) if n_draws > 1 else alone
-    out["draws"][:, good, :n_draws] = np.moveaxis(values, 0, -1)
+                streams = stream_keys(keys[chosen], options.seed, _THIN, d, i)
+                x = thin(x, keep[chosen, k], streams)
+            if both is not None:
+                both = both[0][np.ix_(chosen, chosen)], both[1][chosen]
+            drawn[d].append(group.measure(k, x, chosen, d, costly=True, known=both))
+    values = np.array([[m.values for m in of_draw] for of_draw in drawn])  # draw, cell, measure
+    many = np.isfinite(values).sum(axis=0)
+    mean = np.nansum(values, axis=0) / np.where(many, many, np.nan)
+    # what is NaN in some draws is NaN, but for what is worked out in the first alone
+    once = np.array([name in COSTLY and name not in options.include for name in names])
+    mean = np.where(once | (many == n_draws), mean, np.nan)
+    out["value"][:, good] = mean.T
+    if n_draws > 1:
+        out["draw_sd"][:, good] = values.std(axis=0, ddof=1).T
+    else:  # no choice and no thinning: all draws are this one; else one draw has no spread
+        out["draw_sd"][:, good] = np.where(np.isfinite(mean), 0.0 if alike else np.nan, np.nan).T
+    out["draws"][:, good, :n_draws] = values.T
     if alike:
         out["draws"][:, good] = out["draws"][:, good, :1]
-    if "participation_ratio_unbiased" in options.names:
-        # of the mean over draws: a draw whose interval holds 0 is no reason to leave it out
-        msc, ratio = (options.names.index(f) for f in _ZSCORED[:2])
-        mean = out["value"][msc, good]
-        out["value"][ratio, good] = reciprocal_beyond_zero(mean, errors.mean(axis=0))
+    reasons = []
     for k, c in enumerate(good):
-        both = [{name: s[k][name] for name in s[k]} for s in spectra]
-        mean_of = {name: np.mean([s[name] for s in both], axis=0) for name in both[0]}
-        _keep_spectra(out, mean_of, c, "")
+        mine = [of_draw[k] for of_draw in drawn]
+        told = [r for r in mine[0].reasons if not r.startswith(_RATIO)]
+        if _RATIO in names:
+            # of the mean over draws: a draw whose interval holds 0 is no reason to leave it out
+            error = np.hypot(np.mean([m.of_units for m in mine]), mine[0].of_time)
+            msc = mean[k, names.index("mean_squared_correlation")]
+            ratio, why = _ratio(float(msc), float(error), mine[0].chance)
+            out["value"][names.index(_RATIO), c] = ratio
+            told += [why] if why else []
+        out["surrogate"][:, c] = mine[0].surrogate
+        _keep_spectrum(out, "spectrum", c, np.mean([m.spectrum for m in mine], axis=0))
+        _keep_spectrum(out, "spectrum_surrogate", c, mine[0].surrogate_spectrum)
+        reasons.append([*told, *_like_noise(names, mean[k], mine[0].surrogate)])
+    return reasons
 
 
-def _keep_spectra(
-    out: dict[str, Any], spectra: dict[str, np.ndarray], cell: int, kind: str
-) -> None:
-    for name, values in spectra.items():
-        key = f"spectrum{kind}" if name == "spectrum" else name
-        out[key][cell, : values.size] = values
+def _like_noise(
+    names: Sequence[str], values: np.ndarray, surrogate: Sequence[float] | None
+) -> list[str]:
+    """Name the measures of the spectrum that unrelated units would have too."""
+    pairs = zip(names, values, surrogate or values, strict=True)
+    alike = [n for n, v, s in pairs if n in _OF_SPECTRUM and abs(v - s) <= _LIKE_NOISE * abs(s)]
+    return [f"like unrelated units: {', '.join(alike)}"] if alike and surrogate else []
 
 
-def _shift_keys(keys: np.ndarray, cell: int, draw: int, options: _Options) -> np.ndarray:
-    from lsdx.kernels.resampling import stream_keys
-
-    return stream_keys(keys, options.seed, _SHIFT, draw, cell)
-
-
-def _correlate(
-    x: np.ndarray, keys: np.ndarray, cell: int, draw: int, options: _Options
-) -> _Correlations:
-    """Correlate units (n_bins, n_units): which vary, and what chance alone gives."""
-    from lsdx.kernels.dimensionality import chance_squared_correlation, correlations
-
-    chance = chance_squared_correlation(x, _shift_keys(keys, cell, draw, options))
-    return (*correlations(x), chance)
-
-
-def _part_of(known: _Correlations | None, chosen: np.ndarray) -> _Correlations | None:
-    if known is None:
-        return None
-    r, varies, chance = known
-    return r[np.ix_(chosen, chosen)], varies[chosen], chance
-
-
-def _measure(
-    counts: np.ndarray,
-    keys: np.ndarray,
-    half: np.ndarray,
-    cell: int,
-    draw: int,
-    options: _Options,
-    known: _Correlations | None = None,
-) -> tuple[list[float], float, dict[str, np.ndarray]]:
-    """Measure one matrix (n_units, n_bins), unless its correlations are known.
-
-    Gives the values by measure, the error of the mean squared correlation, and spectra.
-    """
-    from lsdx.kernels import dimensionality as kernel
-
-    x = _scaled(counts.T, options.scale)
-    scale = "zscore" if options.scale == "zscore" else "center"
-    value: dict[str, float] = {}
-    error = np.nan
-    if scale == "zscore":
-        n_bins = x.shape[0]
-        r, varies, chance = known or _correlate(x, keys, cell, draw, options)
-        if x.shape[1] <= n_bins:
-            spectrum = kernel.spectrum_of_correlations(r, varies, n_bins)
-        else:
-            spectrum = kernel.explained_variance(x)
-        msc, spread = kernel.mean_square_of(r, varies, bias=chance)
-        error = float(spread)
-        value["mean_squared_correlation"] = float(msc)
-        unbiased = kernel.reciprocal_beyond_zero(msc, spread)
-        value["participation_ratio_unbiased"] = float(unbiased)
-    else:
-        spectrum = kernel.explained_variance(x, scale=scale)
-    shifts = _shift_keys(keys, cell, draw, options)
-    value["pc1"] = float(kernel.pc1(spectrum))
-    value["n_components"] = float(kernel.n_components(spectrum, level=options.level))
-    value["participation_ratio"] = float(kernel.participation_ratio(spectrum))
-    value["ngsc"] = float(kernel.ngsc(spectrum))
-    value["power_law_slope"] = float(kernel.power_law_slope(spectrum, ranks=options.ranks))
-    spectra = {"spectrum": spectrum} if "spectrum" in options.include else {}
-    if "parallel_analysis" in options.include:
-        null = kernel.shifted_spectra(x, scale=scale, n_shifts=_N_SHIFTS, keys=shifts)
-        count = kernel.n_above(spectrum, null.max(axis=0))
-        value["parallel_analysis"] = float(count) if count >= 0 else np.nan
-        if spectra:
-            spectra["spectrum_shifted_low"] = null.min(axis=0)
-            spectra["spectrum_shifted_high"] = null.max(axis=0)
-    if "shared_variance" in options.include:
-        value["shared_variance"] = kernel.shared_variance(x, half, gap=options.gap, keys=shifts)
-    return [value[n] for n in options.names], error, spectra
+def _keep_spectrum(out: dict[str, Any], name: str, cell: int, spectrum: np.ndarray | None) -> None:
+    if spectrum is not None:
+        out[name][cell, : spectrum.size] = spectrum
 
 
 def _scaled(x: np.ndarray, scale: Any) -> np.ndarray:
@@ -560,10 +825,14 @@ def _labelled(
         ("", "value", ""),
         ("_draw_sd", "draw_sd", ": spread over draws; not an error bar"),
         ("_unmatched", "unmatched", ": all units at their own rates"),
+        ("_undetrended", "undetrended", ": all units at their own rates, with their drift"),
+        ("_surrogate", "surrogate", ": of unrelated units of the same rates and courses"),
         ("_draws", "draws", ": each draw"),
     ):
         for i, name in enumerate(options.names):
-            if key not in arrays:
+            if key not in arrays or (name in COSTLY and key in ("unmatched", "undetrended")):
+                continue
+            if key == "surrogate" and name not in _OF_SPECTRUM:
                 continue
             array = arrays[key][(slice(None),) * n_groups + (i,)]
             units, words = about[name]
@@ -585,7 +854,10 @@ def _labelled(
         *spread_cells(arrays["n_bins"]),
         {"units": "1", "long_name": "Bins used"},
     )
-    data["note"] = (*spread_cells(arrays["note"]), {"long_name": "Why a value is NaN, or unlike"})
+    data["note"] = (
+        *spread_cells(arrays["note"]),
+        {"long_name": "Why a value is NaN, and what to mind"},
+    )
     for name, words in (
         ("n_units", "Units used"),
         ("n_units_matched", "Units of each draw"),

@@ -27,15 +27,14 @@ _STIMULI = ("0.85", "tab:blue", "tab:orange", "tab:green", "tab:red")
 
 
 def plot_scree(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw spectra on logarithmic axes, with what shifted units give and the fitted ranks.
+    """Draw spectra on logarithmic axes, with what unrelated units give and the fitted ranks.
 
     Parameters
     ----------
     data : Dataset
-        Of ``ds.lsd.dimensionality(include=["spectrum", "parallel_analysis"])``, selected to
-        ``rank`` and at most one more dimension. The band of the shifted units is drawn where
-        ``spectrum_shifted_low`` and ``_high`` are there, the fitted ranks where
-        ``power_law_slope`` is.
+        Of ``ds.lsd.dimensionality(include="spectrum")``, selected to ``rank`` and at most one
+        more dimension. The spectrum of unrelated units is drawn where ``spectrum_surrogate`` is
+        there, the fitted ranks where ``power_law_slope`` is.
     ax : Axes, optional
         New ones by default.
 
@@ -54,7 +53,7 @@ def plot_scree(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> u = lsdx.open_units(demo_stores).sel(phase="pre", epoch="rfm")
     >>> d = u.lsd.dimensionality(include="spectrum", min_units=10, draws=1, rng=0)
     >>> len(plot_scree(d.isel(session=0)).lines)
-    1
+    2
     """
     do = 'Ask for it: dimensionality(include=["spectrum"]).'
     data = as_dataset(data, "plot_scree", {"spectrum"}, do)
@@ -62,19 +61,13 @@ def plot_scree(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     require_dims(spectrum, "plot_scree", {"rank"}, 1)
     ax = on_axes(ax, data)
     rank = data["rank"].values
-    low, high = (
-        series(data[f"spectrum_shifted_{end}"], "rank")
-        if f"spectrum_shifted_{end}" in data
-        else None
-        for end in ("low", "high")
-    )
+    null = series(data["spectrum_surrogate"], "rank") if "spectrum_surrogate" in data else None
     for i, (name, values) in enumerate(series(spectrum, "rank")):
         colour = _COLOURS[i % len(_COLOURS)]
         ax.plot(rank, values, color=colour, label=name or None)
-        if low is not None and high is not None:
-            words = "units shifted in time" if i == 0 else None
-            band = low[i][1], high[i][1]
-            ax.fill_between(rank, *band, color=colour, alpha=0.25, lw=0, label=words)
+        if null is not None:
+            words = "unrelated units" if i == 0 else None
+            ax.plot(rank, null[i][1], "--", color=colour, lw=1, label=words)
     fitted = re.match(r"(\d+) to (\d+)", str(_attribute(data, "power_law_slope", "ranks")))
     if fitted:
         n_ranks = max(np.isfinite(v).sum() for _, v in series(spectrum, "rank"))

@@ -211,6 +211,63 @@ def scaled(x: np.ndarray, *, scale: str = "zscore", n_slow: int = 0) -> np.ndarr
     return _scaled(x, scale, n_slow)[0]
 
 
+def without_common(x: np.ndarray, covariate: np.ndarray | None = None) -> np.ndarray:
+    """Take out of each unit what it has in common with all others, or with a covariate.
+
+    Parameters
+    ----------
+    x : ndarray (n_bins, n_units)
+    covariate : ndarray (n_bins,), optional
+        By default the first principal component of the other units: a unit's own spikes are not
+        in it.
+
+    Returns
+    -------
+    ndarray of float64 (n_bins, n_units)
+        NaN where ``covariate`` holds NaN.
+
+    Raises
+    ------
+    ValueError
+        For fewer than four bins.
+
+    Notes
+    -----
+    Cross-validated: weights and slopes of each half of the time come from the other half.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(size=(1000, 1))
+    >>> x = common + rng.normal(size=(1000, 30))
+    >>> before, after = (abs(correlations(y)[0][0, 1]) for y in (x, without_common(x)))
+    >>> bool(before > 0.4), bool(after < 0.15)
+    (True, True)
+    """
+    n_bins = x.shape[0]
+    if n_bins < 4:
+        raise ValueError(f"expected at least 4 bins, found {n_bins}")
+    halves = slice(0, n_bins // 2), slice(n_bins // 2, n_bins)
+    out = np.empty(x.shape)
+    for mine, other in (halves, halves[::-1]):
+        mean = x[other].mean(axis=0, dtype=np.float64)
+        here, there = x[mine] - mean, x[other] - mean
+        if covariate is None:
+            weights = principal_components(x[other], n_components=1)[1]
+            sd = there.std(axis=0)
+            weights = np.nan_to_num(weights[:, 0]) / np.where(sd > 0, sd, 1.0)
+            # of all but the unit itself
+            signals = [(a @ weights)[:, None] - a * weights for a in (here, there)]
+        else:
+            course = np.asarray(covariate, dtype=np.float64)[:, None]
+            level = course[other].mean()
+            signals = [course[mine] - level, course[other] - level]
+        power = (signals[1] ** 2).sum(axis=0)
+        slope = (signals[1] * there).sum(axis=0) / np.where(power == 0, 1.0, power)
+        out[mine] = here - slope * signals[0]
+    return out
+
+
 def pc1(spectrum: np.ndarray) -> np.ndarray:
     """Give the share of variance of the first principal component.
 
@@ -1075,7 +1132,8 @@ def _second_moments(
 def _slow_cosines(n_bins: int, n_slow: int) -> np.ndarray:
     """Give orthonormal cosines (n_slow, n_bins) of periods 2 n_bins / 1, 2, ..., n_slow."""
     place = (np.arange(n_bins) + 0.5) / n_bins
-    return np.sqrt(2 / n_bins) * np.cos(np.pi * np.arange(1, n_slow + 1)[:, None] * place)
+    waves = np.cos(np.pi * np.arange(1, n_slow + 1)[:, None] * place)
+    return np.asarray(np.sqrt(2 / n_bins) * waves)
 
 
 def _scaled(

@@ -21,7 +21,7 @@ from lsdx.analysis.dimensionality import MEASURES, dimensionality
 from lsdx.errors import SelectionError
 from lsdx.kernels import dimensionality as kernel
 
-FAST: dict[str, Any] = {"match_units": None, "match_rates": False, "rng": 0}
+FAST: dict[str, Any] = {"match_units": None, "match_rates": False, "detrend": None, "rng": 0}
 
 
 def population(
@@ -80,7 +80,7 @@ def test_the_single_pass_is_the_kernel_of_each_matrix(two: xr.Dataset) -> None:
         assert one.n_components == kernel.n_components(spectrum)
         assert one.participation_ratio == kernel.participation_ratio(spectrum)
         assert one.power_law_slope == kernel.power_law_slope(spectrum)
-        # by shifts where the kernel knows that bins are independent: alike, not the same
+        # by the units' own courses where the kernel knows that bins are independent
         unbiased = kernel.participation_ratio_unbiased(x)
         np.testing.assert_allclose(one.participation_ratio_unbiased, unbiased, rtol=0.05)
     assert not [n for n in out if "draw" in str(n) or "matched" in str(n)]
@@ -88,7 +88,7 @@ def test_the_single_pass_is_the_kernel_of_each_matrix(two: xr.Dataset) -> None:
 
 
 def test_matching_takes_out_numbers_of_units_and_rates(two: xr.Dataset) -> None:
-    out = dimensionality(two, rng=0)
+    out = dimensionality(two, match_units="min", rng=0)
     assert out.n_units_matched.values.tolist() == [40, 40]
     large = out.sel(session="large")
     # what changed is the rate alone
@@ -99,16 +99,18 @@ def test_matching_takes_out_numbers_of_units_and_rates(two: xr.Dataset) -> None:
     # and between the sessions the number of units alone
     pre = out.sel(phase="pre")
     assert pre.participation_ratio_unmatched[1] / pre.participation_ratio_unmatched[0] > 1.5
-    at_one_rate = dimensionality(two, match_rates=False, rng=0).sel(phase="pre")
+    at_one_rate = dimensionality(two, match_units="min", match_rates=False, rng=0).sel(phase="pre")
     ratio = at_one_rate.participation_ratio[1] / at_one_rate.participation_ratio[0]
     assert abs(float(ratio) - 1) < 0.1
     assert (out.ngsc_draw_sd.sel(session="large") > 0).all()
-    one = dimensionality(two, draws=1, rng=0)
+    assert "40 of 100 units in each draw" in large.note.item(0)
+    one = dimensionality(two, match_units="min", draws=1, rng=0)
     assert one.ngsc_draw_sd.isnull().all()  # one draw of many has no spread
 
 
 def test_without_thinning_draws_are_submatrices_of_one_covariance(two: xr.Dataset) -> None:
-    out = dimensionality(two, match_rates=False, draws=3, include="draws", rng=5)
+    options: dict[str, Any] = {"match_units": "min", "match_rates": False, "include": "draws"}
+    out = dimensionality(two, draws=3, rng=5, **options)
     # the small session has no choice: every draw is all its units
     small = out.sel(session="small")
     np.testing.assert_allclose(small.ngsc_draws.std("draw"), 0, atol=1e-15)
@@ -122,7 +124,8 @@ def test_without_thinning_draws_are_submatrices_of_one_covariance(two: xr.Datase
 def test_one_seed_gives_one_result_whatever_the_order_chunks_and_neighbours(
     two: xr.Dataset,
 ) -> None:
-    expected = dimensionality(two, draws=3, rng=3)
+    options: dict[str, Any] = {"match_units": "min", "draws": 3, "rng": 3}
+    expected = dimensionality(two, **options)
     unseeded = dimensionality(two, draws=3)
     again = dimensionality(two, draws=3, rng=int(unseeded.attrs["seed"]))
     xr.testing.assert_identical(again, unseeded)
@@ -134,7 +137,7 @@ def test_one_seed_gives_one_result_whatever_the_order_chunks_and_neighbours(
         shuffled.chunk(unit=7),
         two.sel(phase=["post", "pre"]).transpose("time", "phase", "unit"),
     ):
-        found = dimensionality(other, draws=3, rng=3).compute()
+        found = dimensionality(other, **options).compute()
         found = found.sel(session=expected.session, phase=expected.phase)
         for name in MEASURES:
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-10, err_msg=name)
@@ -148,7 +151,8 @@ def test_scale_and_order_of_units_do_not_matter(two: xr.Dataset) -> None:
     scaled = two.assign(counts=two.counts * factor, n_spikes=two.n_spikes * factor)
     expected, found = dimensionality(two, **FAST), dimensionality(scaled, **FAST)
     for name in MEASURES:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-10)
+        # chance is of single precision, and weak correlations are near it
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-7)
 
 
 class Computes:
@@ -227,7 +231,7 @@ def test_a_missing_epoch_is_nan_with_its_reason(two: xr.Dataset) -> None:
     out = dimensionality(changed(two, {"unit": mine, "phase": "post"}, np.nan), draws=2, rng=0)
     gone = out.sel(session="small", phase="post")
     assert all(np.isnan(gone[n]) for n in MEASURES)
-    assert gone.note == "not observed"
+    assert gone.note.item().startswith("not observed")
     assert np.isfinite(out.ngsc.sel(session="small", phase="pre"))
 
 
@@ -236,31 +240,31 @@ def test_what_some_units_were_not_observed_in_is_nan_not_a_smaller_population(
 ) -> None:
     mine = two.unit.values[:10]
     out = dimensionality(changed(two, {"unit": mine, "phase": "post"}, np.nan), draws=2, rng=0)
-    assert out.note.sel(session="small", phase="post") == "observed for 30 of 40 units"
+    note = out.note.sel(session="small", phase="post").item()
+    assert note.startswith("observed for 30 of 40 units")
     assert out.n_units.sel(session="small") == 40
 
 
 def test_silent_units_leave_all_that_is_compared(two: xr.Dataset) -> None:
     mine = two.unit.values[:5]
-    out = dimensionality(changed(two, {"unit": mine, "phase": "post"}, 0.0), draws=2, rng=0)
+    options: dict[str, Any] = {"match_units": "min", "draws": 2, "rng": 0}
+    out = dimensionality(changed(two, {"unit": mine, "phase": "post"}, 0.0), **options)
     assert out.n_units.values.tolist() == [35, 100]
     assert out.n_units_matched.values.tolist() == [35, 35]
-    whole = dimensionality(two.isel(unit=slice(5, None)), draws=2, rng=0)
+    whole = dimensionality(two.isel(unit=slice(5, None)), **options)
     np.testing.assert_allclose(out.ngsc, whole.ngsc)
     silent = changed(two, {"unit": two.unit.values[:40]}, 0.0)
-    note = dimensionality(silent, draws=2, rng=0).note.sel(session="small")
-    assert set(note.values) == {"no unit fires enough in all that is compared"}
+    note = dimensionality(silent, draws=2, rng=0).note.sel(session="small").values
+    assert all(n.startswith("no unit fires enough in all that is compared") for n in note)
 
 
 def test_small_groups_are_nan_with_their_number(two: xr.Dataset) -> None:
     out = dimensionality(two, min_units=50, draws=2, rng=0)
-    assert set(out.note.sel(session="small").values) == {"40 units, fewer than min_units=50"}
+    assert "40 units, fewer than min_units=50" in out.note.sel(session="small").item(0)
     assert out.ngsc.sel(session="small").isnull().all()
     assert out.n_units_matched.sel(session="large") == 100
     out = dimensionality(two, match_units=60, draws=2, rng=0)
-    assert set(out.note.sel(session="small").values) == {
-        "40 units, fewer than match_units=60: unmatched alone"
-    }
+    assert "40 units, fewer than match_units=60: unmatched alone" in out.note.item(0)
     assert out.ngsc.sel(session="small").isnull().all()
     assert out.ngsc_unmatched.sel(session="small").notnull().all()
     out = dimensionality(two, min_units=500, draws=2, rng=0)
@@ -272,7 +276,7 @@ def test_bins_that_are_missing_amid_others_are_told(two: xr.Dataset) -> None:
     counts = two.counts.copy(deep=True)
     counts[0, 0, 700] = np.nan
     out = dimensionality(two.assign(counts=counts).drop_vars("n_spikes"), draws=2, rng=0)
-    assert out.note.sel(session="small", phase="pre") == "NaN bins among those observed"
+    assert "NaN bins among those observed" in out.note.sel(session="small", phase="pre").item()
     assert np.isnan(out.ngsc.sel(session="small", phase="pre"))
 
 
@@ -282,12 +286,13 @@ def test_what_is_compared_is_cut_to_the_same_number_of_bins(two: xr.Dataset) -> 
     bare = two.drop_vars("n_spikes")
     out = dimensionality(bare.assign(counts=counts), **FAST)
     assert out.n_bins.values.tolist() == [[900, 900], [1500, 1500]]
-    assert out.note.values[0].tolist() == ["cut from 1500 to 900 bins, as the shortest has", ""]
+    cut = "cut from 1500 to 900 bins, as the shortest has"
+    assert [cut in n for n in out.note.values[0]] == [True, False]
     expected = kernel.ngsc(kernel.explained_variance(two.counts.values[:40, 0, :900].T))
     assert out.ngsc[0, 0] == expected
     counts[:40, 1, 1:] = np.nan
     out = dimensionality(bare.assign(counts=counts), min_spikes=0.5, **FAST)
-    assert out.note[0, 1] == "fewer than 2 bins"
+    assert "fewer than 2 bins" in out.note[0, 1].item()
 
 
 def test_slow_fluctuations_make_no_correlation() -> None:
@@ -431,14 +436,18 @@ def test_counts_of_integers_and_of_narrow_or_wide_bins(two: xr.Dataset, demo_sto
 def test_spectra_and_costly_measures_come_on_request(demo_stores: Path) -> None:
     units = lsdx.open_units(demo_stores).sel(epoch="rfm").isel(unit=slice(0, 50)).compute()
     include = ["spectrum", "parallel_analysis", "shared_variance", "draws"]
-    out = dimensionality(units, include=include, min_units=10, draws=2, rng=0)
+    options: dict[str, Any] = {"match_units": "min", "min_units": 10, "draws": 2, "rng": 0}
+    out = dimensionality(units, include=include, **options)
     spectrum = out.spectrum.isel(session=0, phase=0)
     n = int(out.n_units_matched[0])
     assert spectrum.notnull().sum() == n
     np.testing.assert_allclose(spectrum.sum(), 1)
     assert out.spectrum_unmatched.notnull().sum("rank")[0, 0] == out.n_units[0]
-    assert (out.spectrum_shifted_low <= out.spectrum_shifted_high).sum() > 0
-    assert out.spectrum_shifted_high.notnull().sum("rank")[0, 0] == n
+    assert out.spectrum_surrogate.notnull().sum("rank")[0, 0] == n
+    np.testing.assert_allclose(out.spectrum_surrogate[0, 0].sum(), 1)
+    assert out.parallel_analysis_draws.notnull().all()
+    quick = dimensionality(units, **{**options, "match_units": None, "match_rates": False})
+    assert not {"parallel_analysis", "shared_variance", "ngsc_surrogate"} & set(quick)
     known = out.parallel_analysis.isel(session=0)
     assert ((known >= 0) & (known < n)).all()
     assert (np.abs(out.shared_variance.isel(session=0)) < 0.5).all()
