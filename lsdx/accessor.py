@@ -838,7 +838,7 @@ class LsdAccessor:
         level: float = 0.95,
         rng: np.random.Generator | int | None = None,
     ) -> xr.Dataset:
-        """Give the shares of units that go up, go down or stay, by labels.
+        """Give the shares of units that go up, go down, do either or stay, by labels.
 
         Forwards to `lsdx.analysis.proportions.proportions`, where all is said.
 
@@ -853,15 +853,16 @@ class LsdAccessor:
         correction : {None, "max_statistic"}
             Whether each share is tested, corrected for the number of cells.
         draws : int
-            Of the interval, and of the correction.
+            Of the correction.
         level : float
             Of the interval.
         rng : Generator or int, optional
+            Of the correction.
 
         Returns
         -------
         Dataset
-            ``share`` with an interval over mice, sessions and units; the numbers of each.
+            ``share`` with an interval over mice; the numbers of mice, sessions and units.
 
         Raises
         ------
@@ -872,7 +873,7 @@ class LsdAccessor:
         --------
         >>> import lsdx
         >>> m = lsdx.open_spikes(demo_stores).lsd.modulation(epoch="rfm", rng=0)
-        >>> m.lsd.proportions(by="condition", rng=0).share.dims
+        >>> m.lsd.proportions(by="condition").share.dims
         ('condition', 'metric', 'direction')
         """
         from lsdx.analysis.proportions import proportions

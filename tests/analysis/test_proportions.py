@@ -13,6 +13,7 @@ import xarray as xr
 import lsdx
 from lsdx.analysis.proportions import proportions
 from lsdx.errors import SelectionError
+from lsdx.kernels.cohort import share_interval
 
 
 def cohort_of(
@@ -30,7 +31,8 @@ def test_directions_and_numbers() -> None:
     p = np.array([0.01, 0.01, 0.01, 0.5, 0.5, np.nan])
     ds = cohort_of(p, ["a", "a", "b", "b", "c", "c"], ["m", "m", "m", "m", "n", "n"])
     found = proportions(ds, by="region", rng=0)
-    np.testing.assert_allclose(found["share"].values[0], [2 / 5, 1 / 5, 2 / 5])
+    assert found["direction"].values.tolist() == ["up", "down", "modulated", "unmodulated"]
+    np.testing.assert_allclose(found["share"].values[0], [2 / 5, 1 / 5, 3 / 5, 2 / 5])
     assert (found["n_units"].item(), found["n_sessions"].item(), found["n_mice"].item()) == (
         5,
         3,
@@ -59,24 +61,44 @@ def test_the_interval_holds_mice_apart() -> None:
     n = 400
     p = np.r_[np.full(n, 0.01), np.full(n, 0.5)]
     ds = cohort_of(p, ["a"] * n + ["b"] * n, ["m"] * n + ["n"] * n)
-    found = proportions(ds, by="region", rng=0, draws=4000)
-    unmodulated = found.sel(direction="unmodulated")
-    assert (unmodulated["share_low"].item(), unmodulated["share_high"].item()) == (0, 1)
+    unmodulated = proportions(ds, by="region").sel(direction="unmodulated")
+    assert unmodulated["share_low"].item() < 0.01
+    assert unmodulated["share_high"].item() > 0.99
+
+
+def test_each_direction_has_the_interval_of_its_own_counts_by_mouse() -> None:
+    rng = np.random.default_rng(0)
+    n_units = np.array([30, 20, 45, 16])
+    mouse = np.repeat(np.arange(4), n_units)
+    p = np.where(rng.random(111) < 0.3, 0.01, 0.5)
+    ds = cohort_of(p, [f"s{i // 9}" for i in range(111)], [f"m{i}" for i in mouse])
+    found = proportions(ds, by="region", level=0.9).isel(region=0)
+    up = ds["statistic"].values > 0
+    for direction, which in {
+        "up": (p < 0.05) & up,
+        "down": (p < 0.05) & ~up,
+        "modulated": p < 0.05,
+        "unmodulated": p > 0.05,
+    }.items():
+        one = found.sel(direction=direction)
+        expected = share_interval(np.bincount(mouse[which], minlength=4), n_units, level=0.9)
+        np.testing.assert_allclose((one["share_low"], one["share_high"]), expected)
+        assert one["share"].item() == which.sum() / 111
+    assert "seed" not in found.attrs  # nothing was drawn
 
 
 def test_the_interval_covers_the_truth() -> None:
-    """Ten mice of two sessions of 50 units, shares beta(2, 8) by mouse: 95 % cover .2."""
+    """Four mice of two sessions of 50 units, shares beta(3, 7) by mouse: 95 % cover .3."""
     rng = np.random.default_rng(1)
-    session = [f"s{i}" for i in np.repeat(np.arange(20), 50)]
-    subject = [f"m{i}" for i in np.repeat(np.arange(10), 100)]
+    session = [f"s{i}" for i in np.repeat(np.arange(8), 50)]
+    subject = [f"m{i}" for i in np.repeat(np.arange(4), 100)]
     covered = []
-    for seed in range(200):
-        share = np.repeat(rng.beta(2, 8, 10), 100)
-        p = np.where(rng.random(1000) < share, 0.01, 0.5)
-        found = proportions(cohort_of(p, session, subject), by="region", rng=seed, draws=300)
-        one = found.sel(direction="unmodulated")
-        covered.append(one["share_low"].item() <= 0.8 <= one["share_high"].item())
-    assert 0.85 <= np.mean(covered) <= 0.99
+    for _ in range(200):
+        share = np.repeat(rng.beta(3, 7, 4), 100)
+        p = np.where(rng.random(400) < share, 0.01, 0.5)
+        one = proportions(cohort_of(p, session, subject), by="region").sel(direction="modulated")
+        covered.append(one["share_low"].item() <= 0.3 <= one["share_high"].item())
+    assert np.mean(covered) >= 0.93
 
 
 def nulls(n_units: int, n_regions: int, seed: int, *, shared: float) -> xr.Dataset:
