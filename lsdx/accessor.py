@@ -851,7 +851,8 @@ class LsdAccessor:
         of : {"p", "q"}
             Which of the two is compared with ``alpha``.
         correction : {None, "max_statistic"}
-            Whether each share is tested, corrected for the number of cells.
+            Whether each share is tested, corrected for the number of cells; report the contrast
+            with saline.
         draws : int
             Of the correction.
         level : float

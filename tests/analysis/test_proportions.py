@@ -135,6 +135,61 @@ def test_the_largest_share_is_found_by_chance_at_the_level() -> None:
     assert np.mean(np.array(least) <= 0.05) <= 0.11
 
 
+def drifting(seed: int, *, kind: str) -> xr.Dataset:
+    """Four mice of 60 units in six regions, without a drug: rates of 5 Hz that drift or not."""
+    from scipy.signal import lfilter
+
+    from lsdx.kernels.permutation import assignments, block_test
+
+    rng = np.random.default_rng(seed)
+    shape = {"constant": (4, 0), "shared": (4, 1), "private": (4, 60)}[kind]
+    keep = np.exp(-2 / 60)  # in steps of 2 s, by 60 s
+    steps = rng.standard_normal((*shape, 300)) * np.sqrt(1 - keep**2)
+    steps[..., 0] /= np.sqrt(1 - keep**2)
+    rate = np.ones((4, 60, 10))
+    if kind != "constant":
+        slow = lfilter([1], [1, -keep], steps)
+        rate *= np.exp(0.5 * slow).reshape(*shape, 10, 30).mean(axis=-1)
+    counts = rng.poisson(300 * rate).reshape(240, 10).astype(float)
+    found = block_test(counts, assignments(5, 5)[0])
+    mouse = [f"m{i}" for i in np.repeat(np.arange(4), 60)]
+    ds = cohort_of(found["p"], mouse, mouse, [f"r{i % 6}" for i in range(240)])
+    return ds.assign(null=(("unit", "permutation"), found["null"]))
+
+
+def drift_found(kind: str, n: int) -> tuple[float, float]:
+    """Give how often some region falls below .05, and a contrast of two such cohorts does."""
+    from lsdx.kernels.permutation import assignments, block_test
+
+    least, contrast = [], []
+    ways = assignments(4, 4)[0]
+    for seed in range(n):
+        cohort, other = drifting(seed, kind=kind), drifting(10_000 + seed, kind=kind)
+        found = proportions(cohort, by="region", correction="max_statistic", draws=199, rng=seed)
+        least.append(found["p_max"].min().item())
+        share = [(d["p"] < 0.05).groupby("subject").mean().values for d in (cohort, other)]
+        contrast.append(block_test(np.concatenate(share)[None], ways)["p"].item())
+    return float(np.mean(np.array(least) <= 0.05)), float(np.mean(np.array(contrast) <= 0.05))
+
+
+def test_the_correction_inherits_what_a_test_of_blocks_cannot_tell() -> None:
+    assert drift_found("private", 5)[0] == 1
+    found = proportions(drifting(0, kind="shared"), by="region", correction="max_statistic", rng=0)
+    assert "contrast with saline" in found.attrs["warning"]
+    assert "contrast with saline" in found["p_max"].attrs["warning"]
+    plain = proportions(drifting(0, kind="shared"), by="region")
+    assert "warning" not in plain.attrs  # what modulation says, and nothing more
+
+
+@pytest.mark.slow
+def test_drift_is_found_within_a_condition_and_not_between_two() -> None:
+    found = {kind: drift_found(kind, 300) for kind in ("constant", "shared", "private")}
+    assert found["constant"][0] <= 0.08
+    assert 0.25 < found["shared"][0] < 0.45
+    assert found["private"][0] == 1
+    assert max(contrast for _, contrast in found.values()) <= 0.08, found
+
+
 def test_a_region_that_is_modulated_is_found() -> None:
     ds = nulls(120, 6, 0, shared=0.3)
     step = (ds["region"] == "r0").values
