@@ -460,7 +460,7 @@ def _drift(
         "similarity_within": np.full((2, lags.size), np.nan),
         "similarity_between": np.full(lags.size, np.nan),
         "similarity_chance": np.nan,
-        "note": _too_few(n, options),
+        "note": _too_few(n, options) if cells.any() else "not observed",
         "n_units": n,
     }
     seen = {c: _observed(counts[units, c]) for c in np.flatnonzero(cells)}

@@ -163,6 +163,9 @@ def test_windows_that_overlap_or_are_missing_are_not_compared(two: list[np.ndarr
     few = subspaces(ds, between="window", n_components=3, min_units=28, rng=0)
     assert few.note.values.tolist() == ["", "25 units, fewer than min_units=28"]
     assert few.similarity_within[1].isnull().all()
+    unseen = ds.assign(counts=ds.counts.where(ds.session == "s0"))
+    unseen = subspaces(unseen, between="window", n_components=3, rng=0)
+    assert unseen.note.values.tolist() == ["", "not observed"]
 
 
 @pytest.mark.parametrize(
