@@ -378,33 +378,43 @@ class LsdAccessor:
         by: str | Sequence[str] = "session",
         n_components: int = 5,
         scale: str = "zscore",
+        match_rates: bool = True,
         min_units: int = 20,
         min_spikes: float = 30,
+        draws: int = 5,
+        rng: np.random.Generator | int | None = None,
     ) -> xr.Dataset:
-        """Compare the subspaces of the first components, with what chance would give, lazily.
+        """Compare the subspaces of the first components, with what time alone would do, lazily.
 
         Forwards to `lsdx.analysis.subspaces.subspaces`, where all is said.
 
         Parameters
         ----------
         between : str
-            A dimension of two labels whose subspaces are compared.
+            A dimension of two labels whose subspaces are compared; or ``"window"``, of
+            ``sliding``, for windows before and after 0 by their distance in time.
         by : str or sequence of str
             Labels on ``unit`` that make the groups.
         n_components : int
             Dimensions of the subspaces.
         scale : {"zscore", "center"}
+        match_rates : bool
+            Whether each draw thins each unit to its lowest rate among what is compared.
         min_units : int
             Groups of fewer used units are NaN.
         min_spikes : float
             A unit with fewer spikes in any that is compared is left out of all.
+        draws : int
+            Draws of spikes.
+        rng : Generator or int, optional
+            Of the draws.
 
         Returns
         -------
         Dataset
-            ``principal_angle`` and ``pc1_angle`` (degree), ``similarity`` and what to compare
-            it with: ``similarity_chance``, ``similarity_within_halves``,
-            ``similarity_between_halves``.
+            ``similarity_within`` and ``similarity_between`` of times of one and of both sides,
+            ``similarity_chance``; of two labels ``similarity``, ``principal_angle`` and
+            ``pc1_angle`` (degree) too.
 
         Raises
         ------
@@ -415,7 +425,7 @@ class LsdAccessor:
         --------
         >>> import lsdx
         >>> u = lsdx.open_units(demo_stores)
-        >>> u.lsd.subspaces(n_components=2, min_units=10).principal_angle.dims
+        >>> u.lsd.subspaces(n_components=2, min_units=10, rng=0).principal_angle.dims
         ('session', 'epoch', 'component')
         """
         from lsdx.analysis.subspaces import subspaces
@@ -426,8 +436,11 @@ class LsdAccessor:
             by=by,
             n_components=n_components,
             scale=scale,
+            match_rates=match_rates,
             min_units=min_units,
             min_spikes=min_spikes,
+            draws=draws,
+            rng=rng,
         )
 
     def rates(self) -> xr.DataArray:
@@ -848,7 +861,7 @@ class LsdAccessor:
         level: float = 0.95,
         rng: np.random.Generator | int | None = None,
     ) -> xr.Dataset:
-        """Give the shares of units that go up, go down or stay, by labels.
+        """Give the shares of units that go up, go down, do either or stay, by labels.
 
         Forwards to `lsdx.analysis.proportions.proportions`, where all is said.
 
@@ -861,17 +874,19 @@ class LsdAccessor:
         of : {"p", "q"}
             Which of the two is compared with ``alpha``.
         correction : {None, "max_statistic"}
-            Whether each share is tested, corrected for the number of cells.
+            Whether each share is tested, corrected for the number of cells; report the contrast
+            with saline.
         draws : int
-            Of the interval, and of the correction.
+            Of the correction.
         level : float
             Of the interval.
         rng : Generator or int, optional
+            Of the correction.
 
         Returns
         -------
         Dataset
-            ``share`` with an interval over mice, sessions and units; the numbers of each.
+            ``share`` with an interval over mice; the numbers of mice, sessions and units.
 
         Raises
         ------
@@ -882,7 +897,7 @@ class LsdAccessor:
         --------
         >>> import lsdx
         >>> m = lsdx.open_spikes(demo_stores).lsd.modulation(epoch="rfm", rng=0)
-        >>> m.lsd.proportions(by="condition", rng=0).share.dims
+        >>> m.lsd.proportions(by="condition").share.dims
         ('condition', 'metric', 'direction')
         """
         from lsdx.analysis.proportions import proportions

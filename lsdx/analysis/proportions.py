@@ -14,7 +14,11 @@ from lsdx.analysis.population import result_attrs, seed_of, with_text
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spec import text
 
-DIRECTIONS = ("up", "down", "unmodulated")
+DIRECTIONS = ("up", "down", "modulated", "unmodulated")
+_INHERITED = (
+    "p_max corrects for the number of cells, not for what the test of one unit cannot tell: within "
+    "one condition, drift slower than an epoch is found too. Report the contrast with saline."
+)
 _COUNTS = {"n_units": "Units tested", "n_sessions": "Sessions of them", "n_mice": "Mice of them"}
 
 
@@ -29,7 +33,7 @@ def proportions(
     level: float = 0.95,
     rng: np.random.Generator | int | None = None,
 ) -> xr.Dataset:
-    """Give the shares of units that go up, go down or stay, by labels.
+    """Give the shares of units that go up, go down, do either or stay, by labels.
 
     Parameters
     ----------
@@ -46,20 +50,21 @@ def proportions(
         Whether each share is tested, corrected for the number of cells: needs
         ``modulation(null=True)``.
     draws : int
-        Of the interval, and of the correction.
+        Of the correction.
     level : float
         Of the interval.
     rng : Generator or int, optional
-        The attribute ``seed`` gives the same numbers again.
+        Of the correction; its attribute ``seed`` gives the same numbers again.
 
     Returns
     -------
     Dataset
         Over the labels of ``by`` and what ``ds`` has beside units: ``share`` (..., direction) of
-        ``"up"``, ``"down"`` and ``"unmodulated"`` with ``share_low`` and ``share_high``;
-        ``n_units``, ``n_sessions`` and ``n_mice`` that were tested, whole numbers; with the
-        correction ``p_max``. Shares are NaN where no unit was tested, intervals and ``p_max``
-        where fewer than two mice were. Lazy where ``ds`` is.
+        ``"up"``, ``"down"``, ``"modulated"`` (both together) and ``"unmodulated"``, each with
+        an interval, ``share_low`` to ``share_high``; ``n_units``, ``n_sessions`` and ``n_mice``
+        that were tested, whole numbers; with the correction ``p_max``. Shares are NaN where no
+        unit was tested, intervals and ``p_max`` where fewer than two mice were. Lazy where
+        ``ds`` is.
 
     Raises
     ------
@@ -68,19 +73,34 @@ def proportions(
 
     Notes
     -----
-    The interval draws mice, then sessions of each, then units of each, all with replacement
-    (Saravanan et al. 2020, Neurons Behav Data Anal Theory 3:5): units of one session are not
-    independent. With three or four mice it is too narrow still.
+    ``share`` is that of all tested units; `lsdx.kernels.cohort.share_interval` gives the
+    interval about it, for the units of the population of mice: a mouse is what was drawn from
+    it, a unit is not. With 3 to 30 mice it holds the truth in 94 % of simulated cohorts and
+    more (92 % where 5 % are modulated and mice differ much), and is the wider the fewer they
+    are: .9 with two, .4 with four that have shares of .3 (sd .14).
 
     ``p_max`` is one-sided: the share of draws in which the largest standardised share of any
     cell, of the blocks dealt anew in each session, reaches the cell's. All units of a session
-    are dealt alike, so that what they share is in the null distribution.
+    are dealt alike, so that what they share is in the null distribution. It corrects for the
+    number of cells, not for what the test of one unit cannot tell: drift slower than an epoch.
+    Report the contrast with saline sessions, which drift too. Of 300 simulated cohorts without
+    a drug (four mice of 60 units in six regions, epochs of 300 s, rates that drift as
+    exp(.5 x)), p < .05 in (%):
+
+    ======================================  ===============  =======================
+    rates                                   ``p_max`` of     contrast of two such
+                                            some region      cohorts, mice permuted
+    ======================================  ===============  =======================
+    constant                                5                1
+    drift over 60 s, shared in a session    29               0
+    drift over 60 s, each unit its own      100              3
+    ======================================  ===============  =======================
 
     Examples
     --------
     >>> import lsdx
     >>> m = lsdx.open_spikes(demo_stores).lsd.modulation(epoch="rfm", rng=0)
-    >>> shares = m.lsd.proportions(by="condition", rng=0)
+    >>> shares = m.lsd.proportions(by="condition")
     >>> shares.share.dims, shares.n_mice.sel(condition="saline").values.tolist()
     (('condition', 'metric', 'direction'), [2])
     """
@@ -90,7 +110,7 @@ def proportions(
     ordered = ds.transpose("unit", ...)
     cells, coords = _cells(ds, names)
     shape = tuple(len(v[1]) for v in coords.values())
-    seed = seed_of(rng)
+    seed = seed_of(rng) if correction else 0
     values = ordered[of]
     if "p_least" in ordered:  # of too few blocks nothing can come out modulated
         values = values.where(ordered["p_least"] < alpha).transpose(*ordered[of].dims)
@@ -104,7 +124,7 @@ def proportions(
     middle = ordered["p"].shape[1:]
     n = len(cells)
     shapes = {
-        **dict.fromkeys(("share", "share_low", "share_high"), (n, *middle, 3)),
+        **dict.fromkeys(("share", "share_low", "share_high"), (n, *middle, len(DIRECTIONS))),
         **dict.fromkeys((*_COUNTS, *(("p_max",) if correction else ())), (n, *middle)),
     }
     found: Mapping[str, Any]
@@ -121,8 +141,8 @@ def proportions(
         found = _proportions(*tested, null, *arguments)
     words = {
         "share": "Share of tested units",
-        "share_low": f"Lower end of the {level:.0%} interval over mice, sessions and units",
-        "share_high": f"Upper end of the {level:.0%} interval over mice, sessions and units",
+        "share_low": f"Lower end of the {level:.0%} interval over mice",
+        "share_high": f"Upper end of the {level:.0%} interval over mice",
         "p_max": "p of the share of modulated units, of the largest of all cells",
         **_COUNTS,
     }
@@ -130,14 +150,17 @@ def proportions(
         name: (
             (*names, *rest, *(("direction",) if len(s) > 1 + len(middle) else ())),
             found[name].reshape((*shape, *s[1:])),
-            {"units": "1", "long_name": words[name]},
+            {"units": "1", "long_name": words[name]}
+            | ({"warning": _INHERITED} if name == "p_max" else {}),
         )
         for name, s in shapes.items()
     }
     kept = {c: v for c, v in ds.coords.items() if set(v.dims) <= set(rest)}
     out = xr.Dataset(variables, {**kept, **coords, "direction": text(DIRECTIONS)})
     about = {k: ds.attrs[k] for k in ("method", "block", "warning") if k in ds.attrs}
-    about |= {"alpha": alpha, "of": of, "seed": str(seed)}
+    about |= {"alpha": alpha, "of": of}
+    if correction:
+        about |= {"seed": str(seed), "warning": f"{about.get('warning', '')} {_INHERITED}".strip()}
     return out.assign_attrs(result_attrs(ds) | about)
 
 
@@ -205,8 +228,8 @@ def _checked(
 
 def _cells(
     ds: xr.Dataset, names: Sequence[str]
-) -> tuple[list[tuple[int, np.ndarray]], dict[str, tuple[str, np.ndarray]]]:
-    """Give each combination of labels: a number that follows from its name, and its units."""
+) -> tuple[list[np.ndarray], dict[str, tuple[str, np.ndarray]]]:
+    """Give the units of each combination of labels."""
     codes, coords = [], {}
     for name in names:
         code, values = pd.factorize(ds[name].values, sort=True)
@@ -220,8 +243,7 @@ def _cells(
     cells = []
     for place in np.ndindex(shape):
         rows = np.all([c == i for c, i in zip(codes, place, strict=True)], axis=0)
-        name = "|".join(str(v[i]) for (_, v), i in zip(coords.values(), place, strict=True))
-        cells.append((zlib.crc32(name.encode()), np.flatnonzero(rows)))
+        cells.append(np.flatnonzero(rows))
     return cells, coords
 
 
@@ -233,69 +255,53 @@ def _proportions(
     p: np.ndarray,
     statistic: np.ndarray,
     null: np.ndarray | None,
-    cells: Sequence[tuple[int, np.ndarray]],
+    cells: Sequence[np.ndarray],
     recorded: tuple[np.ndarray, np.ndarray],
     options: Mapping[str, Any],
 ) -> dict[str, np.ndarray]:
+    from lsdx.kernels.cohort import share_interval
+
     session, subject = recorded
-    middle = p.shape[1:]
-    out = {
-        n: np.full((len(cells), *middle, 3), np.nan) for n in ("share", "share_low", "share_high")
-    }
-    out |= {n: np.zeros((len(cells), *middle), dtype=np.int64) for n in _COUNTS}
+    tested = ~np.isnan(p)
     modulated = p < options["alpha"]
-    kind = np.where(modulated, np.where(statistic > 0, 0, 1), 2)
-    for c, (key, rows) in enumerate(cells):
-        for at in np.ndindex(middle):
-            mine = rows[~np.isnan(p[(rows, *at)])]
-            if not mine.size:
-                continue
-            table = pd.crosstab([subject[mine], session[mine]], kind[(mine, *at)])
-            table = table.reindex(columns=range(3), fill_value=0)
-            mice = table.index.get_level_values(0)
-            counts = table.to_numpy()
-            out["n_units"][(c, *at)] = mine.size
-            out["n_sessions"][(c, *at)] = len(table)
-            out["n_mice"][(c, *at)] = mice.nunique()
-            out["share"][(c, *at)] = counts.sum(axis=0) / mine.size
-            if mice.nunique() > 1:
-                rng = np.random.default_rng([options["seed"], key])
-                drawn = _hierarchical_shares(counts, pd.factorize(mice)[0], options["draws"], rng)
-                tail = (1 - options["level"]) / 2
-                low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
-                out["share_low"][(c, *at)], out["share_high"][(c, *at)] = low, high
+    up = modulated & (statistic > 0)
+    kinds = np.stack([up, modulated & ~up, modulated, tested & ~modulated], axis=-1)
+    cell = np.zeros(len(p), dtype=np.int64)
+    for c, rows in enumerate(cells):
+        cell[rows] = c
+    n = _sums(tested, cell, subject, len(cells))
+    hits = _sums(kinds, cell, subject, len(cells))
+    total = n.sum(axis=-1)
+    low, high = share_interval(hits, n[..., None, :], level=options["level"])
+    out = {
+        "share": hits.sum(axis=-1) / np.where(total, total, np.nan)[..., None],
+        "share_low": low,
+        "share_high": high,
+        "n_units": total,
+        "n_sessions": (_sums(tested, cell, session, len(cells)) > 0).sum(axis=-1),
+        "n_mice": (n > 0).sum(axis=-1),
+    }
     if null is not None:
-        out["p_max"] = np.full((len(cells), *middle), np.nan)
-        for at in np.ndindex(middle):
+        out["p_max"] = np.full(total.shape, np.nan)
+        for at in np.ndindex(p.shape[1:]):
             test = p[(slice(None), *at)], null[(slice(None), *at)]
             out["p_max"][(slice(None), *at)] = _max_statistic(*test, cells, session, options)
         out["p_max"][out["n_mice"] < 2] = np.nan
     return out
 
 
-def _hierarchical_shares(
-    counts: np.ndarray, mouse: np.ndarray, draws: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Draw mice, sessions, units: shares (draws, 3) of counts (n_sessions, 3)."""
-    n_mice = int(mouse.max()) + 1
-    order = np.argsort(mouse, kind="stable")
-    size = np.bincount(mouse)
-    first = np.cumsum(size) - size
-    mice = rng.integers(n_mice, size=(draws, n_mice))
-    places = np.arange(size.max())
-    picks = (rng.random((draws, n_mice, places.size)) * size[mice][..., None]).astype(np.int64)
-    sessions = order[(first[mice][..., None] + picks)]
-    n = counts.sum(axis=1)
-    units = rng.multinomial(n[sessions], (counts / n[:, None])[sessions])
-    units[places >= size[mice][..., None]] = 0
-    total = units.sum(axis=(1, 2))
-    return np.asarray(total / total.sum(axis=1, keepdims=True))
+def _sums(of: np.ndarray, cell: np.ndarray, label: np.ndarray, n_cells: int) -> np.ndarray:
+    """Add up units (unit, ...) by cell and by label: (cell, ..., label)."""
+    code, names = pd.factorize(label)
+    out = np.zeros((n_cells, len(names), *of.shape[1:]), dtype=np.int64)
+    np.add.at(out, (cell, code), of)
+    return np.moveaxis(out, 1, -1)
 
 
 def _max_statistic(
     p: np.ndarray,
     null: np.ndarray,
-    cells: Sequence[tuple[int, np.ndarray]],
+    cells: Sequence[np.ndarray],
     session: np.ndarray,
     options: Mapping[str, Any],
 ) -> np.ndarray:
@@ -320,7 +326,7 @@ def _max_statistic(
     rng = np.random.default_rng([options["seed"], zlib.crc32(b"max_statistic")])
     at_random = rng.random((draws, len(np.unique(session))))
     z, largest = np.full(len(cells), np.nan), np.zeros(draws)
-    for c, (_, rows) in enumerate(cells):
+    for c, rows in enumerate(cells):
         mine = rows[n_ways[rows] > 0]
         if not mine.size:
             continue

@@ -531,6 +531,7 @@ def plot_forest(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.grid(axis="x", color="0.9")
     direction = f", {data['direction'].item()}" if _is_scalar(data, "direction") else ""
     ax.set_xlabel(axis_label(data["share"]) + direction)
-    if len(groups) > 1:
-        ax.legend(fontsize="small")
+    if len(groups) > 1:  # above: intervals of few mice reach everywhere
+        place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "frameon": False}
+        ax.legend(fontsize="small", ncols=len(groups), borderpad=0.2, **place)
     return ax

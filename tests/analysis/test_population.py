@@ -21,7 +21,7 @@ MEASURES: dict[str, Callable[[xr.Dataset], Any]] = {
     "autocorrelation_timescale": lambda ds: ds.lsd.autocorrelation_timescale(max_lag="10 s"),
     "dimensionality": lambda ds: ds.lsd.dimensionality(min_units=5, draws=2, rng=0),
     "components": lambda ds: ds.lsd.components(n_components=2),
-    "subspaces": lambda ds: ds.lsd.subspaces(n_components=2, min_units=5),
+    "subspaces": lambda ds: ds.lsd.subspaces(n_components=2, min_units=5, rng=0),
 }
 
 

@@ -13,6 +13,7 @@ import xarray as xr
 import lsdx
 from lsdx.analysis.proportions import proportions
 from lsdx.errors import SelectionError
+from lsdx.kernels.cohort import share_interval
 
 
 def cohort_of(
@@ -30,7 +31,8 @@ def test_directions_and_numbers() -> None:
     p = np.array([0.01, 0.01, 0.01, 0.5, 0.5, np.nan])
     ds = cohort_of(p, ["a", "a", "b", "b", "c", "c"], ["m", "m", "m", "m", "n", "n"])
     found = proportions(ds, by="region", rng=0)
-    np.testing.assert_allclose(found["share"].values[0], [2 / 5, 1 / 5, 2 / 5])
+    assert found["direction"].values.tolist() == ["up", "down", "modulated", "unmodulated"]
+    np.testing.assert_allclose(found["share"].values[0], [2 / 5, 1 / 5, 3 / 5, 2 / 5])
     assert (found["n_units"].item(), found["n_sessions"].item(), found["n_mice"].item()) == (
         5,
         3,
@@ -59,24 +61,44 @@ def test_the_interval_holds_mice_apart() -> None:
     n = 400
     p = np.r_[np.full(n, 0.01), np.full(n, 0.5)]
     ds = cohort_of(p, ["a"] * n + ["b"] * n, ["m"] * n + ["n"] * n)
-    found = proportions(ds, by="region", rng=0, draws=4000)
-    unmodulated = found.sel(direction="unmodulated")
-    assert (unmodulated["share_low"].item(), unmodulated["share_high"].item()) == (0, 1)
+    unmodulated = proportions(ds, by="region").sel(direction="unmodulated")
+    assert unmodulated["share_low"].item() < 0.01
+    assert unmodulated["share_high"].item() > 0.99
+
+
+def test_each_direction_has_the_interval_of_its_own_counts_by_mouse() -> None:
+    rng = np.random.default_rng(0)
+    n_units = np.array([30, 20, 45, 16])
+    mouse = np.repeat(np.arange(4), n_units)
+    p = np.where(rng.random(111) < 0.3, 0.01, 0.5)
+    ds = cohort_of(p, [f"s{i // 9}" for i in range(111)], [f"m{i}" for i in mouse])
+    found = proportions(ds, by="region", level=0.9).isel(region=0)
+    up = ds["statistic"].values > 0
+    for direction, which in {
+        "up": (p < 0.05) & up,
+        "down": (p < 0.05) & ~up,
+        "modulated": p < 0.05,
+        "unmodulated": p > 0.05,
+    }.items():
+        one = found.sel(direction=direction)
+        expected = share_interval(np.bincount(mouse[which], minlength=4), n_units, level=0.9)
+        np.testing.assert_allclose((one["share_low"], one["share_high"]), expected)
+        assert one["share"].item() == which.sum() / 111
+    assert "seed" not in found.attrs  # nothing was drawn
 
 
 def test_the_interval_covers_the_truth() -> None:
-    """Ten mice of two sessions of 50 units, shares beta(2, 8) by mouse: 95 % cover .2."""
+    """Four mice of two sessions of 50 units, shares beta(3, 7) by mouse: 95 % cover .3."""
     rng = np.random.default_rng(1)
-    session = [f"s{i}" for i in np.repeat(np.arange(20), 50)]
-    subject = [f"m{i}" for i in np.repeat(np.arange(10), 100)]
+    session = [f"s{i}" for i in np.repeat(np.arange(8), 50)]
+    subject = [f"m{i}" for i in np.repeat(np.arange(4), 100)]
     covered = []
-    for seed in range(200):
-        share = np.repeat(rng.beta(2, 8, 10), 100)
-        p = np.where(rng.random(1000) < share, 0.01, 0.5)
-        found = proportions(cohort_of(p, session, subject), by="region", rng=seed, draws=300)
-        one = found.sel(direction="unmodulated")
-        covered.append(one["share_low"].item() <= 0.8 <= one["share_high"].item())
-    assert 0.85 <= np.mean(covered) <= 0.99
+    for _ in range(200):
+        share = np.repeat(rng.beta(3, 7, 4), 100)
+        p = np.where(rng.random(400) < share, 0.01, 0.5)
+        one = proportions(cohort_of(p, session, subject), by="region").sel(direction="modulated")
+        covered.append(one["share_low"].item() <= 0.3 <= one["share_high"].item())
+    assert np.mean(covered) >= 0.93
 
 
 def nulls(n_units: int, n_regions: int, seed: int, *, shared: float) -> xr.Dataset:
@@ -111,6 +133,61 @@ def test_the_largest_share_is_found_by_chance_at_the_level() -> None:
         for seed in range(150)
     ]
     assert np.mean(np.array(least) <= 0.05) <= 0.11
+
+
+def drifting(seed: int, *, kind: str) -> xr.Dataset:
+    """Four mice of 60 units in six regions, without a drug: rates of 5 Hz that drift or not."""
+    from scipy.signal import lfilter
+
+    from lsdx.kernels.permutation import assignments, block_test
+
+    rng = np.random.default_rng(seed)
+    shape = {"constant": (4, 0), "shared": (4, 1), "private": (4, 60)}[kind]
+    keep = np.exp(-2 / 60)  # in steps of 2 s, by 60 s
+    steps = rng.standard_normal((*shape, 300)) * np.sqrt(1 - keep**2)
+    steps[..., 0] /= np.sqrt(1 - keep**2)
+    rate = np.ones((4, 60, 10))
+    if kind != "constant":
+        slow = lfilter([1], [1, -keep], steps)
+        rate *= np.exp(0.5 * slow).reshape(*shape, 10, 30).mean(axis=-1)
+    counts = rng.poisson(300 * rate).reshape(240, 10).astype(float)
+    found = block_test(counts, assignments(5, 5)[0])
+    mouse = [f"m{i}" for i in np.repeat(np.arange(4), 60)]
+    ds = cohort_of(found["p"], mouse, mouse, [f"r{i % 6}" for i in range(240)])
+    return ds.assign(null=(("unit", "permutation"), found["null"]))
+
+
+def drift_found(kind: str, n: int) -> tuple[float, float]:
+    """Give how often some region falls below .05, and a contrast of two such cohorts does."""
+    from lsdx.kernels.permutation import assignments, block_test
+
+    least, contrast = [], []
+    ways = assignments(4, 4)[0]
+    for seed in range(n):
+        cohort, other = drifting(seed, kind=kind), drifting(10_000 + seed, kind=kind)
+        found = proportions(cohort, by="region", correction="max_statistic", draws=199, rng=seed)
+        least.append(found["p_max"].min().item())
+        share = [(d["p"] < 0.05).groupby("subject").mean().values for d in (cohort, other)]
+        contrast.append(block_test(np.concatenate(share)[None], ways)["p"].item())
+    return float(np.mean(np.array(least) <= 0.05)), float(np.mean(np.array(contrast) <= 0.05))
+
+
+def test_the_correction_inherits_what_a_test_of_blocks_cannot_tell() -> None:
+    assert drift_found("private", 5)[0] == 1
+    found = proportions(drifting(0, kind="shared"), by="region", correction="max_statistic", rng=0)
+    assert "contrast with saline" in found.attrs["warning"]
+    assert "contrast with saline" in found["p_max"].attrs["warning"]
+    plain = proportions(drifting(0, kind="shared"), by="region")
+    assert "warning" not in plain.attrs  # what modulation says, and nothing more
+
+
+@pytest.mark.slow
+def test_drift_is_found_within_a_condition_and_not_between_two() -> None:
+    found = {kind: drift_found(kind, 300) for kind in ("constant", "shared", "private")}
+    assert found["constant"][0] <= 0.08
+    assert 0.25 < found["shared"][0] < 0.45
+    assert found["private"][0] == 1
+    assert max(contrast for _, contrast in found.values()) <= 0.08, found
 
 
 def test_a_region_that_is_modulated_is_found() -> None:

@@ -1,0 +1,150 @@
+"""Intervals over mice: what a few mice tell about those that were not recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_PRIOR = 0.1  # correlation within mice that is assumed where the data cannot tell
+
+
+def mean_interval(values: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Give the interval of the mean over mice, of one value each.
+
+    Parameters
+    ----------
+    values : ndarray of float (..., n_mice)
+        Of any unit and range, such as a mouse's mean over its sessions; NaN for mice without.
+    level : float
+        From 0 to 1.
+
+    Returns
+    -------
+    low, high : ndarray of float64 (...)
+        NaN where fewer than two mice have a value.
+
+    Notes
+    -----
+    Student's interval, mean -+ t sd / sqrt(n), with n - 1 degrees of freedom. Each mouse counts
+    alike, however many sessions it has. Of 20,000 simulated cohorts it holds the truth in (%):
+
+    ======================================  ====  ====  ====  ====  ====  ====
+    one value a mouse, by number of mice       2     3     4     6    12    30
+    ======================================  ====  ====  ====  ====  ====  ====
+    normal                                    95    95    95    95    95    95
+    means of 1 to 4 sessions                  95    95    95    95    95    95
+    log-normal, sd of the logarithm 1         90    84    82    82    85    88
+    ======================================  ====  ====  ====  ====  ====  ====
+
+    Shares are better served by `share_interval`.
+
+    Examples
+    --------
+    >>> low, high = mean_interval(np.array([[1.0, 2.0, 3.0], [1.0, np.nan, np.nan]]))
+    >>> low.round(2).tolist(), high.round(2).tolist()
+    ([-0.48, nan], [4.48, nan])
+    """
+    x = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(x)
+    n = known.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(known, x, 0).sum(axis=-1) / n
+        squares = np.where(known, (x - mean[..., None]) ** 2, 0).sum(axis=-1)
+        half = _t(n, level) * np.sqrt(squares / (n - 1) / n)
+    return mean - half, mean + half
+
+
+def share_interval(
+    hits: np.ndarray, n_units: np.ndarray, *, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the interval of the share of units, of which some are hits, over mice.
+
+    Parameters
+    ----------
+    hits, n_units : ndarray (..., n_mice)
+        Units that are something, of so many; 0 of 0 for mice without.
+    level : float
+        From 0 to 1.
+
+    Returns
+    -------
+    low, high : ndarray of float64 (...)
+        From 0 to 1, about the pooled share ``hits.sum() / n_units.sum()``; NaN where fewer than
+        two mice have units. Of two mice it is .9 wide: they tell next to nothing.
+
+    Notes
+    -----
+    The share is that of the population's units: mice count by their units, which is the mean
+    over mice unless those with more units have other shares. Units of one mouse are alike, so
+    N of them tell as much as ``N / (1 - rho + rho * sum(n**2) / N)`` independent ones (rho:
+    correlation within mice, by the analysis of variance; Kish 1965). With that number and
+    Student's t of n_mice - 1 degrees of freedom for the normal quantile, as Korn & Graubard
+    (1998, Survey Methodology 24:193) and Dean & Pagano (2015, J Surv Stat Methodol 3:484) do,
+    this is Wilson's interval.
+
+    Where few units are hits, mice look alike by chance, and rho comes out too small. So .1 is
+    assumed where no unit is, and less the more can be told: to rho is added
+    ``(1 - rho) .1**2 / (.1 + (n_mice - 1) share (1 - share))``.
+
+    How often it holds the truth in 2,000 simulated cohorts, and how wide it is (mean), in %:
+    mice of shares by beta(share c, (1 - share) c), of two sessions of 60 units each. Below it
+    the t interval over mouse means, cut at 0 and 1.
+
+    ========  ========  ========  ========  ========  ========  =========
+    share, c    2 mice         3         4         6        12         30
+    ========  ========  ========  ========  ========  ========  =========
+    .05, 3    100   91  100   50  100   33   99   22   92   14   92     8
+       t       68   36   63   21   66   16   72   14   78   11   86     8
+    .05, 5    100   91  100   48  100   31   99   20   94   12   93     7
+       t       79   38   73   19   73   15   77   12   82   10   89     6
+    .1, 10    100   92  100   48  100   32   99   21   96   12   95     7
+       t       92   58   89   29   89   22   90   18   92   12   94     7
+    .1, 30    100   89  100   41  100   25   99   15   97    8   96     5
+       t       94   49   93   22   94   17   93   12   94    7   94     4
+    .3, 10    100   92  100   56   99   40   96   29   96   18   96    11
+       t       95   82   94   55   94   41   94   29   95   18   95    11
+    .3, 30    100   89  100   46  100   30   98   20   96   12   96     7
+       t       95   73   95   39   95   27   95   18   94   11   95     7
+    .7, 10    100   91  100   56   98   40   96   28   95   18   95    11
+       t       94   81   94   56   94   41   93   29   94   18   95    11
+    ========  ========  ========  ========  ========  ========  =========
+
+    With one to four sessions of 10 to 149 units a mouse it is up to .04 wider, and holds the
+    truth as often (92 % at least). Where one mouse in four responds and the others hardly do
+    (shares .8 and .05), four mice do not tell: 68 %, six 83, twelve 95.
+
+    Examples
+    --------
+    >>> low, high = share_interval(np.array([20, 35, 10, 28]), np.array([100, 120, 60, 90]))
+    >>> float(low.round(2)), float(high.round(2))
+    (0.14, 0.41)
+    """
+    y, n = (np.asarray(v, dtype=np.float64) for v in (hits, n_units))
+    y, n = np.broadcast_arrays(y, n)
+    n_mice = (n > 0).sum(axis=-1)
+    total = n.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = y.sum(axis=-1) / total
+        own = np.where(n > 0, y / n, 0)
+        between = (n * (own - share[..., None]) ** 2).sum(axis=-1) / (n_mice - 1)
+        within = (y * (1 - own)).sum(axis=-1) / np.maximum(total - n_mice, 1)
+        weight = (n**2).sum(axis=-1) / total
+        size = (total - weight) / (n_mice - 1)
+        rho = (between - within) / (between + (size - 1) * within)
+        rho = np.where(np.isfinite(rho), rho, 0).clip(0, 1)
+        smooth = (y.sum(axis=-1) + 0.5) / (total + 1)
+        told = (n_mice - 1) * smooth * (1 - smooth)
+        rho = rho + (1 - rho) * _PRIOR**2 / (_PRIOR + told)
+        independent = total / (1 - rho + rho * weight)
+        t2 = _t(n_mice, level) ** 2 / independent
+        middle = (share + t2 / 2) / (1 + t2)
+        half = np.sqrt(t2 * (share * (1 - share) + t2 / 4)) / (1 + t2)
+    # Wilson's holds the share and stays in range, but for rounding
+    return np.clip(middle - half, 0, share), np.clip(middle + half, share, 1)
+
+
+def _t(n: np.ndarray, level: float) -> np.ndarray:
+    """Give Student's t of n - 1 degrees of freedom; NaN where there is none."""
+    import scipy.special
+
+    df = np.where(n > 1, n - 1, np.nan)
+    return np.asarray(scipy.special.stdtrit(df, (1 + level) / 2))
