@@ -49,6 +49,7 @@ _ZSCORED = (*_UNBIASED, "shared_variance")
 EXTRAS = ("spectrum", "draws", *COSTLY)
 _STRIP = 100.0  # um, the strips of depth whose units go to alternate halves
 _GAP = 20.0  # s, between the halves of the time
+_N_SHIFTS = 2  # whose mean is taken out of shared_variance
 _LEAST_FREEDOM = 20  # independent bins, without which slow fluctuations are all there is
 _LIKE_NOISE = 0.1  # relative, between a measure and that of unrelated units
 _QUANTILES = 101  # of the common distribution of rates
@@ -600,8 +601,9 @@ class _Group:
         *,
         costly: bool,
         known: tuple[np.ndarray, np.ndarray] | None = None,
+        chance: float | None = None,
     ) -> _Measured:
-        """Measure units of cell k, (n_units, n_bins), whose correlations may be known."""
+        """Measure units of cell k, (n_units, n_bins); correlations, and chance, may be known."""
         from lsdx.kernels import dimensionality as kernel
         from lsdx.kernels.resampling import stream_keys
 
@@ -611,7 +613,7 @@ class _Group:
         scale = "zscore" if options.scale == "zscore" else "center"
         value: dict[str, float] = {}
         reasons: list[str] = []
-        of_units = of_time = chance = np.nan
+        of_units = of_time = np.nan
         if scale == "zscore":
             r, varies = known or kernel.correlations(x, n_slow=n_slow)
             freedom = x.shape[0] - n_slow
@@ -619,7 +621,8 @@ class _Group:
                 spectrum = kernel.spectrum_of_correlations(r, varies, freedom)
             else:
                 spectrum = kernel.explained_variance(x, n_slow=n_slow)
-            chance = float(kernel.chance_squared_correlation(x, n_slow=n_slow))
+            if chance is None:
+                chance = float(kernel.chance_squared_correlation(x, n_slow=n_slow))
             msc, spread = kernel.mean_square_of(r, varies, bias=chance)
             of_units = float(spread)
             if draw == 0:
@@ -647,7 +650,7 @@ class _Group:
                 gap = round(_GAP / options.bin_width)
                 half = self.half[chosen]
                 value["shared_variance"] = kernel.shared_variance(
-                    x, half, gap=gap, n_slow=n_slow, keys=keys
+                    x, half, gap=gap, n_slow=n_slow, n_shifts=_N_SHIFTS, keys=keys
                 )
                 if np.isnan(value["shared_variance"]):
                     reasons.append("shared_variance: halves of units or of time too small")
@@ -734,7 +737,10 @@ def _draw(
                 x = thin(x, keep[chosen, k], streams)
             if both is not None:
                 both = both[0][np.ix_(chosen, chosen)], both[1][chosen]
-            drawn[d].append(group.measure(k, x, chosen, d, costly=True, known=both))
+            # of the same units, thinned otherwise, chance is the same
+            chance = drawn[0][k].chance if d and n == keys.size else None
+            found = group.measure(k, x, chosen, d, costly=True, known=both, chance=chance)
+            drawn[d].append(found)
     values = np.array([[m.values for m in of_draw] for of_draw in drawn])  # draw, cell, measure
     many = np.isfinite(values).sum(axis=0)
     mean = np.nansum(values, axis=0) / np.where(many, many, np.nan)

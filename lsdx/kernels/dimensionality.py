@@ -18,6 +18,7 @@ from lsdx.kernels.resampling import flip_signs, shift_circularly, stream_keys
 
 _EXACT_FLOAT32 = 2.0**24
 _NORMAL_95 = 1.959963984540054
+_FIRST_SURROGATES, _FAR = 5, 3.0
 _TIME_BLOCKS = 20  # of the error that is due to the time recorded
 
 
@@ -812,7 +813,9 @@ def parallel_analysis(
     that beat them are taken out of all units and of their surrogates, and the rest is tested
     again as a share of the variance that is left, until none does: a strong component takes so
     much variance that weak ones beside it would be lost (Buja & Eyuboglu 1992, Multivar Behav Res
-    27:509; Vitale et al. 2017, Chemom Intell Lab Syst 165:42). Marchenko & Pastur 1967.
+    27:509; Vitale et al. 2017, Chemom Intell Lab Syst 165:42). What lies above the first five
+    surrogates by more than three times their range is taken at once: chance does not reach that
+    far. Marchenko & Pastur 1967.
 
     Examples
     --------
@@ -845,29 +848,36 @@ def parallel_analysis(
     most = min(len(rows), rows.shape[1]) - 1
     found = 0
     while found < most:
-        left = values[found:] / values[found:].sum()
-        bound = 0.0
+        left = values[found:most] / values[found:].sum()
         removed = vectors[:, :found]
-        rest = rows - removed @ (removed.T @ rows)
-        for i in range(n_surrogates):
-            flipped = flip_signs(rest, stream_keys(keys, found, i))
-            flipped -= removed @ (removed.T @ flipped)
-            bound = max(bound, _first_share(flipped @ flipped.T))
-            if left[0] <= bound:
-                return found
-        found += int(np.cumprod(left[: most - found] > bound).sum())
+        rest = rows - removed @ (removed.T @ rows) if found else rows
+        shares: list[float] = []
+        while len(shares) < n_surrogates and left[0] > max(shares, default=0.0):
+            flipped = flip_signs(rest, stream_keys(keys, found, len(shares)))
+            shares.append(_first_share(flipped @ flipped.T, removed))
+            if len(shares) == _FIRST_SURROGATES:
+                far = max(shares) + _FAR * (max(shares) - min(shares))
+                if left[0] > far:
+                    shares = [far]
+                    break
+        if left[0] <= max(shares):
+            break
+        found += int(np.cumprod(left > max(shares)).sum())
     return found
 
 
-def _first_share(gram: np.ndarray) -> float:
-    """Give the largest eigenvalue's share of all."""
+def _first_share(gram: np.ndarray, removed: np.ndarray) -> float:
+    """Give the largest eigenvalue's share of all, across some removed directions."""
+    if removed.shape[1]:
+        part = removed @ (removed.T @ gram)
+        gram = gram - part - part.T + (part @ removed) @ removed.T
     if len(gram) < 32:
         largest = np.linalg.eigvalsh(gram)[-1]
     else:
         from scipy.sparse.linalg import eigsh
 
         start = np.ones(len(gram), dtype=gram.dtype)  # not random: the same each time
-        largest = eigsh(gram, 1, v0=start, tol=1e-5, return_eigenvectors=False)[0]
+        largest = eigsh(gram, 1, v0=start, tol=1e-4, return_eigenvectors=False)[0]
     return float(largest / np.trace(gram))
 
 
