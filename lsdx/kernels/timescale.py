@@ -96,7 +96,17 @@ def decay_time(
     ``(g^2 sum u_k^3 + 6 sum u_k u_l u_{k+l}) / sqrt(n)``, g that of the counts. There is a decay
     if z is above ``b + skewness (b^2 - 1) / 6`` (Cornish & Fisher) for any tau, where
     ``1 - Phi(b) + L / (2 pi) exp(-b^2 / 2) = .05`` bounds the largest of normal z along a curve of
-    length L (Hotelling 1939, Am J Math 61:440).
+    length L (Hotelling 1939, Am J Math 61:440). Of 4,000 simulated rows of independent bins, %
+    that have a decay; the last with gamma rates drawn anew in each bin, of Fano factor 3.5:
+
+    ===================  ===  ===  =====  ======  =====
+    spikes                30  100  1,000  10,000  gamma
+    ===================  ===  ===  =====  ======  =====
+    60 bins, 6 lags      3.4  4.5    4.9     4.3    2.4
+    500 bins, 50 lags    3.8  4.2    4.5     4.0    2.8
+    3,000 bins, 10 lags  2.8  3.6    3.7     4.2    3.5
+    3,000 bins, 50 lags  2.9  3.4    3.5     4.0    4.3
+    ===================  ===  ===  =====  ======  =====
 
     Examples
     --------

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 from scipy.optimize import minimize_scalar
 from scipy.signal import lfilter
-from scipy.stats import chi2
+from scipy.stats import chi2, skew
 
 import lsdx
 from lsdx.analysis.courses import autocorrelation_timescale, changepoint
@@ -144,6 +144,19 @@ def test_the_table_of_time_scales() -> None:
             drift = 0.3 * gaussian(rng, n, 60.0)
             told = timescales(rng.poisson(shot_noise(rng, n, tau, 2 * rate) / 2 * np.exp(drift)))
             assert np.nanmedian(told) == pytest.approx(tau, rel=0.15), (tau, rate)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_bins", "n_lags"), [(60, 6), (500, 50), (3000, 10), (3000, 50)])
+def test_independent_bins_have_a_decay_in_at_most_5_percent(n_bins: int, n_lags: int) -> None:
+    rng = np.random.default_rng(12)
+    means: list[Any] = [n / n_bins for n in (30, 100, 1000, 10_000)]
+    for mean in (*means, rng.gamma(0.2, 2.5, (4000, n_bins))):
+        counts = rng.poisson(mean, (4000, n_bins))
+        n_slow = n_bins // (5 * n_lags)
+        correlation = autocorrelation(counts, n_lags, n_slow)
+        tau, _ = decay_time(correlation, n_bins, n_slow, skew(counts, axis=1))
+        assert 0.02 < np.isfinite(tau).mean() + np.isinf(tau).mean() <= 0.05 + 2 * 0.0034
 
 
 def test_fast_units_are_told_in_bins_that_are_narrow_enough() -> None:
