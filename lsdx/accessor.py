@@ -998,7 +998,7 @@ class LsdAccessor:
         Returns
         -------
         Dataset
-            ``timescale`` (s) and ``r_squared`` over (unit, ...); NaN where nothing decays.
+            ``timescale`` (s), ``r_squared`` and ``note``, why they are NaN, over (unit, ...).
 
         Raises
         ------
@@ -1009,7 +1009,7 @@ class LsdAccessor:
         --------
         >>> import lsdx
         >>> list(lsdx.open_units(demo_stores).lsd.autocorrelation_timescale())
-        ['timescale', 'r_squared']
+        ['timescale', 'r_squared', 'note']
         """
         from lsdx.analysis.courses import autocorrelation_timescale
 
@@ -1042,7 +1042,7 @@ class LsdAccessor:
         -------
         Dataset
             ``time`` (s), ``rate_before``, ``rate_after`` (Hz), ``index``, ``gain`` and ``note``
-            over (unit,).
+            over (unit,); the attribute ``gain_null_95``, of constant Poisson rates.
 
         Raises
         ------
