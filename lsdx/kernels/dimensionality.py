@@ -18,7 +18,7 @@ from lsdx.kernels.resampling import flip_signs, shift_circularly, stream_keys
 
 _EXACT_FLOAT32 = 2.0**24
 _NORMAL_95 = 1.959963984540054
-_FIRST_SURROGATES, _FAR = 5, 3.0
+_FIRST_SURROGATES, _FAR = 5, 2.0
 _TIME_BLOCKS = 20  # of the error that is due to the time recorded
 
 
@@ -814,8 +814,8 @@ def parallel_analysis(
     again as a share of the variance that is left, until none does: a strong component takes so
     much variance that weak ones beside it would be lost (Buja & Eyuboglu 1992, Multivar Behav Res
     27:509; Vitale et al. 2017, Chemom Intell Lab Syst 165:42). What lies above the first five
-    surrogates by more than three times their range is taken at once: chance does not reach that
-    far. Marchenko & Pastur 1967.
+    surrogates by more than twice their range is taken at once: chance reaches that far in 0.6 % at
+    most. Marchenko & Pastur 1967.
 
     Examples
     --------
