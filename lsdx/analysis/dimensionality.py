@@ -660,7 +660,8 @@ class _Group:
             by_chance = _of_spectrum(null, options)
             surrogate = [by_chance.get(n, np.nan) for n in options.names]
         values = [value[n] for n in options.names]
-        return _Measured(values, of_units, of_time, chance, reasons, spectrum, surrogate, null)
+        of_chance = np.nan if chance is None else chance
+        return _Measured(values, of_units, of_time, of_chance, reasons, spectrum, surrogate, null)
 
 
 def _ratio(msc: float, error: float, chance: float) -> tuple[float, str]:
@@ -843,6 +844,8 @@ def _labelled(
             array = arrays[key][(slice(None),) * n_groups + (i,)]
             units, words = about[name]
             attributes: dict[str, Any] = {"units": units, "long_name": words + told}
+            if options.levels:
+                attributes["compare"] = "changes"
             if name == "power_law_slope":
                 attributes["ranks"] = f"{options.ranks[0]} to {options.ranks[1]}, or to the last"
                 attributes["weights"] = "1 / rank"

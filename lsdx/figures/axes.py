@@ -78,7 +78,9 @@ def axis_label(data: xr.DataArray) -> str:
     """Give a label of what an array holds, with its units."""
     name = str(data.attrs.get("long_name", "" if data.name is None else data.name))
     units = data.attrs.get("units", "1")
-    return name if units == "1" else f"{name} ({units})"
+    label = name if units == "1" else f"{name} ({units})"
+    # groups differ in more than what is measured
+    return f"{label}\ncompare changes, not levels" if data.attrs.get("compare") else label
 
 
 def series(data: xr.DataArray, along: str) -> list[tuple[str, np.ndarray]]:
