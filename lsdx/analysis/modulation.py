@@ -142,8 +142,10 @@ def modulation(
           ``lempel_ziv``), and with ``"isi_shuffle"``, the difference of values;
         - ``p``, two-sided; ``q``, Benjamini-Hochberg; ``null_mean`` and ``null_sd`` of the
           statistic; ``n_draws`` of it;
-        - ``p_least``, the least p possible; ``n_blocks`` (unit, epoch) a phase,
-          ``block_duration`` (s);
+        - ``p_least``, the least p that can come out of these ways to deal blocks: the mirror image
+          of the true one, ways that differ from it in blocks without a value alone, and ways
+          that give no value (with ``settle``: of those made) count as reached;
+        - ``n_blocks`` (unit, epoch) a phase, ``block_duration`` (s);
         - ``share_modulated`` (arm, epoch, metric) of the units tested, at ``p < alpha``,
           ``n_tested`` and ``n_sessions``: an arm is a condition;
         - with ``null=True`` ``null`` and ``null_index`` (..., permutation), of the statistic
@@ -568,18 +570,19 @@ def _tested(
     kind: np.ndarray,
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Give statistic, p, mean and sd of the null, draws; the null itself, that of the index."""
-    from lsdx.kernels.permutation import assignments, block_test
+    from lsdx.kernels.permutation import assignments, block_test, least_p, repeated_ways
 
     plan, number = measure.plan, int(kind[0])
     if plan.method == "isi_shuffle":
         draw, batch = _interval_shuffles(measure, *times)
-        return _by_draws(values, draw, plan.n_permutations, plan.settle, batch)
+        never = np.zeros((len(values), plan.n_permutations), dtype=bool)
+        return _by_draws(values, draw, never, plan.settle, batch)
     if number < 2:
         none = np.full(len(values), np.nan)
         return [none] * 6, none[:, None], none[:, None]
     by_block, parts = measure.in_blocks(*times, number, int(kind[1]))
     rng = np.random.default_rng([plan.seed, number])
-    ways, exact = assignments(number, number, n_permutations=plan.n_permutations, rng=rng)
+    ways, _ = assignments(number, number, n_permutations=plan.n_permutations, rng=rng)
     if parts is not None:
         # who stops early must not meet the ways in the order of their enumeration
         others = ways[1:][rng.permutation(len(ways) - 1)]
@@ -595,14 +598,15 @@ def _tested(
             )
 
         pair = [measure.of_parts(parts[:, side]) for side in (~ways[0], ways[0])]
-        return _by_draws(np.stack(pair, axis=-1), recomputed, len(others), plan.settle, 16)
+        everywhere = np.ones((len(values), 2 * number), dtype=bool)
+        same = repeated_ways(np.concatenate([ways[:1], others]), everywhere)
+        return _by_draws(np.stack(pair, axis=-1), recomputed, same, plan.settle, 16)
     found = block_test(by_block, ways)
     fields = [found[n] for n in ("statistic", "p", "null_mean", "null_sd")]
     n_draws = np.where(np.isnan(found["p"]), np.nan, len(ways) - 1)
     null_index = _index_of_ways(by_block, ways[1:]) if plan.n_null else found["null"]
-    # a way and its mirror image are equally far from the middle; ways without a value count
-    least = (np.isnan(found["null"]).sum(axis=1) + (2 if exact else 1)) / len(ways)
-    least = np.where(np.isnan(found["p"]), np.nan, least)
+    certain = repeated_ways(ways, ~np.isnan(by_block)) | np.isnan(found["null"])
+    least = np.where(np.isnan(found["p"]), np.nan, least_p(certain))
     return [*fields, n_draws, least], found["null"], null_index
 
 
@@ -622,15 +626,19 @@ def _index_of_ways(by_block: np.ndarray, ways: np.ndarray) -> np.ndarray:
 def _by_draws(
     pair: np.ndarray,
     draw: Callable[[np.ndarray, int, int], np.ndarray],
-    n_draws: int,
+    same: np.ndarray,
     settle: int | None,
     batch: int,
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Test a difference against draws of both values, (n_units, n_draws, 2)."""
-    from lsdx.kernels.modulation import modulation_index
-    from lsdx.kernels.permutation import sequential_test
+    """Test a difference against draws of both values, (n_units, n_draws, 2).
 
-    null_index = np.full((len(pair), n_draws), np.nan)
+    ``same`` (n_units, n_draws) are draws that give the same statistic whatever the data.
+    """
+    from lsdx.kernels.modulation import modulation_index
+    from lsdx.kernels.permutation import least_p, sequential_test
+
+    n_draws = same.shape[1]
+    null_index = np.full(same.shape, np.nan)
 
     def difference(units: np.ndarray, first: int, stop: int) -> np.ndarray:
         found = draw(units, first, stop)
@@ -641,7 +649,9 @@ def _by_draws(
     test = sequential_test(observed, difference, n_draws, settle=settle, batch=batch)
     fields = [test[n] for n in ("p", "null_mean", "null_sd", "n_draws")]
     null_index[np.isnan(test["null"])] = np.nan
-    least = np.where(np.isnan(test["p"]), np.nan, 1 / (n_draws + 1))
+    made = np.arange(n_draws) < test["n_draws"][:, None]
+    certain = same | (np.isnan(test["null"]) & made)
+    least = np.where(np.isnan(test["p"]), np.nan, least_p(certain, settle=settle))
     return [observed, *fields, least], test["null"], null_index
 
 

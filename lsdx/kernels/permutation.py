@@ -160,6 +160,66 @@ def sequential_test(
     return {n: np.where(np.isnan(p), np.nan, v) for n, v in tested.items()} | {"null": null}
 
 
+def repeated_ways(second: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Tell which ways deal a unit's blocks as the true one does, or as its mirror image.
+
+    Parameters
+    ----------
+    second : ndarray of bool (n_ways, n_blocks)
+        As `assignments` gives them: the true one first.
+    valid : ndarray of bool (n_units, n_blocks)
+        Blocks with a value: it does not matter where the others are dealt.
+
+    Returns
+    -------
+    ndarray of bool (n_units, n_ways - 1)
+        Ways whose statistic is the true one's, or minus it, whatever the values.
+
+    Examples
+    --------
+    >>> ways, _ = assignments(3, 3)
+    >>> valid = np.array([[True] * 6, [False, True, True, True, True, False]])
+    >>> repeated_ways(ways, valid).sum(axis=1).tolist()
+    [1, 3]
+    """
+    moved = valid.astype(np.float64) @ (second[1:] != second[0]).T.astype(np.float64)
+    out: np.ndarray = (moved == 0) | (moved == valid.sum(axis=1, keepdims=True))
+    return out
+
+
+def least_p(certain: np.ndarray, *, settle: int | None = None) -> np.ndarray:
+    """Give the least p that can come out where some draws reach any statistic.
+
+    Parameters
+    ----------
+    certain : ndarray of bool (n_units, n_draws)
+        Draws that reach it whatever the data: as `repeated_ways` says, and those without a value.
+    settle : int, optional
+        As for `sequential_test`.
+
+    Returns
+    -------
+    ndarray of float64 (n_units,)
+        ``(1 + #) / (n_draws + 1)``; or, where so many are certain that all units settle, settle
+        over the draw in which they do at the latest.
+
+    Examples
+    --------
+    >>> ways, _ = assignments(5, 5)
+    >>> certain = repeated_ways(ways, np.ones((1, 10), dtype=bool))
+    >>> (252 * least_p(certain)).tolist(), (252 * least_p(certain[:, ::-1], settle=1)).round(2)
+    ([2.0], array([1.]))
+    """
+    running = certain.cumsum(axis=1)
+    n_draws = certain.shape[1]
+    least = (1 + certain.sum(axis=1)) / (n_draws + 1)
+    if settle is None or not n_draws:
+        return np.asarray(least)
+    settled = running[:, -1] >= settle
+    latest = 1 + (running >= settle).argmax(axis=1)
+    return np.asarray(np.where(settled, settle / latest, least))
+
+
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     """Give q-values: the false discovery rate at which each of a family of tests is rejected.
 

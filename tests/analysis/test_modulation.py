@@ -323,8 +323,47 @@ def test_the_least_p_counts_ways_without_a_value() -> None:
         len({2, 3, 4, 7, 8, 9} & {*second}) in (0, 1, 5, 6)
         for second in itertools.combinations(range(10), 5)
     )
-    assert m["p_least"].item() == pytest.approx((undefined + 2) / 252)
+    # two of four silent blocks go to either phase: six ways are the true one, six its mirror image
+    assert m["p_least"].item() == pytest.approx((undefined + 12) / 252)
     assert m["p"].item() >= m["p_least"].item()
+
+
+@pytest.mark.parametrize(
+    ("n_blocks", "options"),
+    [
+        (4, {"metric": "fano_factor"}),
+        (4, {"metric": "fano_factor", "settle": 3}),
+        (4, {"metric": "fano_factor", "settle": 1}),
+        (4, {"metric": "fano_factor", "n_permutations": 60}),
+        (4, {"metric": "mean_rate"}),
+        (5, {"metric": "fano_factor"}),
+        (5, {"metric": "mean_rate", "method": "isi_shuffle", "n_permutations": 39}),
+    ],
+)
+def test_the_least_p_is_the_least_seen(n_blocks: int, options: dict[str, Any]) -> None:
+    """Blocks of one window of 20 s: counts that vary little, then much; units of all sizes."""
+    rng = np.random.default_rng(31)
+    size = np.exp(rng.uniform(3, 6, (400, 1)))
+    spread = np.where(np.arange(2 * n_blocks) < n_blocks, 0.02, 0.6)
+    counts = rng.poisson(size * np.exp(spread * rng.standard_normal((400, 2 * n_blocks))))
+    if options["metric"] == "mean_rate":
+        counts[:, n_blocks:] *= 3
+    edges = np.arange(2 * n_blocks) * 20.0
+    times = [np.sort(np.repeat(edges, c) + rng.uniform(0, 20, c.sum())) for c in counts]
+    half = n_blocks * 20
+    ds = trains(times, spans=((0, half), (half, 2 * half)))
+    m = modulation(ds, block="20 s", window="20 s", rng=0, alpha=0.02, **options)
+    least = m["p_least"].values[m["p"].notnull().values]
+    assert len(np.unique(least)) == 1
+    np.testing.assert_allclose(m["p"].min(), least[0])
+    if n_blocks == 4:  # 2 of 70 ways: at this level nothing is ever called modulated
+        assert m["n_tested"].sum() == 0
+
+
+def test_unequal_epochs_have_the_same_number_of_blocks() -> None:
+    m = modulation(poisson(3, 32), between=((0, 300), (300, 540)), rng=0, alpha=0.02)
+    assert (m["n_blocks"] == 4).all()
+    np.testing.assert_allclose(m["p_least"], 2 / 70)
 
 
 # ---- bad input ------------------------------------------------------------------------------

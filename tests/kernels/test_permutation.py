@@ -13,6 +13,8 @@ from lsdx.kernels.permutation import (
     assignments,
     benjamini_hochberg,
     block_test,
+    least_p,
+    repeated_ways,
     sequential_test,
 )
 
@@ -137,3 +139,48 @@ def test_settled_p_holds_its_level() -> None:
     p = sequential_test(observed, lambda u, a, b: null[u, a:b], 199, settle=10)["p"]
     for alpha in (0.05, 0.2, 0.5):
         assert np.mean(p <= alpha) <= alpha + 0.02
+
+
+@pytest.mark.parametrize(
+    ("n_a", "n_b", "n_permutations", "missing"),
+    [
+        (4, 4, 999, ()),  # 70 ways
+        (5, 5, 999, ()),  # 252
+        (3, 5, 999, ()),  # no way is the mirror image of the true one
+        (5, 5, 999, (2,)),
+        (5, 5, 999, (0, 1, 7)),  # ways that differ in what is missing alone
+        (5, 5, 150, ()),  # random ways: some may be the true one again, or its mirror image
+        (6, 6, 150, (0, 8)),
+    ],
+)
+def test_the_least_p_is_the_least_of_many_data(
+    n_a: int, n_b: int, n_permutations: int, missing: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(7)
+    step = rng.exponential(3.0, (4000, 1)) * (np.arange(n_a + n_b) >= n_a)
+    values = rng.standard_normal((4000, n_a + n_b)) + step
+    values[:, list(missing)] = np.nan
+    for seed in range(3):
+        ways, _ = assignments(n_a, n_b, n_permutations=n_permutations, rng=seed)
+        found = block_test(values, ways)
+        certain = repeated_ways(ways, ~np.isnan(values)) | np.isnan(found["null"])
+        np.testing.assert_allclose(least_p(certain), found["p"].min())
+
+
+@pytest.mark.parametrize("settle", [None, 1, 2, 3, 20])
+@pytest.mark.parametrize("n_undefined", [0, 2])
+def test_the_least_p_of_settled_units(settle: int | None, n_undefined: int) -> None:
+    """A statistic recomputed in each way, in random order; some ways give no value."""
+    rng = np.random.default_rng(8)
+    ways, _ = assignments(4, 4)
+    ways[1:] = ways[1:][rng.permutation(69)]
+    values = (
+        rng.standard_normal((3000, 8)) + 4 * (np.arange(8) > 3) * (np.arange(3000) % 2)[:, None]
+    )
+    t = np.stack([values[:, w].sum(axis=1) - values[:, ~w].sum(axis=1) for w in ways], axis=1)
+    undefined = rng.permutation(69)[:n_undefined]
+    t[:, 1 + undefined] = np.nan
+    found = sequential_test(t[:, 0], lambda u, a, b: t[u, 1 + a : 1 + b], 69, settle=settle)
+    certain = repeated_ways(ways, np.ones((1, 8), dtype=bool))
+    certain[:, undefined] = True
+    np.testing.assert_allclose(found["p"].min(), least_p(certain, settle=settle))
