@@ -648,7 +648,8 @@ class LsdAccessor:
         Returns
         -------
         Dataset
-            ``lempel_ziv`` and ``lempel_ziv_ratio``; NaN for fewer than 200 windows.
+            ``lempel_ziv`` and ``lempel_ziv_ratio``, and their sd over thinnings; NaN for fewer
+            than 200 windows.
 
         Raises
         ------
@@ -660,7 +661,7 @@ class LsdAccessor:
         >>> import lsdx
         >>> u = lsdx.open_units(demo_stores).isel(unit=slice(2))
         >>> list(u.lsd.lempel_ziv(surrogates=2, rng=0))
-        ['lempel_ziv', 'lempel_ziv_ratio']
+        ['lempel_ziv', 'lempel_ziv_ratio', 'lempel_ziv_sd', 'lempel_ziv_ratio_sd']
         """
         from lsdx.analysis.variability import lempel_ziv
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 from typing import Any
 
@@ -14,7 +13,15 @@ import xarray as xr
 from lsdx.analysis.binning import labels_of_windows, observed_ticks, zero_of
 from lsdx.analysis.population import result_attrs, seed_of, unit_keys
 from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
-from lsdx.analysis.variability import METRICS, OF_BITS, OF_INTERVALS, OF_WINDOWS
+from lsdx.analysis.variability import (
+    METRICS,
+    OF_BITS,
+    OF_INTERVALS,
+    OF_WINDOWS,
+    THINNINGS,
+    stream_of,
+    thinning_keys,
+)
 from lsdx.clock import TICKS_PER_SECOND, n_bins, to_bin_ticks, to_seconds
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spec import text
@@ -52,7 +59,7 @@ class _Plan:
     """What is asked, the same for all units."""
 
     metrics: tuple[str, ...]
-    streams: tuple[tuple[int, int], ...]  # of each epoch and phase: what thinning is keyed by
+    streams: tuple[tuple[int, ...], ...]  # of each epoch and phase: what thinning is keyed by
     method: str
     block: int  # ticks
     window: int  # ticks
@@ -139,7 +146,8 @@ def modulation(
         - ``value`` (..., phase) of the whole epochs; ``index``, their `modulation_index`;
         - ``statistic``: Welch's t of the second phase's blocks minus the first's; where blocks
           are too short for the measure (one window for Fano and Allan factors, 200 for
-          ``lempel_ziv``), and with ``"isi_shuffle"``, the difference of values;
+          ``lempel_ziv``), and with ``"isi_shuffle"``, the difference of values. Of
+          ``lempel_ziv`` it is of one thinning, ``value`` the mean of 20;
         - ``p``, two-sided; ``q``, Benjamini-Hochberg; ``null_mean`` and ``null_sd`` of the
           statistic; ``n_draws`` of it;
         - ``p_least``, the least p that can come out of these ways to deal blocks: the mirror image
@@ -226,9 +234,9 @@ def modulation(
     n_null = max(draws, default=1) if null else 0
     plan = _Plan(
         metrics,
+        # of two windows the names say all
         tuple(
-            (zlib.crc32(f"{between[0]}/{e}".encode()), zlib.crc32(f"{between[1]}/{e}".encode()))
-            for e in epochs
+            tuple(stream_of(b) if of_windows else stream_of(b, e) for b in between) for e in epochs
         ),
         method,
         block_ticks,
@@ -477,8 +485,9 @@ class _Measure:
     name: str
     trains: tuple[np.ndarray, np.ndarray, np.ndarray]  # ticks, row_start, row_size
     keys: np.ndarray
-    streams: tuple[int, int]
+    streams: tuple[int, ...]
     plan: _Plan
+    n_thinnings: int = THINNINGS  # of what is thinned window by window
 
     def of_intervals(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
         """Give the measure in each interval, (n_units, n_intervals)."""
@@ -493,8 +502,16 @@ class _Measure:
             which = list(OF_INTERVALS).index(self.name)
             return np.asarray(interval_measures(*self.trains, begin, end)[which])
         if self.name in OF_BITS:
-            bits, n_bits = self._bits(begin, end)
-            return self._ratio(bits, n_bits)
+            from lsdx.kernels.complexity import thinned_lempel_ziv
+
+            found = thinned_lempel_ziv(
+                self._windows(begin, end),
+                thinning_keys(self.keys, self.plan.seed, self.streams),
+                n_thinnings=self.n_thinnings,
+                n_shuffles=self.plan.surrogates,
+                seed=self.plan.seed,
+            )
+            return np.asarray(found[1])
         return self._of_counts(self._windows(begin, end))
 
     def in_blocks(
@@ -548,8 +565,8 @@ class _Measure:
         from lsdx.kernels.complexity import equal_rate_bits
         from lsdx.kernels.resampling import stream_keys
 
-        keys = [stream_keys(self.keys, self.plan.seed, s) for s in self.streams]
-        return equal_rate_bits(self._windows(begin, end), np.stack(keys, axis=1))
+        keys = thinning_keys(self.keys, self.plan.seed, self.streams)
+        return equal_rate_bits(self._windows(begin, end), stream_keys(keys, 0))
 
     def _ratio(self, bits: np.ndarray, n_bits: np.ndarray) -> np.ndarray:
         from lsdx.kernels.complexity import lempel_ziv_ratio
@@ -575,6 +592,8 @@ def _tested(
     plan, number = measure.plan, int(kind[0])
     if plan.method == "isi_shuffle":
         draw, batch = _interval_shuffles(measure, *times)
+        if measure.name in OF_BITS:
+            values = replace(measure, n_thinnings=1).of_intervals(*times)
         never = np.zeros((len(values), plan.n_permutations), dtype=bool)
         return _by_draws(values, draw, never, plan.settle, batch)
     if number < 2:
@@ -689,6 +708,7 @@ def _interval_shuffles(
             np.tile(measure.keys[units], n_draws),
             measure.streams,
             measure.plan,
+            n_thinnings=1,
         )
         begins = np.tile(edges[units], (n_draws, 1))
         values = shuffled.of_intervals(begins, begins + np.tile(length[units], (n_draws, 1)))
