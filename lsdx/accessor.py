@@ -559,6 +559,44 @@ class LsdAccessor:
 
         return lv(self._ds, phase=phase, epoch=epoch, duplicates=duplicates)
 
+    def lvr(
+        self,
+        *,
+        phase: str | Sequence[str] | None = None,
+        epoch: str | Sequence[str] | None = None,
+        duplicates: str = "keep",
+    ) -> xr.DataArray:
+        """Give LvR of each unit, local variation revised for refractoriness, lazily.
+
+        Forwards to `lsdx.analysis.variability.lvr`.
+
+        Parameters
+        ----------
+        phase, epoch : str or sequence of str, optional
+            Which epochs; all by default.
+        duplicates : {"keep", "drop"}
+            Whether spikes that bombcell calls duplicates are counted.
+
+        Returns
+        -------
+        DataArray
+            Over (unit, phase, epoch); NaN for fewer than three spikes.
+
+        Raises
+        ------
+        SelectionError
+            Without spikes (``lsdx.open_spikes(units=...)`` supplies them).
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> lsdx.open_spikes(demo_stores).lsd.lvr(phase="pre").dims
+        ('unit', 'epoch')
+        """
+        from lsdx.analysis.variability import lvr
+
+        return lvr(self._ds, phase=phase, epoch=epoch, duplicates=duplicates)
+
     def fano_factor(
         self, *, window: str | float | Sequence[str | float] = ("100 ms", "1 s", "10 s")
     ) -> xr.DataArray:
@@ -675,6 +713,7 @@ class LsdAccessor:
             "cv",
             "cv2",
             "lv",
+            "lvr",
             "fano_factor",
             "allan_factor",
         ),
@@ -748,6 +787,7 @@ class LsdAccessor:
         family: str | Sequence[str] = (),
         alpha: float = 0.05,
         surrogates: int = 100,
+        match_rates: bool = True,
         null: bool = False,
         duplicates: str = "keep",
         rng: np.random.Generator | int | None = None,
@@ -783,6 +823,8 @@ class LsdAccessor:
             Level of ``share_modulated``.
         surrogates : int
             Of ``lempel_ziv``.
+        match_rates : bool
+            Whether trains are thinned to the lower of the two phases' rates; rates never are.
         null : bool
             Whether the null distributions are given.
         duplicates : {"keep", "drop"}
@@ -823,6 +865,7 @@ class LsdAccessor:
             family=family,
             alpha=alpha,
             surrogates=surrogates,
+            match_rates=match_rates,
             null=null,
             duplicates=duplicates,
             rng=rng,

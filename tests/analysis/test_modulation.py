@@ -131,7 +131,7 @@ def test_the_statistic_is_welchs_of_the_blocks_and_p_the_share_of_ways() -> None
 def test_values_are_those_of_unit_metrics(demo_stores: Path) -> None:
     s = lsdx.open_spikes(demo_stores).isel(unit=slice(0, 60)).compute()
     names = METRICS[:-1]  # complexity is thinned to the rates of what is compared
-    m = modulation(s, metric=names, window="1 s", rng=0)
+    m = modulation(s, metric=names, window="1 s", match_rates=False, rng=0)
     metrics = unit_metrics(s, metrics=names, window="1 s")
     for name in names:
         expected = metrics[name].squeeze(drop=True).transpose("unit", "epoch", "phase")
@@ -199,12 +199,130 @@ def test_regular_against_irregular_is_found_at_one_rate() -> None:
     assert float((m["p"].sel(metric="mean_rate") < 0.05).mean()) <= 0.25
 
 
+# ---- measures that follow the rate ------------------------------------------------------------
+
+_IRREGULARITY = METRICS[1:]
+
+
+def renewal(
+    n: int, seed: int, rates: tuple[float, float], *, dead: float = 0.0, shape: float = 1.0
+) -> xr.Dataset:
+    """Gamma intervals and a dead time (s): 300 s of one rate, 300 s of the other."""
+    rng = np.random.default_rng(seed)
+    times = []
+    for _ in range(n):
+        both = []
+        for phase, rate in enumerate(rates):
+            scale = (1 / rate - dead) / shape
+            t = np.cumsum(dead + rng.gamma(shape, scale, int(400 * rate) + 50))
+            t -= 50.0  # what came before is forgotten
+            both.append(300 * phase + t[(t >= 0) & (t < 300)])
+        times.append(np.concatenate(both))
+    return trains(times)
+
+
+def found_in(ds: xr.Dataset, metric: Sequence[str], **options: Any) -> dict[str, float]:
+    m = modulation(ds, metric=metric, rng=0, surrogates=20, **options)
+    share = (m["p"] < 0.05).mean(["unit", "epoch"])
+    return dict(zip(metric, share.values.tolist(), strict=True))
+
+
+def test_a_change_of_rate_alone_changes_no_irregularity() -> None:
+    """Dead time of 2 ms, 10 to 30 Hz: nearly all units are called modulated as they are."""
+    ds = renewal(150, 40, (10, 30), dead=0.002)
+    matched = found_in(ds, _IRREGULARITY)
+    assert max(matched.values()) < 0.11  # three se above .05
+    as_is = found_in(ds, ["cv", "cv2", "lv", "fano_factor"], match_rates=False)
+    assert min(as_is["cv2"], as_is["lv"]) > 0.9
+    assert min(as_is["cv"], as_is["fano_factor"]) > 0.3
+    # rates themselves are never matched
+    assert found_in(ds, ["mean_rate"])["mean_rate"] == 1
+
+
+def test_regularity_that_changes_is_found_at_other_rates() -> None:
+    fewer, regular = renewal(40, 41, (20, 5)), renewal(40, 42, (20, 5), shape=4.0)
+    times = []
+    for u in range(40):
+        a, b = (
+            d.spike_time.values[d.row_start.values[u] :][: d.row_size.values[u]]
+            for d in (fewer, regular)
+        )
+        times.append(np.r_[a[a < 300], b[b >= 300]])
+    assert min(found_in(trains(times), ["cv", "cv2", "lv", "lvr"]).values()) > 0.9
+
+
+def test_both_phases_are_thinned_to_the_lower_rate() -> None:
+    ds = renewal(40, 43, (4, 12))
+    m = modulation(ds, metric=["mean_rate", "fano_factor"], window="60 s", rng=1, null=True)
+    again = modulation(ds, metric="fano_factor", window="60 s", rng=1)
+    np.testing.assert_array_equal(again["value"][..., 0, :], m["value"][..., 1, :])
+    other = modulation(ds, metric="fano_factor", window="60 s", rng=2)
+    slower, faster = other["value"].isel(metric=0, epoch=0, phase=[0, 1]).T.values
+    np.testing.assert_array_equal(slower, m["value"][:, 0, 1, 0])
+    assert (faster != m["value"][:, 0, 1, 1]).mean() > 0.9
+    np.testing.assert_allclose(m["value"][:, 0, 0].mean("unit"), [4, 12], rtol=0.05)
+    silent = modulation(trains([np.arange(0.05, 300, 0.1)]), metric="cv2", rng=0)
+    assert silent["value"].isnull().all()  # there is no rate to thin to
+
+
+def gained(n: int, seed: int, rates: tuple[float, float], *, bursts: bool = False) -> xr.Dataset:
+    """Poisson rates times a gain of sd .32 that changes every .5 s; or bursts, 10 ms apart."""
+    rng = np.random.default_rng(seed)
+    times = []
+    for _ in range(n):
+        if bursts:
+            first = [
+                np.sort(rng.uniform(0, 300, rng.poisson(150 * r))) + 300 * i
+                for i, r in enumerate(rates)
+            ]
+            events = np.concatenate(first)
+            size = rng.geometric(0.5, events.size)
+            within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+            t = np.sort(np.repeat(events, size) + 0.01 * within)
+            times.append(t[t < 600])
+        else:
+            gain = rng.gamma(10, 0.1, 1200) * np.repeat(rates, 600)
+            count = rng.poisson(0.5 * gain)
+            t = np.repeat(0.5 * np.arange(1200), count) + rng.uniform(0, 0.5, count.sum())
+            times.append(np.sort(t))
+    return trains(times)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "rates", "kind", "level"),
+    [
+        (renewal, (10, 30), {"dead": 0.002}, 0.075),
+        (renewal, (10, 30), {"dead": 0.005}, 0.075),
+        (gained, (10, 30), {}, 0.075),
+        (renewal, (0.2, 0.6), {}, 0.075),
+        (renewal, (5, 5), {}, 0.075),
+        # whose irregularity is the same at each rate, it is another when they are thinned: said
+        (renewal, (10, 30), {"shape": 2.0}, None),
+        (gained, (10, 30), {"bursts": True}, None),
+    ],
+)
+def test_levels_under_a_change_of_rate(
+    make: Any, rates: tuple[float, float], kind: dict[str, Any], level: float | None
+) -> None:
+    """The table of `modulation`: 1,000 units each."""
+    ds = make(1000, 44, rates, **kind)
+    found = found_in(ds, _IRREGULARITY)
+    if level is not None:
+        assert max(found.values()) < level
+        return
+    assert min(found[m] for m in ("cv", "cv2", "lv", "lvr")) > 0.3
+    if not kind.get("bursts"):
+        as_is = found_in(ds, _IRREGULARITY, match_rates=False)
+        assert max(as_is[m] for m in ("cv", "cv2", "lv")) < 0.085
+
+
 # ---- measures that need more than a block ---------------------------------------------------
 
 
 def test_blocks_of_one_window_are_put_together_and_recomputed() -> None:
     ds = poisson(40, 21)
-    m = modulation(ds, metric="fano_factor", block="60 s", window="60 s", rng=0)
+    m = modulation(ds, metric="fano_factor", block="60 s", window="60 s", match_rates=False, rng=0)
     counts = np.array(
         [
             np.histogram(ds.spike_time[s : s + n], np.arange(0, 601, 60))[0]
@@ -374,7 +492,7 @@ def test_few_spikes_and_short_epochs_are_nan_without_warnings() -> None:
     few = [np.empty(0), np.array([10.0]), np.array([10.0, 400.0]), np.full(5, 20.0)]
     m = modulation(trains(few), metric=METRICS, rng=0, surrogates=2)
     assert m["index"][0].isnull().all()
-    assert m["p"].sel(metric=["cv", "cv2", "lv"]).isnull().all()
+    assert m["p"].sel(metric=["cv", "cv2", "lv", "lvr"]).isnull().all()
     rate = m["p"].sel(metric="mean_rate").values[:, 0]
     np.testing.assert_array_equal(rate[[0, 1]], [np.nan, 1])
     short = modulation(trains([np.arange(0, 90, 0.5)], spans=[(0, 40), (40, 90)]), metric=METRICS)
@@ -400,7 +518,7 @@ def test_no_units_give_no_results(spikes: xr.Dataset) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"metric": "fano"}, "mean_rate, cv, cv2, lv, fano_factor, allan_factor, lempel_ziv"),
+        ({"metric": "fano"}, "mean_rate, cv, cv2, lv, lvr, fano_factor, allan_factor, lempel_ziv"),
         ({"metric": []}, "distinct ones of mean_rate"),
         ({"method": "circular_shift"}, "carries the drug's step into its own null"),
         ({"method": "bootstrap"}, "one of block, isi_shuffle"),
