@@ -31,7 +31,7 @@ METRICS = ("mean_rate", *OF_INTERVALS, *OF_WINDOWS, *OF_BITS)
 _RATE = {"units": "Hz", "long_name": "Firing rate"}
 _WINDOWS = ("100 ms", "1 s", "10 s")
 _REFRACTORINESS = to_bin_ticks("5 ms")  # of lvr
-_LABELS = ("phase", "epoch", "window")  # of cells, also where one is selected
+_LABELS = ("phase", "epoch", "centre")  # of cells, also where one is selected
 THINNINGS = 20  # to equal rates, of which means are taken
 
 
@@ -733,6 +733,15 @@ def _listed(window: Any) -> list[Any]:
 
 
 def _window_sizes(ds: xr.Dataset, where: str, window: Any) -> list[int]:
+    if "window" in ds["counts"].dims:
+        raise SelectionError(
+            located(
+                where,
+                "counts whose dimensions leave the name window to the result's",
+                "those of windows that slide",
+                'Rename it before: ds.rename(window="centre").',
+            )
+        )
     lengths = _listed(window)
     width = to_bin_ticks(float(ds.attrs["bin_width"]))
     ticks = [to_bin_ticks(w) for w in lengths]

@@ -248,15 +248,20 @@ def test_complexity_does_not_depend_on_order() -> None:
     assert (some.lempel_ziv_ratio != whole.lempel_ziv_ratio.isel(window=0).sel(epoch="rfm")).any()
 
 
-def test_complexity_of_windows_does_not_depend_on_their_order() -> None:
-    ds = two_epochs([[4, 7], [9, 12]]).isel(phase=0, drop=True)
-    windows = ds.drop_vars("epoch").rename(epoch="window").assign_coords(window=[-180.0, 0.0])
-    counts = windows.rename(window="centre")  # the result has a dimension window of its own
-    for some in (counts, counts.assign_coords(centre=["a", "b"])):
-        found, other = (
-            lempel_ziv(d, surrogates=3, rng=1) for d in (some, some.isel(centre=[1, 0]))
-        )
-        np.testing.assert_array_equal(other.lempel_ziv, found.lempel_ziv.isel(centre=[1, 0]))
+def test_windows_that_slide_are_keyed_by_where_they_are(spikes: xr.Dataset) -> None:
+    some = spikes.isel(unit=slice(0, 5)).load().lsd.sliding(width="5 min", step="5 min")
+    with pytest.raises(SelectionError, match="Rename it before"):
+        some.lsd.fano_factor(window="1 s")
+    some = some.rename(window="centre")
+    options: dict[str, Any] = {"rate": 0.4, "window": "1 s", "surrogates": 3, "rng": 1}
+    found = some.lsd.lempel_ziv(**options).lempel_ziv
+    assert found.notnull().any()
+    for chosen in ([4, 2], 3):
+        other = some.isel(centre=chosen).lsd.lempel_ziv(**options).lempel_ziv
+        np.testing.assert_array_equal(other, found.isel(centre=chosen))
+    ratio = some.lsd.lempel_ziv(surrogates=3, window="1 s", rng=1).lempel_ziv_ratio
+    back = some.isel(centre=slice(None, None, -1)).lsd.lempel_ziv(surrogates=3, window="1 s", rng=1)
+    np.testing.assert_array_equal(back.lempel_ziv_ratio, ratio.isel(centre=slice(None, None, -1)))
 
 
 def test_complexity_is_that_of_modulation(spikes: xr.Dataset) -> None:
