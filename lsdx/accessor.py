@@ -834,8 +834,8 @@ class LsdAccessor:
         Returns
         -------
         Dataset
-            ``value``, ``index``, ``statistic``, ``p``, ``q``, ``p_least``, ... over (unit, epoch,
-            metric), and ``share_modulated`` of each condition.
+            ``value``, ``index``, ``statistic``, ``p``, ``q``, ``p_least``, ``q_least``, ... over
+            (unit, epoch, metric), and ``share_modulated`` of each condition.
 
         Raises
         ------

@@ -138,17 +138,61 @@ def test_values_are_those_of_unit_metrics(demo_stores: Path) -> None:
         np.testing.assert_allclose(m["value"].sel(metric=name), expected, rtol=1e-6)
 
 
-def test_q_is_benjamini_hochberg_within_its_family() -> None:
+def expected_q(m: xr.Dataset, rows: np.ndarray) -> np.ndarray:
+    """Units expected at a statistic, the mean over all ways, over those that are there."""
+    own = np.abs(m["statistic"].values[rows, 0, 0])
+    ways = np.abs(np.column_stack([own, m["null"].values[rows, 0, 0]]))
+    at = [
+        min((ways >= t * (1 - 1e-9)).mean(axis=1).sum() / (own >= t * (1 - 1e-9)).sum(), 1)
+        for t in own
+    ]
+    return np.array([min(q for q, o in zip(at, own, strict=True) if o <= t) for t in own])
+
+
+@pytest.mark.parametrize("n_permutations", [999, 100])
+def test_q_is_of_all_units_of_its_family(n_permutations: int) -> None:
     ds = poisson(60, 2, step=1.15)
     kinds = np.repeat(["a", "b"], [40, 20])
     ds = ds.assign_coords(kind=("unit", kinds))
-    p = modulation(ds, rng=0)["p"].values.ravel()
-    one = modulation(ds, rng=0)["q"].values.ravel()
-    np.testing.assert_allclose(one, stats.false_discovery_control(p))
-    two = modulation(ds, rng=0, family="kind")["q"].values.ravel()
+    options: dict[str, Any] = {"rng": 0, "null": True, "n_permutations": n_permutations}
+    m = modulation(ds, **options)
+    every = np.ones(60, dtype=bool)
+    np.testing.assert_allclose(m["q"].values.ravel(), expected_q(m, every), rtol=1e-5)
+    two = modulation(ds, family="kind", **options)["q"].values.ravel()
     for kind in "ab":
         mine = kinds == kind
-        np.testing.assert_allclose(two[mine], stats.false_discovery_control(p[mine]))
+        np.testing.assert_allclose(two[mine], expected_q(m, mine), rtol=1e-5)
+    numbered = ds.assign_coords(number=("unit", np.arange(60)))
+    one = modulation(numbered, family="number", **options)
+    np.testing.assert_allclose(one["q"], one["p"])  # of one unit
+    np.testing.assert_allclose(one["q_least"], one["p_least"])
+
+
+@pytest.mark.parametrize("options", [{"method": "isi_shuffle"}, {"settle": 5}])
+def test_q_is_benjamini_hochberg_where_not_all_ways_are_made(options: dict[str, Any]) -> None:
+    m = modulation(poisson(60, 2, step=1.15), n_permutations=199, rng=0, **options)
+    p = m["p"].values.ravel()
+    np.testing.assert_allclose(m["q"].values.ravel(), stats.false_discovery_control(p))
+    # those with p < .05, if all of them had the least p
+    n = (p < 0.05).sum()
+    np.testing.assert_allclose(m["q_least"], min(m["p_least"].values.max() * 60 / n, 1))
+
+
+def test_q_finds_a_tenth_that_changes() -> None:
+    """Of p no procedure can: the least p of 2 in 252, of 200 units, is .08 at best."""
+    still, step = poisson(180, 50), poisson(20, 51, step=1.5)
+    both = [
+        d.spike_time.values[a : a + n]
+        for d in (still, step)
+        for a, n in zip(d.row_start.values, d.row_size.values, strict=True)
+    ]
+    m = modulation(trains(both), rng=0)
+    of_p = stats.false_discovery_control(m["p"].values.ravel())
+    assert of_p.min() > 0.05
+    called = m["q"].values.ravel() < 0.05
+    assert called[180:].mean() > 0.9
+    assert called[:180].sum() <= 4
+    np.testing.assert_allclose(m["q_least"], 2 / 252)
 
 
 # ---- levels and power -----------------------------------------------------------------------
@@ -425,6 +469,7 @@ def test_what_cannot_be_modulated_was_not_tested() -> None:
     assert m["p"].notnull().all()
     assert m["n_tested"].sum() == 0
     assert m["share_modulated"].isnull().all()
+    assert m["q"].isnull().all()
     shares = m.assign_coords(subject=("unit", ["m"] * 10)).lsd.proportions(by="condition", rng=0)
     assert shares["n_units"].sum() == 0
     assert shares["share"].isnull().all()
@@ -580,9 +625,14 @@ def test_why_all_is_nan_is_said() -> None:
     assert unseen["note"].values.tolist() == [["not observed in both phases"]]
     assert modulation(trains([train]), rng=0)["note"].values.tolist() == [[""]]
     shuffled = modulation(
-        trains([train], spans=((0, 80), (300, 600))), method="isi_shuffle", n_permutations=3, rng=0
+        trains([train], spans=((0, 80), (300, 600))), method="isi_shuffle", n_permutations=39, rng=0
     )
     assert shuffled["note"].values.tolist() == [[""]]
+    few = modulation(trains([train]), block="150 s", rng=0)
+    assert few["p"].notnull().all()
+    expected = "nothing can be modulated: p is 0.33 at least, alpha is 0.05"
+    assert few["note"].values.tolist() == [[expected]]
+    assert modulation(trains([train]), block="150 s", alpha=0.4, rng=0)["note"].item() == ""
 
 
 def test_any_two_windows_are_compared() -> None:
@@ -605,7 +655,7 @@ def test_any_two_windows_are_compared() -> None:
     m = modulation(given, between=((-170, -80), (250, 400)), relative_to="administration", rng=0)
     np.testing.assert_allclose(m["value"][0, 0], expected)
     assert m["p"][1].isnull().all()
-    assert m["note"].values.tolist() == ["", "not observed in both phases"]
+    assert m["note"].values.tolist()[1] == "not observed in both phases"
     epoch = modulation(ds, between=((0, 100), (200, 300)), relative_to="post/rest", rng=0)
     expected = [((train >= a) & (train < a + 100)).sum() / 100 for a in (300, 500)]
     np.testing.assert_allclose(epoch["value"][0, 0], expected)
