@@ -113,8 +113,9 @@ def modulation(
         Which epochs; each by itself, all by default.
     method : {"block", "isi_shuffle"}
         How the null distribution is made. ``"isi_shuffle"``, shuffled inter-spike intervals, is
-        for reproducing earlier work alone: where rates drift within the recording it calls most
-        units modulated. ``"circular_shift"`` is refused.
+        for reproducing earlier work alone (of trains as they are: ``match_rates=False``): where
+        rates drift within the recording it calls most units modulated. ``"circular_shift"`` is
+        refused.
     block : str or float
         About how long blocks are: the time that both phases have is cut into equal ones. A
         plain number is seconds. At most 1,000 blocks a phase.

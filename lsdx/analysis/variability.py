@@ -656,7 +656,8 @@ def unit_metrics(
         What `lsdx.open_spikes` gives, or a selection of its units.
     metrics : sequence of str
         Of ``mean_rate``, ``cv``, ``cv2``, ``lv``, ``lvr``, ``fano_factor``, ``allan_factor`` and
-        ``lempel_ziv``; a value does not depend on what else is asked for.
+        ``lempel_ziv``. A value does not depend on the other measures and units, nor on order;
+        that of ``lempel_ziv`` alone on which phases and epochs are chosen, which it compares.
     window : str, float or sequence of these
         Of ``fano_factor``, ``allan_factor`` and ``lempel_ziv``; whole numbers of the smallest.
     phase, epoch : str or sequence of str, optional

@@ -417,12 +417,17 @@ def test_other_metrics_units_epochs_and_chunks_change_nothing(
     whole = modulation(some, metric=METRICS, null=True, **options).compute()
     loaded = modulation(some.load(), metric=METRICS, null=True, **options)
     xr.testing.assert_identical(loaded, whole)
-    alone = modulation(
-        spikes.isel(unit=[30, 3, 17]), metric=METRICS[::-1], epoch=["rfm"], null=True, **options
-    ).compute()
-    mine = whole.isel(unit=[30, 3, 17]).sel(metric=list(METRICS[::-1]), epoch=["rfm"])
-    for name in ("value", "index", "statistic", "p", "null"):
-        np.testing.assert_array_equal(alone[name], mine[name], err_msg=name)
+    names = ("value", "index", "statistic", "p", "p_least", "null")
+    for epochs, metrics in (
+        (["rfm"], METRICS[::-1]),
+        (whole["epoch"].values[::-1], ["lempel_ziv"]),
+    ):
+        which: dict[str, Any] = {"epoch": list(epochs), "metric": list(metrics)}
+        some = spikes.isel(unit=[30, 3, 17])
+        alone = modulation(some, null=True, **which, **options).compute()
+        mine = whole.isel(unit=[30, 3, 17]).sel(which)
+        for name in names:
+            np.testing.assert_array_equal(alone[name], mine[name], err_msg=name)
 
 
 def test_the_input_is_not_changed(spikes: xr.Dataset) -> None:
@@ -645,6 +650,10 @@ def test_any_two_windows_are_compared() -> None:
     assert pairs["phase"].values.tolist() == ["pre/rest", "post/rest"]
     for name in ("value", "statistic", "p", "n_blocks", "null_mean"):
         np.testing.assert_array_equal(pairs[name], by_phase[name].isel(epoch=0))
+    # what is thinned is keyed by the same names
+    options: dict[str, Any] = {"metric": ["cv2", "lempel_ziv"], "surrogates": 3, "rng": 0}
+    thinned = modulation(ds, between=(("pre", "rest"), ("post", "rest")), **options)["value"]
+    np.testing.assert_array_equal(thinned, modulation(ds, **options)["value"].isel(epoch=0))
     m = modulation(ds, between=((30, "2 min"), ("450 s", 600)), rng=0)
     assert m["phase"].values.tolist() == ["30 to 120 s", "450 to 600 s"]
     expected = [((train >= a) & (train < b)).sum() / (b - a) for a, b in ((30, 120), (450, 600))]
