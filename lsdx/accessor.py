@@ -582,6 +582,44 @@ class LsdAccessor:
 
         return lv(self._ds, phase=phase, epoch=epoch, duplicates=duplicates)
 
+    def lvr(
+        self,
+        *,
+        phase: str | Sequence[str] | None = None,
+        epoch: str | Sequence[str] | None = None,
+        duplicates: str = "keep",
+    ) -> xr.DataArray:
+        """Give LvR of each unit, local variation revised for refractoriness, lazily.
+
+        Forwards to `lsdx.analysis.variability.lvr`.
+
+        Parameters
+        ----------
+        phase, epoch : str or sequence of str, optional
+            Which epochs; all by default.
+        duplicates : {"keep", "drop"}
+            Whether spikes that bombcell calls duplicates are counted.
+
+        Returns
+        -------
+        DataArray
+            Over (unit, phase, epoch); NaN for fewer than three spikes.
+
+        Raises
+        ------
+        SelectionError
+            Without spikes (``lsdx.open_spikes(units=...)`` supplies them).
+
+        Examples
+        --------
+        >>> import lsdx
+        >>> lsdx.open_spikes(demo_stores).lsd.lvr(phase="pre").dims
+        ('unit', 'epoch')
+        """
+        from lsdx.analysis.variability import lvr
+
+        return lvr(self._ds, phase=phase, epoch=epoch, duplicates=duplicates)
+
     def fano_factor(
         self, *, window: str | float | Sequence[str | float] = ("100 ms", "1 s", "10 s")
     ) -> xr.DataArray:
@@ -671,7 +709,8 @@ class LsdAccessor:
         Returns
         -------
         Dataset
-            ``lempel_ziv`` and ``lempel_ziv_ratio``; NaN for fewer than 200 windows.
+            ``lempel_ziv`` and ``lempel_ziv_ratio``, and their sd over thinnings; NaN for fewer
+            than 200 windows.
 
         Raises
         ------
@@ -683,7 +722,7 @@ class LsdAccessor:
         >>> import lsdx
         >>> u = lsdx.open_units(demo_stores).isel(unit=slice(2))
         >>> list(u.lsd.lempel_ziv(surrogates=2, rng=0))
-        ['lempel_ziv', 'lempel_ziv_ratio']
+        ['lempel_ziv', 'lempel_ziv_ratio', 'lempel_ziv_sd', 'lempel_ziv_ratio_sd']
         """
         from lsdx.analysis.variability import lempel_ziv
 
@@ -697,6 +736,7 @@ class LsdAccessor:
             "cv",
             "cv2",
             "lv",
+            "lvr",
             "fano_factor",
             "allan_factor",
         ),
@@ -770,6 +810,7 @@ class LsdAccessor:
         family: str | Sequence[str] = (),
         alpha: float = 0.05,
         surrogates: int = 100,
+        match_rates: bool = True,
         null: bool = False,
         duplicates: str = "keep",
         rng: np.random.Generator | int | None = None,
@@ -805,6 +846,8 @@ class LsdAccessor:
             Level of ``share_modulated``.
         surrogates : int
             Of ``lempel_ziv``.
+        match_rates : bool
+            Whether trains are thinned to the lower of the two phases' rates; rates never are.
         null : bool
             Whether the null distributions are given.
         duplicates : {"keep", "drop"}
@@ -814,8 +857,8 @@ class LsdAccessor:
         Returns
         -------
         Dataset
-            ``value``, ``index``, ``statistic``, ``p``, ``q``, ``p_least``, ... over (unit, epoch,
-            metric), and ``share_modulated`` of each condition.
+            ``value``, ``index``, ``statistic``, ``p``, ``q``, ``p_least``, ``q_least``, ... over
+            (unit, epoch, metric), and ``share_modulated`` of each condition.
 
         Raises
         ------
@@ -845,6 +888,7 @@ class LsdAccessor:
             family=family,
             alpha=alpha,
             surrogates=surrogates,
+            match_rates=match_rates,
             null=null,
             duplicates=duplicates,
             rng=rng,

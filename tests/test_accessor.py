@@ -26,6 +26,7 @@ from lsdx.analysis.variability import (
     fano_factor,
     lempel_ziv,
     lv,
+    lvr,
     rates,
     unit_metrics,
 )
@@ -43,6 +44,7 @@ FORWARDED = {
     "cv": cv,
     "cv2": cv2,
     "lv": lv,
+    "lvr": lvr,
     "fano_factor": fano_factor,
     "allan_factor": allan_factor,
     "lempel_ziv": lempel_ziv,

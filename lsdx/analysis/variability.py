@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ OF_INTERVALS = {
     "cv": "Coefficient of variation of the inter-spike intervals",
     "cv2": "CV2 of neighbouring inter-spike intervals",
     "lv": "Local variation of the inter-spike intervals",
+    "lvr": "Local variation of the inter-spike intervals, revised for refractoriness of 5 ms",
 }
 OF_WINDOWS = {
     "fano_factor": "Fano factor of counts in windows",
@@ -28,6 +30,9 @@ OF_BITS = {"lempel_ziv": "Lempel-Ziv complexity of windows with more spikes than
 METRICS = ("mean_rate", *OF_INTERVALS, *OF_WINDOWS, *OF_BITS)
 _RATE = {"units": "Hz", "long_name": "Firing rate"}
 _WINDOWS = ("100 ms", "1 s", "10 s")
+_REFRACTORINESS = to_bin_ticks("5 ms")  # of lvr
+_LABELS = ("phase", "epoch", "centre")  # of cells, also where one is selected
+THINNINGS = 20  # to equal rates, of which means are taken
 
 
 def rates(ds: xr.Dataset) -> xr.DataArray:
@@ -124,8 +129,10 @@ def cv(
 
     Notes
     -----
-    `lsdx.kernels.variability.cv` has the formula. It rises where the rate
-    drifts: `cv2` and `lv` hardly do.
+    `lsdx.kernels.variability.cv` has the formula. It rises where the rate drifts: `cv2` and `lv`
+    hardly do. It follows the rate itself where trains have a dead time (5 ms, 10 to 30 Hz: .95 to
+    .85), and of few spikes it is too low (Poisson, 12 spikes: .88): compare rates that are alike,
+    as `lsdx.analysis.modulation.modulation` does.
 
     Examples
     --------
@@ -167,8 +174,8 @@ def cv2(
 
     Notes
     -----
-    `lsdx.kernels.variability.cv2` has the formula. Of neighbouring
-    intervals, so that drift of the rate hardly changes it.
+    `lsdx.kernels.variability.cv2` has the formula. Of neighbouring intervals, so that drift of
+    the rate hardly changes it; a dead time does (5 ms, 10 to 30 Hz: .92 to .79).
 
     Examples
     --------
@@ -210,8 +217,8 @@ def lv(
 
     Notes
     -----
-    `lsdx.kernels.variability.lv` has the formula. Of neighbouring
-    intervals, so that drift of the rate hardly changes it.
+    `lsdx.kernels.variability.lv` has the formula. Of neighbouring intervals, so that drift of
+    the rate hardly changes it; a dead time does (5 ms, 10 to 30 Hz: .85 to .64), see `lvr`.
 
     Examples
     --------
@@ -220,6 +227,50 @@ def lv(
     ('unit', 'phase')
     """
     return _spikes_measure(ds, "lv", phase=phase, epoch=epoch, duplicates=duplicates)
+
+
+def lvr(
+    ds: xr.Dataset,
+    *,
+    phase: str | Sequence[str] | None = None,
+    epoch: str | Sequence[str] | None = None,
+    duplicates: str = "keep",
+) -> xr.DataArray:
+    """Give LvR of each unit: local variation revised for a refractoriness of 5 ms.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `lsdx.open_spikes` gives, or a selection of its units.
+    phase, epoch : str or sequence of str, optional
+        Which epochs; all by default.
+    duplicates : {"keep", "drop"}
+        Whether spikes that bombcell calls duplicates are counted.
+
+    Returns
+    -------
+    DataArray
+        Over (unit, phase, epoch), float64; NaN for fewer than three spikes in an epoch, and
+        where it was not observed. Lazy where the spikes are.
+
+    Raises
+    ------
+    SelectionError
+        If ``ds`` holds no spikes, or for a phase or epoch that is unknown.
+
+    Notes
+    -----
+    `lsdx.kernels.variability.lvr` has the formula (Shinomoto et al. 2009), and a table. A dead
+    time makes `lv` fall as the rate rises; this one less, if it is 3 to 5 ms (3 ms, 10 to 30 Hz:
+    1.04 to 1.04; 5 ms: .97 to .86). Of trains without one it rises with the rate (1.2 to 1.6).
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> lsdx.open_spikes(demo_stores).lsd.lvr(epoch="rfm").dims
+    ('unit', 'phase')
+    """
+    return _spikes_measure(ds, "lvr", phase=phase, epoch=epoch, duplicates=duplicates)
 
 
 def fano_factor(
@@ -248,8 +299,10 @@ def fano_factor(
 
     Notes
     -----
-    `lsdx.kernels.variability.fano_factor` has the formula. Above 1 it may be
-    drift of the rate: `allan_factor`, of successive windows, is the check.
+    `lsdx.kernels.variability.fano_factor` has the formula. Above 1 it may be drift of the rate:
+    `allan_factor`, of successive windows, is the check. Both follow the rate itself: a dead time
+    brings them down (5 ms, 10 to 30 Hz, 100 ms: .91 to .73), a gain that swings up (sd .3, 1 s:
+    1.5 to 2.5).
 
     Examples
     --------
@@ -347,12 +400,11 @@ def _of_spikes(
     names: Sequence[str],
 ) -> np.ndarray:
     from lsdx.kernels.binning import count_in_intervals
-    from lsdx.kernels.variability import interval_measures
 
     trains = kept_trains(ticks, keep, row_start, row_size)
     out = np.empty((*begin.shape, len(names)))
     if set(names) & set(OF_INTERVALS):
-        of_intervals = dict(zip(OF_INTERVALS, interval_measures(*trains, begin, end), strict=True))
+        of_intervals = measures_of_intervals(trains, begin, end)
     for i, name in enumerate(names):
         if name in OF_INTERVALS:
             out[..., i] = of_intervals[name]
@@ -360,6 +412,16 @@ def _of_spikes(
             seconds = np.where(end > begin, end - begin, np.nan) / TICKS_PER_SECOND
             out[..., i] = count_in_intervals(*trains, begin, end) / seconds
     return out
+
+
+def measures_of_intervals(
+    trains: tuple[np.ndarray, np.ndarray, np.ndarray], begin: np.ndarray, end: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Give the measures of inter-spike intervals, by name, each (n_units, n_intervals)."""
+    from lsdx.kernels.variability import interval_measures
+
+    found = interval_measures(*trains, begin, end, refractoriness=_REFRACTORINESS)
+    return dict(zip(OF_INTERVALS, found, strict=True))
 
 
 def _windows_measure(
@@ -419,9 +481,11 @@ def lempel_ziv(
     -------
     Dataset
         ``lempel_ziv`` (c log2(n) / n) and ``lempel_ziv_ratio`` (to the mean of shuffled bits: 1
-        where their order does not matter) over (unit, ..., window), float64; NaN for fewer than
-        200 windows, trains without one above or below the threshold, and where not observed.
-        Lazy where the counts are; the same for any chunks.
+        where their order does not matter) over (unit, ..., window), float64, means over 20
+        thinnings; ``lempel_ziv_sd`` and ``lempel_ziv_ratio_sd``, how much other thinnings would
+        move them (sd, 0 where nothing is thinned). NaN for fewer than 200 windows, trains
+        without one above or below the threshold, and where not observed. Lazy where the counts
+        are; the same for any chunks.
 
     Raises
     ------
@@ -434,6 +498,29 @@ def lempel_ziv(
     Bits are windows with more spikes than the unit's mean over all that is compared: one
     threshold a unit. The number of phrases depends on the number of ones: hence the thinning,
     and the ratio.
+
+    What is compared is what is selected: the lowest rate and the threshold are those of the
+    phases, epochs and windows that ``ds`` holds. Their order changes nothing, nor do other units
+    and other window lengths, since random numbers follow from unit, labels and seed. With
+    ``rate`` the thinned trains do not depend on what is selected either; the threshold is then
+    near ``rate`` times the window, and a selection changes bits only if that is about a whole
+    number.
+
+    Sd over seeds of what is thinned (Poisson, 300 s, the faster of two phases; 16 units, 20
+    seeds); what is not thinned varies with the shuffles alone (ratio .001 to .005):
+
+    ==========  ======  ===================  ===================  ====================
+    rates (Hz)  window  ratio, one thinning  ratio, 20 thinnings  value, 20 thinnings
+    ==========  ======  ===================  ===================  ====================
+    0.5, 2      100 ms  .031                 .006                 .004
+    0.5, 2      1 s     .035                 .008                 .009
+    1, 10       100 ms  .020                 .005                 .004
+    1, 10       1 s     .041                 .008                 .011
+    5, 10       100 ms  .010                 .002                 .002
+    5, 10       1 s     .035                 .009                 .009
+    10, 30      100 ms  .011                 .003                 .009
+    10, 30      1 s     .035                 .009                 .009
+    ==========  ======  ===================  ===================  ====================
 
     Examples
     --------
@@ -454,57 +541,100 @@ def lempel_ziv(
     cells = [str(d) for d in counts.dims if d not in ("unit", "time")]
     whole = counts.chunk(dict.fromkeys([*cells, "time"], -1)) if counts.chunks else counts
     keys = xr.DataArray(unit_keys(ds), dims="unit")
-    plain, ratio = xr.apply_ufunc(
+    found = xr.apply_ufunc(
         _of_bits,
         whole,
         keys,
         input_core_dims=[[*cells, "time"], []],
-        output_core_dims=[[*cells, "window"]] * 2,
+        output_core_dims=[[*cells, "window"]] * 4,
         keep_attrs=True,  # those of labels: without it older xarray drops them
         kwargs={
+            "streams": cell_streams(counts, cells),
             "sizes": sizes,
             "rate": None if rate is None else rate * float(ds.attrs["bin_width"]),
             "surrogates": int(surrogates),
             "seed": seed,
         },
         dask="parallelized",
-        output_dtypes=[np.float64, np.float64],
+        output_dtypes=[np.float64] * 4,
         dask_gufunc_kwargs={"output_sizes": {"window": len(sizes)}},
     )
     words = OF_BITS["lempel_ziv"]
-    plain.attrs = {"units": "1", "long_name": words}
-    ratio.attrs = {"units": "1", "long_name": f"{words}, over that of shuffled bins"}
-    out = xr.Dataset({"lempel_ziv": plain, "lempel_ziv_ratio": ratio})
+    names = ("lempel_ziv", "lempel_ziv_ratio", "lempel_ziv_sd", "lempel_ziv_ratio_sd")
+    told = (
+        words,
+        f"{words}, over that of shuffled bins",
+        *(f"Sd of {n} over seeds" for n in names),
+    )
+    for values, word in zip(found, told, strict=False):
+        values.attrs = {"units": "1", "long_name": word}
+    out = xr.Dataset(dict(zip(names, found, strict=True)))
     out = out.assign_coords(window=_window_coord(ds, sizes))
-    return out.assign_attrs(seed=str(seed), surrogates=int(surrogates))
+    return out.assign_attrs(seed=str(seed), surrogates=int(surrogates), thinnings=THINNINGS)
+
+
+def cell_streams(counts: xr.DataArray, cells: Sequence[str]) -> list[int]:
+    """Give each cell a number that follows from its labels alone, as `stream_of` says."""
+    first = [n for n in _LABELS if n in cells or (n in counts.coords and not counts[n].ndim)]
+    names = [*first, *sorted(set(cells) - set(first))]
+    labels = {
+        n: counts[n].values if n in counts.coords else np.arange(counts.sizes[n]) for n in names
+    }
+    return [
+        stream_of(*(labels[n][place[cells.index(n)]] if n in cells else labels[n] for n in names))
+        for place in np.ndindex(*(counts.sizes[d] for d in cells))
+    ]
+
+
+def stream_of(*labels: Any) -> int:
+    """Give the number that thinning of a phase and epoch is keyed by.
+
+    Examples
+    --------
+    >>> stream_of("pre", "rfm") == stream_of("pre/rfm")
+    True
+    """
+    return zlib.crc32("/".join(map(str, labels)).encode())
+
+
+def thinning_keys(units: np.ndarray, seed: int, streams: Sequence[int]) -> np.ndarray:
+    """Give the keys (n_units, n_cells) of thinning, from unit, seed and the cells' labels."""
+    from lsdx.kernels.resampling import stream_keys
+
+    keys = [stream_keys(units, seed, stream) for stream in streams]
+    return np.stack(keys, axis=1)
 
 
 def _of_bits(
     counts: np.ndarray,
     keys: np.ndarray,
     *,
+    streams: Sequence[int],
     sizes: Sequence[int],
     rate: float | None,
     surrogates: int,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give complexity and ratio of counts (n_units, cells..., n_bins) in windows of ``sizes``."""
-    from lsdx.kernels.complexity import equal_rate_bits, lempel_ziv_ratio
-    from lsdx.kernels.resampling import stream_keys
+) -> tuple[np.ndarray, ...]:
+    """Give what `lempel_ziv` does of counts (n_units, cells..., n_bins) in windows of ``sizes``."""
+    from lsdx.kernels.complexity import thinned_lempel_ziv
     from lsdx.kernels.variability import window_counts
 
     cells = counts.reshape(counts.shape[0], -1, counts.shape[-1])
-    streams = np.stack([stream_keys(keys, seed, c) for c in range(cells.shape[1])], axis=1)
-    found = []
-    for size in sizes:
+    mine = thinning_keys(keys, seed, streams)
+    found = [
         # each window is thinned by itself: its value does not depend on the others
-        mean = None if rate is None else rate * size
-        bits, n_bits = equal_rate_bits(window_counts(cells, size), streams, mean=mean)
-        rows = bits.reshape(n_bits.size, bits.shape[-1]), n_bits.reshape(-1)
-        found.append(lempel_ziv_ratio(*rows, n_shuffles=surrogates, seed=seed))
-    shape = (*counts.shape[:-1], len(sizes))
-    plain, ratio = (np.stack(v, axis=-1).reshape(shape) for v in zip(*found, strict=True))
-    return plain, ratio
+        thinned_lempel_ziv(
+            window_counts(cells, size),
+            mine,
+            n_thinnings=THINNINGS,
+            n_shuffles=surrogates,
+            seed=seed,
+            mean=None if rate is None else rate * size,
+        )
+        for size in sizes
+    ]
+    shape = (4, *counts.shape[:-1], len(sizes))
+    return tuple(np.stack(found, axis=-1).reshape(shape))
 
 
 def unit_metrics(
@@ -525,8 +655,9 @@ def unit_metrics(
     ds : Dataset
         What `lsdx.open_spikes` gives, or a selection of its units.
     metrics : sequence of str
-        Of ``mean_rate``, ``cv``, ``cv2``, ``lv``, ``fano_factor``, ``allan_factor`` and
-        ``lempel_ziv``; a value does not depend on what else is asked for.
+        Of ``mean_rate``, ``cv``, ``cv2``, ``lv``, ``lvr``, ``fano_factor``, ``allan_factor`` and
+        ``lempel_ziv``. A value does not depend on the other measures and units, nor on order;
+        that of ``lempel_ziv`` alone on which phases and epochs are chosen, which it compares.
     window : str, float or sequence of these
         Of ``fano_factor``, ``allan_factor`` and ``lempel_ziv``; whole numbers of the smallest.
     phase, epoch : str or sequence of str, optional
@@ -603,6 +734,15 @@ def _listed(window: Any) -> list[Any]:
 
 
 def _window_sizes(ds: xr.Dataset, where: str, window: Any) -> list[int]:
+    if "window" in ds["counts"].dims:
+        raise SelectionError(
+            located(
+                where,
+                "counts whose dimensions leave the name window to the result's",
+                "those of windows that slide",
+                'Rename it before: ds.rename(window="centre").',
+            )
+        )
     lengths = _listed(window)
     width = to_bin_ticks(float(ds.attrs["bin_width"]))
     ticks = [to_bin_ticks(w) for w in lengths]

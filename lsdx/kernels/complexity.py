@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from lsdx.kernels.compile import jit
-from lsdx.kernels.resampling import scatter_ones, thin
+from lsdx.kernels.resampling import scatter_ones, stream_keys, thin
 
 _MIN_BITS = 200
 
@@ -137,11 +137,7 @@ def equal_rate_bits(
     """
     seen = np.isfinite(counts)
     n_bins = seen.sum(axis=-1)
-    divisor = np.where(n_bins, n_bins, 1)
-    average = np.nansum(counts, axis=-1, dtype=np.float64) / divisor
-    lowest = np.where(n_bins > 0, average, np.inf).min(axis=1, keepdims=True, initial=np.inf)
-    wanted = lowest if mean is None else np.full_like(lowest, mean)
-    keep = np.where(average > 0, wanted / np.where(average > 0, average, 1.0), 1.0)
+    keep = _kept_share(counts, mean)
     thinned = np.empty(counts.shape, dtype=np.float32)
     for c in range(counts.shape[1]):
         cell = np.where(seen[:, c], counts[:, c], 0.0)
@@ -150,6 +146,67 @@ def equal_rate_bits(
     threshold = total / np.maximum(n_bins.sum(axis=1), 1)
     whole = (seen[..., 1:] <= seen[..., :-1]).all(axis=-1)
     return thinned > threshold[:, None, None], np.where(whole, n_bins, 0)
+
+
+def thinned_lempel_ziv(
+    counts: np.ndarray,
+    keys: np.ndarray,
+    *,
+    n_thinnings: int,
+    n_shuffles: int,
+    seed: int,
+    mean: float | None = None,
+) -> np.ndarray:
+    """Give complexity and ratio of counts at equal rates, as means over thinnings.
+
+    Parameters
+    ----------
+    counts : ndarray (n_units, n_cells, n_bins)
+    keys : ndarray of uint64 (n_units, n_cells)
+        Of which each thinning's follow; as for `equal_rate_bits`, with ``mean``.
+    n_thinnings : int
+        Units of which nothing is thinned need one.
+    n_shuffles, seed : int
+        As for `lempel_ziv_ratio`.
+    mean : float, optional
+
+    Returns
+    -------
+    ndarray of float64 (4, n_units, n_cells)
+        Complexity, its ratio to shuffled bits, and the sd of both that other thinnings would
+        bring: that of single ones, over the root of their number. NaN where no thinning has a
+        value.
+
+    Examples
+    --------
+    >>> counts = np.random.default_rng(0).poisson([[[0.2], [0.8]]], (1, 2, 3000)).astype(float)
+    >>> keys = np.array([[1, 2]], dtype=np.uint64)
+    >>> out = thinned_lempel_ziv(counts, keys, n_thinnings=20, n_shuffles=20, seed=0)
+    >>> bool((abs(out[1] - 1) < 0.05).all()), bool((out[3] < 0.01).all())
+    (True, True)
+    """
+    found = np.full((n_thinnings, 2, *keys.shape), np.nan)
+    rows = np.arange(len(counts))
+    for k in range(n_thinnings):
+        bits, n_bits = equal_rate_bits(counts[rows], stream_keys(keys[rows], k), mean=mean)
+        flat = bits.reshape(n_bits.size, bits.shape[-1]), n_bits.reshape(-1)
+        both = lempel_ziv_ratio(*flat, n_shuffles=n_shuffles, seed=seed)
+        found[k][:, rows] = np.stack(both).reshape(2, *n_bits.shape)
+        if not k:
+            rows = np.flatnonzero((_kept_share(counts, mean) < 1).any(axis=1))
+    n = np.isfinite(found).sum(axis=0)
+    average = np.nansum(found, axis=0) / np.where(n, n, np.nan)
+    square = np.nansum((found - average) ** 2, axis=0) / np.maximum(n - 1, 1)
+    return np.concatenate([average, np.sqrt(square / np.where(n, n, np.nan))])
+
+
+def _kept_share(counts: np.ndarray, mean: float | None) -> np.ndarray:
+    """Give the share of spikes that thinning keeps, (n_units, n_cells)."""
+    n_bins = np.isfinite(counts).sum(axis=-1)
+    average = np.nansum(counts, axis=-1, dtype=np.float64) / np.where(n_bins, n_bins, 1)
+    lowest = np.where(n_bins > 0, average, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    wanted = lowest if mean is None else np.full_like(lowest, mean)
+    return np.where(average > 0, wanted / np.where(average > 0, average, 1.0), 1.0)
 
 
 def lempel_ziv_ratio(

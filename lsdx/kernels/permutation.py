@@ -11,6 +11,7 @@ import numpy as np
 from lsdx.kernels.compile import jit
 
 _SLACK = 1e-9  # relative: sums in another order are the same statistic
+_ROUNDED = 1e-6  # relative: so are distances as float32
 
 
 def assignments(
@@ -158,6 +159,159 @@ def sequential_test(
     null[np.arange(n_draws) >= made[:, None]] = np.nan
     tested = {"p": p, **_moments(null), "n_draws": np.where(np.isnan(p), np.nan, made)}
     return {n: np.where(np.isnan(p), np.nan, v) for n, v in tested.items()} | {"null": null}
+
+
+def repeated_ways(second: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Tell which ways deal a unit's blocks as the true one does, or as its mirror image.
+
+    Parameters
+    ----------
+    second : ndarray of bool (n_ways, n_blocks)
+        As `assignments` gives them: the true one first.
+    valid : ndarray of bool (n_units, n_blocks)
+        Blocks with a value: it does not matter where the others are dealt.
+
+    Returns
+    -------
+    ndarray of bool (n_units, n_ways - 1)
+        Ways whose statistic is the true one's, or minus it, whatever the values.
+
+    Examples
+    --------
+    >>> ways, _ = assignments(3, 3)
+    >>> valid = np.array([[True] * 6, [False, True, True, True, True, False]])
+    >>> repeated_ways(ways, valid).sum(axis=1).tolist()
+    [1, 3]
+    """
+    moved = valid.astype(np.float64) @ (second[1:] != second[0]).T.astype(np.float64)
+    out: np.ndarray = (moved == 0) | (moved == valid.sum(axis=1, keepdims=True))
+    return out
+
+
+def least_p(certain: np.ndarray, *, settle: int | None = None) -> np.ndarray:
+    """Give the least p that can come out where some draws reach any statistic.
+
+    Parameters
+    ----------
+    certain : ndarray of bool (n_units, n_draws)
+        Draws that reach it whatever the data: as `repeated_ways` says, and those without a value.
+    settle : int, optional
+        As for `sequential_test`.
+
+    Returns
+    -------
+    ndarray of float64 (n_units,)
+        ``(1 + #) / (n_draws + 1)``; or, where so many are certain that all units settle, settle
+        over the draw in which they do at the latest.
+
+    Examples
+    --------
+    >>> ways, _ = assignments(5, 5)
+    >>> certain = repeated_ways(ways, np.ones((1, 10), dtype=bool))
+    >>> (252 * least_p(certain)).tolist(), (252 * least_p(certain[:, ::-1], settle=1)).round(2)
+    ([2.0], array([1.]))
+    """
+    running = certain.cumsum(axis=1)
+    n_draws = certain.shape[1]
+    least = (1 + certain.sum(axis=1)) / (n_draws + 1)
+    if settle is None or not n_draws:
+        return np.asarray(least)
+    settled = running[:, -1] >= settle
+    latest = 1 + (running >= settle).argmax(axis=1)
+    return np.asarray(np.where(settled, settle / latest, least))
+
+
+def standardized(
+    statistic: np.ndarray, others: np.ndarray, *, df: np.ndarray | None = None
+) -> np.ndarray:
+    """Put a statistic and those of other ways on a scale that is alike for all units.
+
+    Parameters
+    ----------
+    statistic : ndarray of float64 (n_units,)
+    others : ndarray of float64 (n_units, n_others)
+        Of other ways, one of each and its mirror image.
+    df : ndarray (n_units,), optional
+        Degrees of freedom, if these are t: then the normal deviate of each (Wallace 1959, Ann
+        Math Stat 30:1121); else in units of the root mean square over all ways.
+
+    Returns
+    -------
+    ndarray of float64 (n_units, 1 + n_others)
+        Distances from 0, the true way's first; NaN for ways without a value, and where the true
+        one has none.
+
+    Examples
+    --------
+    >>> standardized(np.array([3.0]), np.array([[4.0, np.nan]])).round(2).tolist()
+    [[0.85, 1.13, nan]]
+    >>> standardized(np.array([2.306]), np.zeros((1, 1)), df=np.array([8])).round(2).tolist()
+    [[1.96, 0.0]]
+    """
+    every = np.abs(np.concatenate([statistic[:, None], others], axis=1))
+    if df is None:
+        n = np.maximum(np.isfinite(every).sum(axis=1, keepdims=True), 1)
+        scale = np.sqrt(np.nansum(every**2, axis=1, keepdims=True) / n)
+        far = every / np.where(scale > 0, scale, 1.0)
+    else:
+        k = np.maximum(df, 1)[:, None]
+        far = np.sqrt(k * np.log1p(every**2 / k)) * (8 * k + 1) / (8 * k + 3)
+    return np.where(np.isnan(statistic)[:, None], np.nan, far)
+
+
+def false_discovery_rates(far: np.ndarray) -> np.ndarray:
+    """Give q-values of a family of units from what all of them do in other ways.
+
+    Parameters
+    ----------
+    far : ndarray (n_units, 1 + n_others)
+        As `standardized` gives it; NaN is no way of a unit.
+
+    Returns
+    -------
+    ndarray of float64 (n_units,)
+        NaN for units without a test.
+
+    Notes
+    -----
+    The number of units expected to reach a distance (the share of each unit's ways that do, the
+    true one among them, summed over units) over the number that do reach it; at most 1, and the
+    least of it up to a unit's own distance (Tusher et al. 2001, PNAS 98:5116; Storey &
+    Tibshirani 2003, PNAS 100:9440, with a null share of 1). Of one unit q is p. No unit's
+    statistic need be distributed as another's. Where p can take few values this can tell units
+    apart that all have the least one, as no procedure of p can.
+
+    Examples
+    --------
+    >>> ways, _ = assignments(5, 5)
+    >>> steps = np.arange(10) % 3 + np.array([9, 9, 0, 0, 0])[:, None] * ways[0]
+    >>> found = block_test(steps.astype(float), ways)
+    >>> far = standardized(found["statistic"], found["null"], df=np.full(5, 8))
+    >>> (found["p"] * 252)[:2].tolist(), (false_discovery_rates(far) < 0.02).tolist()
+    ([2.0, 2.0], [True, True, False, False, False])
+    """
+    q = np.full(len(far), np.nan)
+    tested = ~np.isnan(far[:, 0])
+    if not tested.any():
+        return q
+    far = far[tested]
+    own = far[:, 0].astype(np.float64)
+    limit = own * (1 - _ROUNDED)
+    n_ways = (~np.isnan(far)).sum(axis=1)
+    expected = np.zeros(own.size)
+    for n in np.unique(n_ways):
+        rows = n_ways == n
+        others = far[rows, 1:]
+        ways = np.sort(np.concatenate([own[rows], others[~np.isnan(others)]]))
+        expected += (ways.size - np.searchsorted(ways, limit)) / n
+    order = np.argsort(own)
+    reached = own.size - np.searchsorted(own[order], limit[order])
+    # who is further out is called wherever this one is
+    least = np.minimum.accumulate(np.minimum(expected[order] / reached, 1))
+    found = np.empty(own.size)
+    found[order] = least
+    q[tested] = found
+    return q
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:

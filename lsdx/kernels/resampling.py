@@ -85,6 +85,48 @@ def thin(counts: np.ndarray, keep: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return out
 
 
+def kept_spikes(
+    ticks: np.ndarray,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
+    intervals: tuple[np.ndarray, np.ndarray],
+    keep: np.ndarray,
+    keys: np.ndarray,
+) -> np.ndarray:
+    """Tell which spikes stay where those of each interval are thinned to a share.
+
+    Parameters
+    ----------
+    ticks : ndarray (n_spikes,)
+        Each unit's spikes, sorted in time.
+    row_start, row_size : ndarray of int64 (n_units,)
+        Where each unit's spikes are.
+    intervals : tuple of ndarray (n_units, n_intervals)
+        First and last bound of half-open intervals that do not overlap.
+    keep : ndarray of float (n_units, n_intervals)
+        Probability that a spike stays; 1 or more keeps them all.
+    keys : ndarray of uint64 (n_units, n_intervals)
+        As `stream_keys` gives them.
+
+    Returns
+    -------
+    ndarray of bool (n_spikes,)
+        False outside of all intervals.
+
+    Examples
+    --------
+    >>> ticks, one = np.arange(10_000), np.ones((1, 1), dtype=np.int64)
+    >>> rows = np.array([0]), np.array([10_000])
+    >>> kept = kept_spikes(ticks, *rows, (0 * one, 8000 * one), 0.5 * one, one.astype(np.uint64))
+    >>> bool(abs(kept[:8000].mean() - 0.5) < 0.02), int(kept[8000:].sum())
+    (True, 0)
+    """
+    out = np.zeros(ticks.size, dtype=np.bool_)
+    threshold = np.clip(keep, 0, 1) * 2.0**53
+    _keep(ticks, row_start, row_size, *intervals, threshold, np.asarray(keys, np.uint64), out)
+    return out
+
+
 def shift_circularly(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """Shift each row by a random number of places of its own, the end following on the start.
 
@@ -223,6 +265,21 @@ def _thin(counts, threshold, keys, out):  # type: ignore[no-untyped-def]
                 state += _STEP
                 kept += (_mixed(state) >> np.uint64(11)) < threshold[u]
             out[u, t] = kept
+
+
+@jit
+def _keep(ticks, row_start, row_size, start, stop, threshold, keys, out):  # type: ignore[no-untyped-def]
+    for u in range(row_start.size):
+        row = ticks[row_start[u] : row_start[u] + row_size[u]]
+        for k in range(start.shape[1]):
+            if not start[u, k] < stop[u, k]:
+                continue
+            state = keys[u, k]
+            first, end = np.searchsorted(row, start[u, k]), np.searchsorted(row, stop[u, k])
+            for i in range(first, end):
+                state += _STEP
+                one = (_mixed(state) >> np.uint64(11)) < threshold[u, k]
+                out[row_start[u] + i] = one or threshold[u, k] >= 2.0**53
 
 
 @jit

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import lsdx
+from lsdx.analysis.modulation import modulation
 from lsdx.analysis.variability import METRICS, lempel_ziv, unit_metrics
 from lsdx.errors import SelectionError
 from lsdx.kernels import complexity, variability
@@ -36,7 +37,7 @@ def trains(spikes: xr.Dataset, u: int, phase: str, epoch: str) -> np.ndarray:
     return ticks[(ticks >= start) & (ticks < stop)]
 
 
-@pytest.mark.parametrize("name", ["cv", "cv2", "lv"])
+@pytest.mark.parametrize("name", ["cv", "cv2", "lv", "lvr"])
 def test_interval_measures_are_those_of_each_train(spikes: xr.Dataset, name: str) -> None:
     out = getattr(spikes.lsd, name)().compute()
     assert out.dims == ("unit", "phase", "epoch")
@@ -48,7 +49,8 @@ def test_interval_measures_are_those_of_each_train(spikes: xr.Dataset, name: str
                 assert np.isnan(found)
                 continue
             mine = trains(spikes, u, phase, epoch)
-            np.testing.assert_allclose(found, getattr(variability, name)(mine), rtol=1e-12)
+            ticks = {"refractoriness": 500} if name == "lvr" else {}  # 5 ms
+            np.testing.assert_allclose(found, getattr(variability, name)(mine, **ticks), rtol=1e-12)
             checked += 1
     assert checked > 20
 
@@ -147,6 +149,30 @@ def test_metrics_do_not_depend_on_each_other_or_on_chunks(spikes: xr.Dataset) ->
     assert {"lempel_ziv", "lempel_ziv_ratio"} <= set(whole)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_no_value_depends_on_what_else_is_asked(spikes: xr.Dataset, seed: int) -> None:
+    """Units, epochs and metrics in any order, some of them, in any chunks, loaded or lazy."""
+    rng = np.random.default_rng(seed)
+    some = spikes.isel(unit=np.sort(rng.permutation(spikes.sizes["unit"])[:24]))
+    options: dict[str, Any] = {"window": ["100 ms", "1 s"], "surrogates": 2, "rng": 6}
+    whole = unit_metrics(some, metrics=METRICS, **options).compute()
+    units = rng.permutation(24)[:10]
+    epochs, phases = rng.permutation(some.epoch.values), rng.permutation(some.phase.values)
+    metrics = rng.permutation(METRICS).tolist()[:4]
+    one = some.isel(unit=units)
+    one = one.load() if seed else one.chunk(spike=997)
+    # complexity is compared with what is selected: all epochs; the others take any
+    fewer = {"epoch": epochs[:2].tolist(), "phase": phases[:1].tolist()}
+    for chosen, which in (
+        (["lempel_ziv", *metrics], {"epoch": epochs.tolist(), "phase": phases.tolist()}),
+        ([m for m in METRICS if m != "lempel_ziv"], fewer),
+    ):
+        mine = unit_metrics(one, metrics=list(dict.fromkeys(chosen)), **which, **options).compute()
+        for name in mine.data_vars:
+            expected = whole[name].isel(unit=units).sel(which)
+            np.testing.assert_array_equal(mine[name], expected, err_msg=str(name))
+
+
 def test_nothing_is_computed_until_asked(demo_stores: Path) -> None:
     computed = []
 
@@ -179,10 +205,96 @@ def test_units_of_few_spikes_and_short_epochs_are_nan() -> None:
     assert np.isnan(ds.lsd.fano_factor(window="20 s")[1, 0])  # one window
 
 
+# ---- complexity: whose random numbers, and how many --------------------------------------------
+
+
+def two_epochs(rates: Any, n_bins: int = 600, seed: int = 3) -> xr.Dataset:
+    """Counts of two phases and two epochs of their own rates, in bins of 100 ms."""
+    counts = np.random.default_rng(seed).poisson(
+        0.1 * np.asarray(rates, dtype=float)[..., None], (12, 2, 2, n_bins)
+    )
+    return xr.Dataset(
+        {"counts": (("unit", "phase", "epoch", "time"), counts.astype(np.float32))},
+        {"unit": [f"u{i}" for i in range(12)], "phase": ["pre", "post"], "epoch": ["rest", "rfm"]},
+        {"bin_width": 0.1},
+    )
+
+
+def test_complexity_does_not_depend_on_order() -> None:
+    ds = two_epochs([[4, 7], [9, 12]])
+    names = ["lempel_ziv", "lempel_ziv_ratio"]
+    whole = lempel_ziv(ds, window=["100 ms", "200 ms"], surrogates=5, rng=1)
+    other = lempel_ziv(
+        ds.isel(unit=[7, 2], epoch=[1, 0], phase=[1, 0]).transpose(
+            "epoch", "unit", "phase", "time"
+        ),
+        window=["200 ms"],
+        surrogates=5,
+        rng=1,
+    )
+    for name in names:
+        mine = other[name].transpose("unit", "phase", "epoch", "window")
+        np.testing.assert_array_equal(
+            mine, whole[name].isel(unit=[7, 2], window=[1]).sel(mine.coords)
+        )
+    # with a rate the selection does not matter either, by list or by name
+    at_rate = lempel_ziv(ds, rate=3.0, surrogates=5, rng=1)
+    for chosen in ({"epoch": ["rfm"]}, {"epoch": "rfm"}, {"epoch": "rest", "phase": "post"}):
+        some = lempel_ziv(ds.sel(chosen), rate=3.0, surrogates=5, rng=1)
+        for name in names:
+            np.testing.assert_array_equal(some[name], at_rate[name].sel(chosen))
+    # without one it is compared with what is selected: its lowest rate is another
+    some = lempel_ziv(ds.sel(epoch="rfm"), surrogates=5, rng=1)
+    assert (some.lempel_ziv_ratio != whole.lempel_ziv_ratio.isel(window=0).sel(epoch="rfm")).any()
+
+
+def test_windows_that_slide_are_keyed_by_where_they_are(spikes: xr.Dataset) -> None:
+    some = spikes.isel(unit=slice(0, 5)).load().lsd.sliding(width="5 min", step="5 min")
+    with pytest.raises(SelectionError, match="Rename it before"):
+        some.lsd.fano_factor(window="1 s")
+    some = some.rename(window="centre")
+    options: dict[str, Any] = {"rate": 0.4, "window": "1 s", "surrogates": 3, "rng": 1}
+    found = some.lsd.lempel_ziv(**options).lempel_ziv
+    assert found.notnull().any()
+    for chosen in ([4, 2], 3):
+        other = some.isel(centre=chosen).lsd.lempel_ziv(**options).lempel_ziv
+        np.testing.assert_array_equal(other, found.isel(centre=chosen))
+    ratio = some.lsd.lempel_ziv(surrogates=3, window="1 s", rng=1).lempel_ziv_ratio
+    back = some.isel(centre=slice(None, None, -1)).lsd.lempel_ziv(surrogates=3, window="1 s", rng=1)
+    np.testing.assert_array_equal(back.lempel_ziv_ratio, ratio.isel(centre=slice(None, None, -1)))
+
+
+def test_complexity_is_that_of_modulation(spikes: xr.Dataset) -> None:
+    some = spikes.isel(unit=slice(0, 12)).load()
+    options: dict[str, Any] = {"window": "100 ms", "surrogates": 5, "rng": 2}
+    m = modulation(some, metric="lempel_ziv", epoch="rfm", **options)["value"].sel(
+        metric="lempel_ziv"
+    )
+    mine = unit_metrics(some, metrics=["lempel_ziv"], epoch="rfm", **options).lempel_ziv_ratio
+    assert mine.notnull().any()
+    np.testing.assert_allclose(m, mine.isel(window=0).transpose("unit", "phase"), rtol=1e-12)
+
+
+def test_seeds_move_complexity_little() -> None:
+    """Twenty thinnings: their sd over seeds is what is said, and about .01 at 300 windows."""
+    ds = two_epochs([[4, 6], [8, 12]], n_bins=3000).isel(unit=slice(5))
+    found = [lempel_ziv(ds, window=["100 ms", "1 s"], surrogates=50, rng=seed) for seed in range(8)]
+    ratio = np.stack([f.lempel_ziv_ratio.values for f in found])
+    spread = np.sqrt((ratio.std(axis=0, ddof=1) ** 2).mean(axis=(0, 1, 2)))
+    assert (spread < 0.01).all()
+    told = np.sqrt((found[0].lempel_ziv_ratio_sd ** 2).mean(["unit", "phase", "epoch"]))
+    np.testing.assert_allclose(spread, told, rtol=0.4)
+    # nothing to thin to
+    assert (lempel_ziv(ds.sel(phase="pre", epoch="rest"), rng=0).lempel_ziv_ratio_sd == 0).all()
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda s, u: s.lsd.unit_metrics(metrics=["fano"]), "some of mean_rate, cv, cv2, lv, fano"),
+        (
+            lambda s, u: s.lsd.unit_metrics(metrics=["fano"]),
+            "some of mean_rate, cv, cv2, lv, lvr, fano",
+        ),
         (lambda s, u: s.lsd.unit_metrics(metrics=[]), "some of mean_rate"),
         (lambda s, u: u.lsd.cv(), r"lsdx\.open_spikes"),
         (lambda s, u: s.lsd.fano_factor(), "counts over unit and time"),

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from scipy import stats
 
-from lsdx.kernels.resampling import scatter_ones, shuffle_intervals, stream_keys, thin
+from lsdx.kernels.resampling import kept_spikes, scatter_ones, shuffle_intervals, stream_keys, thin
 
 
 def test_every_way_to_place_ones_is_as_likely() -> None:
@@ -56,3 +56,25 @@ def test_thinning_is_binomial() -> None:
     observed = np.r_[observed[~few], observed[few].sum()]
     expected = np.r_[expected[~few], expected[few].sum()]
     assert stats.chisquare(observed, expected).pvalue > 1e-3
+
+
+def test_spikes_of_intervals_are_thinned_each_by_itself() -> None:
+    rng = np.random.default_rng(4)
+    trains = [np.sort(rng.integers(0, 2000, n)) for n in (3000, 0, 2000)]
+    size = np.array([t.size for t in trains])
+    ticks, first = np.concatenate(trains).astype(np.uint32), np.cumsum(size) - size
+    start, stop = np.tile([1200, 100, 900], (3, 1)), np.tile([1900, 900, 900], (3, 1))
+    keep = np.tile([0.25, 1.0, 1.0], (3, 1))
+    keys = stream_keys(np.arange(9, dtype=np.uint64), 1).reshape(3, 3)
+    kept = kept_spikes(ticks, first, size, (start, stop), keep, keys)
+    inside = [(ticks >= a) & (ticks < b) for a, b in ((1200, 1900), (100, 900))]
+    np.testing.assert_array_equal(kept[inside[1]], True)
+    assert not kept[~inside[0] & ~inside[1]].any()
+    assert abs(kept[inside[0]].mean() - 0.25) < 3 * (0.1875 / inside[0].sum()) ** 0.5
+    # what else there is, and its order, changes nothing
+    alone = kept_spikes(
+        ticks, first[2:], size[2:], (start[2:, :1], stop[2:, :1]), keep[2:, :1], keys[2:, :1]
+    )
+    mine = np.arange(ticks.size) >= first[2]
+    np.testing.assert_array_equal(alone[mine & inside[0]], kept[mine & inside[0]])
+    assert not alone[~mine].any()

@@ -16,6 +16,7 @@ from lsdx.kernels.variability import (
     fano_factor,
     interval_measures,
     lv,
+    lvr,
     window_counts,
 )
 
@@ -32,8 +33,8 @@ def ragged(trains, dtype=np.float64):
 
 
 def brute(trains, start, stop):
-    """The three measures from their definitions, one train and interval after another."""
-    out = np.full((3, *start.shape), np.nan)
+    """The measures from their definitions (LvR of R = 1), one train and interval at a time."""
+    out = np.full((4, *start.shape), np.nan)
     for u, train in enumerate(trains):
         for k in range(start.shape[1]):
             inside = [float(t) for t in train if start[u, k] <= t < stop[u, k]]
@@ -44,6 +45,8 @@ def brute(trains, start, stop):
             out[0, u, k] = np.std(intervals) / np.mean(intervals)
             out[1, u, k] = np.mean([2 * abs(b - a) / (b + a) for a, b in pairs])
             out[2, u, k] = 3 * np.mean([((a - b) / (a + b)) ** 2 for a, b in pairs])
+            terms = [(1 - 4 * a * b / (a + b) ** 2) * (1 + 4 / (a + b)) for a, b in pairs]
+            out[3, u, k] = 3 * np.mean(terms)
     return out
 
 
@@ -75,7 +78,18 @@ def test_a_rate_that_drifts_raises_cv_but_not_the_local_measures():
     assert lv(times) == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.parametrize("measure", [cv, cv2, lv])
+def test_lvr_takes_a_dead_time_of_its_constant_out():
+    rng = np.random.default_rng(9)
+    for rate in (3, 10, 30):
+        times = np.cumsum(0.005 + rng.exponential(1 / rate - 0.005, 300_000))
+        assert lvr(times) == pytest.approx(1, abs=0.05 if rate < 30 else 0.16)
+        assert lvr(times, refractoriness=0) == lv(times)
+        ticks = np.rint(times * 1e5).astype(np.int64)
+        assert lvr(ticks, refractoriness=500) == pytest.approx(lvr(times), rel=1e-3)
+    assert lv(times) < 0.65  # what is left of 1 at 30 Hz without it
+
+
+@pytest.mark.parametrize("measure", [cv, cv2, lv, lvr])
 def test_a_clock_is_regular(measure):
     value = measure(np.arange(100, dtype=np.uint32) * 7)
     assert type(value) is float
@@ -83,7 +97,7 @@ def test_a_clock_is_regular(measure):
     assert measure(np.arange(100) * 0.1) == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("measure", [cv, cv2, lv])
+@pytest.mark.parametrize("measure", [cv, cv2, lv, lvr])
 @pytest.mark.parametrize("train", [[], [1.0], [1.0, 2.0], [3.0, 3.0, 3.0], [3, 3, 3, 3]])
 def test_too_few_spikes_and_spikes_at_one_time_give_nan(measure, train):
     assert np.isnan(measure(np.array(train)))
@@ -104,6 +118,7 @@ def test_several_trains_at_once_are_refused():
 
 def test_elephant_agrees():
     statistics = pytest.importorskip("elephant.statistics")
+    quantities = pytest.importorskip("quantities")
     rng = np.random.default_rng(5)
     for n in (3, 4, 50, 1000):
         times = np.cumsum(rng.gamma(1.5, 0.1, n))
@@ -111,6 +126,8 @@ def test_elephant_agrees():
         assert cv(times) == pytest.approx(statistics.cv(intervals))
         assert cv2(times) == pytest.approx(statistics.cv2(intervals))
         assert lv(times) == pytest.approx(statistics.lv(intervals))
+        revised = statistics.lvr(intervals * quantities.s, R=5 * quantities.ms)
+        assert lvr(times) == pytest.approx(revised)
 
 
 # ragged trains in intervals
@@ -131,7 +148,7 @@ def test_interval_measures_equal_a_loop(dtype):
             start[u, 3], stop[u, 3] = train[0], train[-1] + 1
     if dtype == np.float64:
         start, stop = start.astype(dtype), stop.astype(dtype)
-    out = interval_measures(*ragged(trains, dtype), start, stop)
+    out = interval_measures(*ragged(trains, dtype), start, stop, refractoriness=1)
     expected = brute(trains, start, stop)
     assert out.dtype == np.float64
     assert 0.2 < np.isfinite(expected).mean() < 0.8
@@ -146,7 +163,7 @@ def test_interval_measures_equal_a_loop(dtype):
 def test_any_trains_equal_a_loop(trains, bounds):
     trains = [sorted(train) for train in trains]
     start, stop = (np.array([edge] * len(trains)) for edge in zip(*bounds, strict=True))
-    out = interval_measures(*ragged(trains, np.int64), start, stop)
+    out = interval_measures(*ragged(trains, np.int64), start, stop, refractoriness=1)
     np.testing.assert_allclose(out, brute(trains, start, stop), rtol=1e-11, atol=1e-12)
 
 
@@ -154,7 +171,7 @@ def test_any_trains_equal_a_loop(trains, bounds):
 @given(st.lists(st.integers(0, 1000), min_size=3, max_size=30), st.integers(1, 1000))
 def test_the_clock_does_not_matter(train, scale):
     train = np.sort(np.array(train))
-    for measure in (cv, cv2, lv):
+    for measure in (cv, cv2, lv, lambda t: lvr(t, refractoriness=0)):
         expected = pytest.approx(measure(train), rel=1e-9, nan_ok=True)
         assert measure(train * scale + 2**60) == expected  # ticks that floats do not hold
         assert measure(train.astype(np.uint32)) == expected
@@ -176,7 +193,7 @@ def test_intervals_that_are_not_observed_give_nan():
     start = np.array([[0.0, 5.0, 5.0, np.nan, 0.0]])
     stop = np.array([[9.0, 5.0, 0.0, np.nan, np.nan]])
     out = interval_measures(times, row_start, row_size, start, stop)
-    assert np.isfinite(out).tolist() == [[[True, False, False, False, False]]] * 3
+    assert np.isfinite(out).tolist() == [[[True, False, False, False, False]]] * 4
 
 
 def test_units_have_nothing_to_do_with_their_neighbours():
@@ -198,11 +215,11 @@ def test_units_have_nothing_to_do_with_their_neighbours():
 def test_no_units_or_no_intervals_give_nothing():
     empty = np.zeros(0, dtype=np.int64)
     nothing = interval_measures(np.zeros(0), empty, empty, np.zeros((0, 2)), np.zeros((0, 2)))
-    assert nothing.shape == (3, 0, 2)
+    assert nothing.shape == (4, 0, 2)
     one = np.zeros(1, dtype=np.int64)
     assert interval_measures(
         np.zeros(0), one, one, np.zeros((1, 0)), np.zeros((1, 0))
-    ).shape == (3, 1, 0)  # fmt: skip
+    ).shape == (4, 1, 0)  # fmt: skip
 
 
 def test_arrays_that_do_not_belong_together_are_refused():
