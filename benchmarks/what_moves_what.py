@@ -19,6 +19,7 @@ from lsdx.kernels import variability
 from lsdx.kernels.complexity import equal_rate_bits, lempel_ziv_ratio
 
 STEP, SECONDS, UNITS, LATENTS = 0.01, 300.0, 60, 6
+_REFRACTORY = "the same, rate x 3"  # against refractory units of the first rate
 POPULATION = {
     "participation_ratio_unbiased": "unbiased participation ratio",
     "mean_squared_correlation": "mean squared correlation",
@@ -157,6 +158,7 @@ def variants() -> dict[str, Callable[[np.random.Generator], tuple[list[np.ndarra
         "common gain, sd .3": made(gain=0.3),
         "private drift, sd .3": made(drift=0.3),
         "dead time 5 ms": made(dead=0.005),
+        _REFRACTORY: made(dead=0.005, rate=15.0),
         "bursts, 30 %": made(bursts=0.3),
     }
 
@@ -190,7 +192,8 @@ def table(n_repeats: int, seed: int) -> str:
         "|---" * (len(others) + 2) + "|",
     ]
     for name, words in names.items():
-        cells = [_cell(base[name], other[name]) for other in others.values()]
+        first_of = {_REFRACTORY: others["dead time 5 ms"]}
+        cells = [_cell(first_of.get(o, base)[name], others[o][name]) for o in others]
         first = f"{np.nanmean(base[name]):.3g}"
         lines.append(f"| {words} | {first} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
