@@ -18,6 +18,7 @@ from lsdx.analysis.population import (
     map_groups,
     n_observed_bins,
     population,
+    require_whole,
     result_attrs,
     result_coords,
     seed_of,
@@ -712,15 +713,8 @@ def _draw(
     n, names = out["n_units_matched"], options.names
     keep = _kept_shares(group, common)
     thinned = options.match_rates is not False and bool((keep < 1).any())
-    if thinned and ((rows < 0) | (rows != np.rint(rows))).any():
-        raise SelectionError(
-            located(
-                "dimensionality, match_rates=True",
-                "counts of spikes, which can be thinned",
-                "numbers that are negative or not whole",
-                "Pass counts, or match_rates=False.",
-            )
-        )
+    if thinned:
+        require_whole(rows, "dimensionality")
     alike = not thinned and n == keys.size
     n_draws = 1 if alike else options.draws
     known: list[Any] = [None] * len(good)

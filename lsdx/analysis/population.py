@@ -493,6 +493,24 @@ def n_observed_bins(counts: np.ndarray) -> int:
     return length if every[:length].all() and not finite[:, length:].any() else -1
 
 
+def require_whole(counts: np.ndarray, where: str) -> None:
+    """Refuse what cannot be thinned: numbers that are negative or not whole.
+
+    Examples
+    --------
+    >>> require_whole(np.array([0.0, 2.0]), "test")
+    """
+    if ((counts < 0) | (counts != np.rint(counts))).any():
+        raise SelectionError(
+            located(
+                f"{where}, match_rates=True",
+                "counts of spikes, which can be thinned",
+                "numbers that are negative or not whole",
+                "Pass counts, or match_rates=False.",
+            )
+        )
+
+
 def result_coords(pop: Population) -> dict[Any, Any]:
     """Give the coordinates of a result over groups and cells: theirs, and what is scalar."""
     kept = set(pop.cells)

@@ -17,6 +17,7 @@ from lsdx.analysis.population import (
     map_groups,
     n_observed_bins,
     population,
+    require_whole,
     result_attrs,
     result_coords,
     seed_of,
@@ -505,15 +506,7 @@ def _draws(
     if not options.match_rates or not (keep < 1).any():
         yield rows
         return
-    if ((rows < 0) | (rows != np.rint(rows))).any():
-        raise SelectionError(
-            located(
-                "subspaces, match_rates=True",
-                "counts of spikes, which can be thinned",
-                "numbers that are negative or not whole",
-                "Pass counts, or match_rates=False.",
-            )
-        )
+    require_whole(rows, "subspaces")
     for d in range(options.draws):
         cells = [
             thin(rows[:, c], keep[:, c], stream_keys(keys, options.seed, _THIN, d, i))
