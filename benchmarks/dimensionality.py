@@ -87,7 +87,8 @@ def whole_cohort(cohort: Cohort, quick: bool) -> Iterator[Result]:
     few = {"min_units": 4, "draws": 2} if quick else {}
     ways: dict[str, dict[str, Any]] = {
         "single pass": {"match_units": None, "match_rates": False},
-        "matched, 20 draws": {},
+        "rates matched, 10 draws": {},
+        "levels matched, 20 draws": {"match_units": "min", "match_rates": "all", "draws": 20},
     }
     for name, options in ways.items():
 

@@ -191,6 +191,28 @@ def dimensionality(
     fluctuations leave fewer than 20 independent bins. The session's course confounds drug
     and time: compare with saline.
 
+    What doubling six latents of a log rate of sd .5 does (units of 4 Hz in the middle, epochs of
+    300 s, latents of tau 2 s, 60 sessions), by number of units: the share of sessions in which
+    a measure goes the right way, and in which it stands out of 95 % of unchanged sessions:
+
+    ==============================  =======  =======  ========  ========  ========
+    units                           6        10       20        40        80
+    ==============================  =======  =======  ========  ========  ========
+    ngsc                            82, 17   95, 23   100, 77   100, 98   100, 93
+    pc1                             77, 33   97, 13   100, 58   100, 80   100, 90
+    participation_ratio_unbiased    none     none     47, 47    100, 100  100, 100
+    parallel_analysis               7, 0     3, 0     2, 0      28, 8     100, 100
+    shared_variance                 none     80, 28   98, 20    98, 70    95, 63
+    ==============================  =======  =======  ========  ========  ========
+
+    Independent units that drift (tau 60 or 300 s, trends of half an sd, rates that go from x .7
+    to x 1.4) have a ``participation_ratio_unbiased`` in no set of 40, and a component by
+    ``parallel_analysis`` in 0 to 5 %.
+
+    A common gain of sd .3 (tau 5 s, 60 units) lowers the participation ratio from 52 to 48, with
+    ``regress="global"`` from 54 to 51: the component of the other units is noisy, and only a part
+    of what is common is taken out. In 200 units it is more than a half.
+
     Examples
     --------
     >>> import lsdx

@@ -559,10 +559,16 @@ def time_error(x: np.ndarray, r: np.ndarray, varies: np.ndarray, *, n_slow: int 
     n_blocks = min(_TIME_BLOCKS, n_bins)
     if n_blocks < 3:
         return np.full(x.shape[:-2], np.nan)
-    z = _scaled(x, "zscore", n_slow)[0].astype(np.float32)
+    z, mean = _centred(x)
+    slow = _slow_cosines(n_bins, n_slow).astype(np.float32)
+    z -= np.matmul(slow.T, np.matmul(slow, z))
+    z *= _gains(z, mean, n_bins - 1 - n_slow)[..., None, :]
     other = np.where(np.eye(r.shape[-1], dtype=bool), 0, r).astype(np.float32)
-    influence = np.einsum("...tu,...tu->...t", np.matmul(z, other), z, dtype=np.float64)
-    influence -= np.einsum("...tu,...u->...t", z * z, np.square(other).sum(axis=-1))
+    rows = np.swapaxes(z, -2, -1)
+    terms = np.matmul(other, rows)
+    terms -= np.square(other).sum(axis=-1)[..., None] * rows
+    terms *= rows
+    influence = terms.sum(axis=-2, dtype=np.float64)
     n = varies.sum(axis=-1).astype(np.float64)
     n = np.where(n > 1, n, np.nan)[..., None]
     influence *= 2 / (n * (n - 1))
@@ -630,23 +636,33 @@ def chance_squared_correlation(x: np.ndarray, *, n_slow: int = 0) -> np.ndarray:
 def _cosine_coefficients(x: np.ndarray, scale: str, n_slow: int) -> np.ndarray:
     """Give activity (..., n_bins, n_units) as cosine coefficients, without mean and slow ones.
 
-    In single precision; of square sum 1 a unit if z-scored, 0 for units without variance.
+    In single precision; of square sum 1 a unit if z-scored, and 0 without variance.
     """
     import scipy.fft
 
-    n_bins = x.shape[-2]
+    centred, mean = _centred(x)
+    found = scipy.fft.dct(centred, axis=-2, norm="ortho", overwrite_x=True)[..., n_slow + 1 :, :]
+    gain = _gains(found, mean, 1)
+    if scale != "zscore":
+        gain = np.where(gain == 0, gain, 1)
+    return np.asarray(found * gain[..., None, :])
+
+
+def _centred(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give activity less its mean, in single precision, and the mean (..., n_units)."""
     dtype = np.float32 if _whole(x) else np.float64  # small whole numbers have no rounding
     with np.errstate(invalid="ignore"):  # of infinities
         mean = x.mean(axis=-2, keepdims=True, dtype=np.float64)
-        centred = (x.astype(dtype, copy=False) - mean.astype(dtype)).astype(np.float32, copy=False)
-        found = scipy.fft.dct(centred, axis=-2, norm="ortho", overwrite_x=True)
-        found = found[..., n_slow + 1 :, :]
-        square = np.einsum("...tu,...tu->...u", found, found, dtype=np.float64)
-    varies = _varying(square / n_bins, mean[..., 0, :], n_bins)
-    gain = np.where(varies | np.isnan(square), 1.0, 0.0)
-    if scale == "zscore":
-        gain /= np.sqrt(np.where(varies, square, 1.0))
-    return np.asarray(found * gain[..., None, :].astype(np.float32))
+        centred = x.astype(dtype, copy=False) - mean.astype(dtype)
+    return centred.astype(np.float32, copy=False), mean[..., 0, :]
+
+
+def _gains(z: np.ndarray, mean: np.ndarray, square_sum: float) -> np.ndarray:
+    """Give what brings each unit to a sum of squares; 0 without variance."""
+    square = np.einsum("...tu,...tu->...u", z, z, dtype=np.float64)
+    varies = _varying(square / z.shape[-2], mean, z.shape[-2]) | np.isnan(square)
+    gain = np.sqrt(square_sum / np.where(varies, square, 1.0))
+    return np.asarray(np.where(varies, gain, 0.0), dtype=np.float32)
 
 
 def participation_ratio_unbiased(x: np.ndarray, *, n_slow: int = 0) -> np.ndarray:

@@ -276,7 +276,12 @@ def test_a_batch_equals_a_loop(kind, shape, scale):
         assert whole.shape[:2] == (2, 3), name
         for i, j in itertools.product(range(2), range(3)):
             np.testing.assert_allclose(
-                whole[i, j], function(x[i, j]), rtol=1e-12, atol=1e-12, err_msg=name
+                # the error in time is of single precision
+                whole[i, j],
+                function(x[i, j]),
+                rtol=1e-5 if name == "error" else 1e-12,
+                atol=1e-12,
+                err_msg=name,
             )
 
 
