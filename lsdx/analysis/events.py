@@ -67,8 +67,9 @@ def psth(
     Dataset
         Over (unit, ...), or (site, ...) if pooled, lazy where the spikes are: ``psth`` (...,
         time) in Hz, the mean over events, and ``psth_z`` (..., time); ``response``, the largest
-        ``|z|`` within ``response``; ``p`` of it; ``n_events``, whole numbers. ``time`` is the
-        bin's centre from the event. Sites carry ``depth`` (um, the bin's centre) or their
+        ``|z|`` within ``response``; ``p`` of it, and ``p_least``, the least that so many shifts
+        can give, ``1 / (n_shifts + 1)``; ``n_events``, whole numbers. ``time`` is the bin's
+        centre from the event. Sites carry ``depth`` (um, the bin's centre) or their
         label, ``n_units`` and the labels that their units share. NaN without events, and where
         no spike came near one.
 
@@ -84,8 +85,10 @@ def psth(
     -----
     ``p = (1 + #{response* >= response}) / (n_shifts + 1)`` over circular shifts of the events
     within the time that they span, by phase: the trains keep their own course, and the largest
-    of many bins is compared with the largest of as many. All units of a session see the same
-    shifts. The standard deviation is at least that of one spike in the whole baseline.
+    of many bins is compared with the largest of as many. ``p < .01`` needs more than 99 shifts.
+    Few spikes or events tie with many shifts: what they can reach lies above ``p_least``. All
+    units of a session see the same shifts. The standard deviation is at least that of one spike
+    in the whole baseline.
 
     Examples
     --------
@@ -152,6 +155,9 @@ def psth(
     }
     if n_shifts:
         variables["p"] = (dims, data[..., 2 * n + 1], {"units": "1", "long_name": "p of it"})
+        least = np.where(variables["n_events"][1] > 0, 1 / (n_shifts + 1), np.nan)
+        about = {"units": "1", "long_name": "Least p that the test can give"}
+        variables["p_least"] = (dims, least, about)
     if sites is not None:
         variables["n_units"] = (
             ("site",),

@@ -104,6 +104,7 @@ def test_the_level_holds_where_a_threshold_of_three_does_not() -> None:
     assert abs(float((found["p"] < 0.05).mean()) - 0.05) < 0.03
     assert float((found["response"] > 3).mean()) > 0.1
     assert found["p"].min() >= 1 / 200
+    assert (found["p_least"] == 1 / 200).all()
 
 
 def test_the_demos_visual_units_are_found(demo_stores: Path, demo_cohort: Path) -> None:
@@ -158,6 +159,20 @@ def test_an_insertion_has_the_events_that_it_recorded() -> None:
     assert both["n_events"].values.ravel().tolist() == [140, 71]
     site = psth(ds, events=events, n_shifts=0, pool="session")
     assert site["n_events"].item() == 71
+
+
+def test_the_least_p_is_reached_and_said() -> None:
+    """A response that no shift comes near has the least p; ``p < .01`` needs 100 shifts."""
+    rng = np.random.default_rng(6)
+    start = np.cumsum(rng.uniform(1.2, 2.0, 100))
+    late = np.sort(np.r_[start + 0.1, start + 0.11, rng.uniform(0, 160, 300)])
+    ds = session([late, np.empty(0)])
+    for n_shifts in (9, 99, 100):
+        found = psth(ds, events=gabors(start), n_shifts=n_shifts, rng=0)
+        assert found["p"][0].item() == found["p_least"][0].item() == 1 / (n_shifts + 1)
+        assert (found["p"][0] < 0.01).item() == (n_shifts == 100)
+    other = psth(ds, events=gabors([10.0], session=["t"]), n_shifts=9)
+    assert other["p_least"].isnull().all()
 
 
 def test_silent_units_and_sessions_without_events_are_nan() -> None:
