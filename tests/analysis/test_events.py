@@ -228,6 +228,25 @@ def test_the_level_holds_for_rhythms_and_for_several_labels(regular: bool) -> No
     assert abs(float(np.mean(np.array(corrected) <= 0.05)) - 0.05) < 0.035
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("rhythm", "most"), [(0.0, 0.07), (8.1, 0.07), (0.7, 0.08)])
+def test_the_level_of_regular_events_holds_over_many_sessions(rhythm: float, most: float) -> None:
+    """Rhythms of no relation to 1.5 s, kept for 60 s: 40 sessions of 25 units, 199 shifts."""
+    rng = np.random.default_rng(10)
+    start = 5 + 1.5 * np.arange(170)
+    found = []
+    for seed in range(40):
+        times = poisson(rng, 25, start)
+        for i, t in enumerate(times):
+            walk = np.cumsum(rng.standard_normal(2700) * np.sqrt(2 * 0.1 / 60))
+            phase = walk[(t / 0.1).astype(int)] + 2 * np.pi * rhythm * t + rng.uniform(0, 2 * np.pi)
+            times[i] = t[rng.random(t.size) < 0.5 + 0.5 * np.cos(phase)] if rhythm else t
+        found += psth(session(times), events=gabors(start), n_shifts=199, rng=seed)[
+            "p"
+        ].values.tolist()
+    assert 0.03 < np.mean(np.array(found) <= 0.05) < most
+
+
 def test_all_units_and_any_phases_see_the_same_moves() -> None:
     """A phase alone gives the numbers that it has beside another."""
     rng = np.random.default_rng(9)
