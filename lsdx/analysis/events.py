@@ -116,8 +116,8 @@ def psth(
     ===============================================  ===============  =================
 
     Of four labels without a response (640 units) some p is ``<= .05`` in 20 %, some
-    ``p_corrected`` in 4 %. A unit that keeps the very rhythm of regular events cannot be told from one that follows
-    them: vary the intervals.
+    ``p_corrected`` in 4 %. A unit that keeps the very rhythm of regular events cannot be told
+    from one that follows them: vary the intervals.
 
     Examples
     --------
