@@ -98,8 +98,8 @@ def psth(
     course, and regular events do not meet themselves. All units of a session see the same moves.
     The standard deviation is at least that of one spike in the whole baseline.
 
-    Share of units with ``p <= .05``, in %, of 5 Hz (150 of each with a response, 500 without),
-    170 events, 199 shifts:
+    Share of units with ``p <= .05``, in %, of 5 Hz (150 of each with a response; without, 2,000, of
+    rhythms, trends 500), 170 events, 199 shifts:
 
     ===============================================  ===============  =================
     unit                                             every 1 to 2 s   every 1.5 s
@@ -109,8 +109,8 @@ def psth(
     a spike more in 50 to 150 ms, of 10 % of events  18               24
     of 20 %; of 30 %                                 47; 75           47; 78
     a spike more in 50 to 60 ms, of 10 %             90               89
-    none: Poisson; bursts; of 8 Hz                   7; 7; 5          6; 6; 6
-    none: drift over 20 s; a trend; .1 Hz            5; 5; 7          6; 6; 6
+    none: Poisson; bursts; of 8 Hz                   5.8; 6.0; 4.8    5.7; 5.5; 6.1
+    none: drift over 20 s; .1 Hz; a trend            5.5; 4.8; 5      5.6; 6.2; 6
     none: a rhythm near 1 / (1.5 s)                  6                6
     none: of 1 / (1.5 s), kept for 5 s; for 20 s     4; 5             7; 14
     ===============================================  ===============  =================
