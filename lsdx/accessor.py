@@ -998,7 +998,8 @@ class LsdAccessor:
         Returns
         -------
         Dataset
-            ``psth`` (Hz), ``psth_z``, ``response``, ``p``, ``n_events``, over (unit or site, ...).
+            ``psth`` (Hz), ``psth_z``, ``response``, ``response_rate`` (Hz), ``p``, ``p_corrected``,
+            ``p_least``, ``n_events``, over (unit or site, ...).
 
         Raises
         ------

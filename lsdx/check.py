@@ -44,8 +44,8 @@ def check_alignment(
     Returns
     -------
     Dataset
-        ``verdict``, ``evidence`` and ``note`` over (session, phase, check), as
-        `lsdx.analysis.alignment.alignment` explains them.
+        ``verdict``, ``evidence`` and ``note`` over (session, phase, check), ``epoch_verdict``
+        over (session, phase, epoch), as `lsdx.analysis.alignment.alignment` explains them.
 
     Raises
     ------

@@ -80,7 +80,7 @@ def alignment_list(found: xr.Dataset) -> str:
     --------
     >>> import lsdx
     >>> print(alignment_list(lsdx.check_alignment(demo_stores, n_shifts=99)).splitlines()[-1])
-    34 passed, 8 untestable, 0 failed
+    65 passed, 19 untestable, 0 failed
     """
     lines = ["SIMULATED: the lsdx demo cohort, not recordings."] if "simulated" in found else []
     checks = [str(c) for c in found["check"].values]
@@ -98,6 +98,11 @@ def alignment_list(found: xr.Dataset) -> str:
             lines.append("  ".join([f"{name:{width}}", f"{phase:5}", *cells]).rstrip())
             told = zip(checks, one["note"].values, strict=True)
             lines += [f"    {check}: {why}" for check, why in told if why]
+            ms = one["evidence"].sel(check="latency").item()
+            if one["verdict"].sel(check="latency") == "pass":  # else its note says it
+                lines.append(f"    latency: {ms:.0f} ms")
+            told = zip(one["epoch"].values, one["epoch_verdict"].values, strict=True)
+            lines.append("    epochs: " + ", ".join(f"{e} {v}" for e, v in told))
     n = {v: int((found["verdict"] == v).sum()) for v in ("pass", "untestable", "fail")}
     lines.append(f"{n['pass']} passed, {n['untestable']} untestable, {n['fail']} failed")
     return "\n".join(lines)

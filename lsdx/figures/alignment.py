@@ -55,9 +55,12 @@ def plot_alignment(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.pcolormesh(code, cmap=ListedColormap(_COLOURS), vmin=-0.5, vmax=2.5, ec="w", lw=1.5)
     evidence = rows["evidence"].values.reshape(flat.shape)
     for i, j in zip(*np.nonzero(np.isfinite(evidence)), strict=True):
-        ax.text(j + 0.5, i + 0.5, f"{evidence[i, j]:.2g}", ha="center", va="center", size=7)
-    columns = [f"{f}\n{c}" for f in rows["phase"].values for c in rows["check"].values]
-    ax.set_xticks(np.arange(len(columns)) + 0.5, columns, size=8)
+        value = evidence[i, j]
+        told = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
+        told = "<.001" if 0 < value < 0.001 else told
+        ax.text(j + 0.5, i + 0.5, told, ha="center", va="center", size=7)
+    columns = [f"{f} {c}" for f in rows["phase"].values for c in rows["check"].values]
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns, size=8, rotation=45, ha="right")
     ax.set_yticks(np.arange(n) + 0.5, row_names(rows["verdict"], "session"), size=8)
     ax.invert_yaxis()
     ax.tick_params(length=0)

@@ -10,7 +10,10 @@ import xarray as xr
 
 import lsdx
 from lsdx.analysis.alignment import alignment
+from lsdx.build import build
 from lsdx.cli import main
+from lsdx.config import Settings
+from lsdx.demo import write_cohort
 from lsdx.errors import SelectionError
 
 HOUR = 3600.0
@@ -35,7 +38,7 @@ def test_the_demo_passes(demo_stores: Path, capsys: pytest.CaptureFixture[str]) 
     found = lsdx.check_alignment(demo_stores, n_shifts=199)
     assert not (found["verdict"] == "fail").any()
     by_check = (found["verdict"] == "pass").sum(["session", "phase"])
-    assert (by_check >= 9).all()
+    assert (by_check.drop_sel(check="regions") >= 9).all()  # of regions it has too few units
     rig = found.where(found["note"] == "times come from the rig clock")
     assert (rig["verdict"].isin(["untestable"])).any()
     assert main(["check", "--stores", str(demo_stores)]) == 0
@@ -64,6 +67,86 @@ def test_epochs_and_gabors_off_together_fail(
     found = alignment(spikes, off, moved(epochs, 60.0), n_shifts=199).isel(session=0)
     assert (found["verdict"].sel(check="response") == "fail").any()
     assert (found["verdict"].sel(check="gabors") == "pass").all()
+
+
+@pytest.mark.parametrize("seconds", [-300.0, -60.0, 60.0, 300.0])
+@pytest.mark.parametrize("name", ["spontaneous", "rfm"])
+def test_one_epoch_alone_off_fails(
+    parts: tuple[xr.Dataset, xr.Dataset, xr.Dataset], name: str, seconds: float
+) -> None:
+    spikes, events, epochs = parts
+    one = epochs.isel(session=[0])
+    off = xr.where(one.epoch == name, seconds, 0.0)
+    wrong = one.assign(start=one.start + off, stop=one.stop + off)
+    found = alignment(spikes, events, wrong, n_shifts=99).isel(session=0)
+    assert (found["verdict"].sel(check="protocol") == "fail").all()
+    assert (found["epoch_verdict"].sel(epoch=name) == "fail").all()
+    assert (found["epoch_verdict"].drop_sel(epoch=name) == "pass").all()
+    assert name in found["note"].sel(check="protocol").values[0]
+    by_hand = wrong.assign(provenance=xr.full_like(one.provenance, "table"))
+    told = alignment(spikes, events, by_hand, n_shifts=99).isel(session=0)
+    assert (told["verdict"].sel(check="protocol") == "untestable").all()
+    assert (told["epoch_verdict"].sel(epoch=name) == "untestable").all()
+
+
+@pytest.mark.parametrize("seconds", [-0.1, 0.1])
+def test_a_tenth_of_a_second_is_seen_in_the_latency(
+    parts: tuple[xr.Dataset, xr.Dataset, xr.Dataset], seconds: float
+) -> None:
+    """The demo's responses lie 50 to 150 ms after the onset, highest in the middle third."""
+    spikes, events, epochs = parts
+    one = epochs.isel(session=[0])
+    right = alignment(spikes, events, one, n_shifts=99).sel(check="latency").isel(session=0)
+    assert (right["verdict"] == "pass").all()
+    assert ((right["evidence"] > 50) & (right["evidence"] < 85)).all()
+    late = alignment(
+        spikes,
+        events.assign(start=events.start + seconds),
+        one.assign(start=one.start + seconds, stop=one.stop + seconds),
+        n_shifts=99,
+    ).isel(session=0)
+    assert (late["verdict"].sel(check="latency") == "fail").all()
+    moved_by = late["evidence"].sel(check="latency") - right["evidence"]
+    np.testing.assert_allclose(moved_by, -1000 * seconds, atol=3)
+    assert (late["epoch_verdict"] == "fail").sel(epoch="replay").all()
+
+
+def test_regions_on_the_wrong_units_fail(tmp_path: Path) -> None:
+    """A session of 70 visual units passes; not with labels permuted over all units."""
+    cohort = write_cohort(tmp_path / "cohort", n_sessions=1, n_units=200)
+    report = build(
+        Settings(source="cache", cache_dir=cohort, stores=tmp_path / "stores"), progress=False
+    )
+    where = Path(report.stores)
+    spikes, events = lsdx.open_spikes(where), lsdx.open_events(where)
+    epochs = lsdx.open_epochs(where)
+    right = alignment(spikes, events, epochs, n_shifts=99)["verdict"]
+    assert (right == "pass").all()
+    wrongly = 0
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(spikes.sizes["unit"])
+        wrong = spikes.assign_coords(region=("unit", spikes["region"].values[order]))
+        found = alignment(wrong, events, epochs, n_shifts=99)["verdict"].isel(session=0)
+        wrongly += int((found.sel(check="regions") == "fail").any())
+    assert wrongly == 5
+
+
+def test_few_visual_units_cannot_be_asked(
+    parts: tuple[xr.Dataset, xr.Dataset, xr.Dataset],
+) -> None:
+    spikes, events, epochs = parts
+    one = epochs.isel(session=[0])
+    mine = spikes.isel(unit=np.flatnonzero((spikes.session == one.session.item()).values))
+    visual = np.char.startswith(mine["region"].values.astype(str), ("VIS"))
+    for n, verdict in ((4, "untestable"), (5, "pass")):
+        rest = mine["region"].isin(["VISp1", "VISp2/3", "VISp4", "VISp5", "VISp6a"]) | ~(
+            mine["region"].isin(["LP", "LGd-sh", "LGd-co"])
+        )
+        kept = np.r_[np.flatnonzero(visual)[:n], np.flatnonzero(rest.values & ~visual)]
+        found = alignment(mine.isel(unit=np.sort(kept)), events, one, n_shifts=99).isel(session=0)
+        assert (found["verdict"].sel(check="response") == verdict).all()
+        assert (found["verdict"].sel(check="regions") == "untestable").all()
+        assert not (found["verdict"] == "fail").any()
 
 
 def test_the_command_fails_with_a_wrong_store(
