@@ -239,13 +239,25 @@ def _histology(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _alignment_table(found: Any) -> Any:
+    """Give a row a check of each session and phase, and a row an epoch."""
+    import pandas as pd
+
+    checks = found.drop_dims("epoch").to_dataframe()
+    epochs = found[["epoch_verdict"]].to_dataframe().rename(columns={"epoch_verdict": "verdict"})
+    epochs.index = epochs.index.set_levels(
+        "epoch " + epochs.index.levels[2].astype(str), level=2
+    ).set_names("check", level=2)
+    return pd.concat([checks, epochs])
+
+
 def _check(arguments: argparse.Namespace) -> int:
     from lsdx import check_alignment
     from lsdx.export.listing import alignment_list
 
     found = check_alignment(_settings(arguments).stores, tag=arguments.tag, progress=True)
     if arguments.csv:
-        found.to_dataframe().to_csv(arguments.csv)
+        _alignment_table(found).to_csv(arguments.csv)
     if arguments.figure:
         from lsdx.figures.alignment import plot_alignment
 

@@ -623,6 +623,7 @@ class _Group:
         draw: int = 0,
         *,
         costly: bool,
+        surrogates: bool = False,
         known: tuple[np.ndarray, np.ndarray] | None = None,
         chance: float | None = None,
     ) -> _Measured:
@@ -661,15 +662,14 @@ class _Group:
             if np.isnan(value[name]):
                 reasons.append(f"{name}: {int(np.isfinite(spectrum).sum())} ranks are too few")
         keys = stream_keys(self.keys[chosen], options.seed, _SHIFT, draw, self.ids[k])
-        every = draw == 0 and costly
         if "parallel_analysis" in options.names:
             value["parallel_analysis"] = np.nan
-            if every or "parallel_analysis" in options.include:
+            if costly and (draw == 0 or "parallel_analysis" in options.include):
                 n = kernel.parallel_analysis(x, scale=scale, n_slow=n_slow, keys=keys)
                 value["parallel_analysis"] = float(n) if n >= 0 else np.nan
         if "shared_variance" in options.names:
             value["shared_variance"] = np.nan
-            if every or "shared_variance" in options.include:
+            if costly and (draw == 0 or "shared_variance" in options.include):
                 gap = round(_GAP / options.bin_width)
                 half = self.half[chosen]
                 value["shared_variance"] = kernel.shared_variance(
@@ -678,7 +678,7 @@ class _Group:
                 if np.isnan(value["shared_variance"]):
                     reasons.append("shared_variance: halves of units or of time too small")
         surrogate = null = None
-        if every:
+        if surrogates and draw == 0:
             null = kernel.surrogate_spectra(x, scale=scale, n_slow=n_slow, keys=keys)[0]
             by_chance = _of_spectrum(null, options)
             surrogate = [by_chance.get(n, np.nan) for n in options.names]
@@ -721,7 +721,8 @@ def _kept_shares(group: _Group, common: _Common) -> np.ndarray:
         share = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
         target = np.interp(place, share, common.quantiles) * group.rows.shape[-1]
         wanted = np.minimum(wanted, target)
-    return np.asarray(wanted[:, None] / totals)
+    # a unit may fall silent where an epoch is cut
+    return np.asarray(wanted[:, None] / np.where(totals > 0, totals, 1))
 
 
 def _draw(
@@ -756,7 +757,9 @@ def _draw(
                 both = both[0][np.ix_(chosen, chosen)], both[1][chosen]
             # of the same units, thinned otherwise, chance is the same
             chance = drawn[0][k].chance if d and n == keys.size else None
-            found = group.measure(k, x, chosen, d, costly=True, known=both, chance=chance)
+            found = group.measure(
+                k, x, chosen, d, costly=True, surrogates=True, known=both, chance=chance
+            )
             drawn[d].append(found)
     values = np.array([[m.values for m in of_draw] for of_draw in drawn])  # draw, cell, measure
     many = np.isfinite(values).sum(axis=0)
