@@ -29,16 +29,19 @@ def _closed() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def measured(demo_stores: Path) -> xr.Dataset:
     units = lsdx.open_units(demo_stores).isel(unit=slice(0, 60)).compute()
-    include = ["spectrum", "parallel_analysis"]
-    return units.lsd.dimensionality(include=include, min_units=10, draws=2, rng=0)
+    return units.lsd.dimensionality(include="spectrum", min_units=10, draws=2, rng=0)
 
 
-def test_a_scree_has_its_spectrum_band_and_fitted_ranks(measured: xr.Dataset) -> None:
+def test_a_scree_has_its_spectrum_that_of_unrelated_units_and_fitted_ranks(
+    measured: xr.Dataset,
+) -> None:
     one = measured.isel(session=0).sel(epoch="rfm")
     ax = plot_scree(one)
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), one.spectrum.isel(phase=0))
-    assert [line.get_label() for line in ax.lines] == ["pre", "post"]
-    assert len(ax.collections) == 2  # the bands
+    named = [line.get_label() for line in ax.lines if not line.get_label().startswith("_")]
+    assert named == ["pre", "unrelated units", "post"]
+    null = one.spectrum_surrogate.isel(phase=0)
+    np.testing.assert_array_equal(ax.lines[1].get_ydata(), null)
     labels = ax.get_legend_handles_labels()[1]
     assert any(label.startswith("fitted, ranks 11-") for label in labels)
     assert ax.get_xscale() == ax.get_yscale() == "log"
