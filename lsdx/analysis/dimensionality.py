@@ -244,7 +244,7 @@ def dimensionality(
     shape = (pop.n_cells,)
     largest = max((r.size for r in pop.groups.rows), default=0)
     n_ranks = max(0, min(largest, pop.counts.sizes["time"] - 1))
-    alike = match_units is not None and match_rates == "all"
+    alike = match_units is not None and isinstance(match_rates, str)
     options = replace(
         options,
         n_ranks=n_ranks,
@@ -281,7 +281,7 @@ def dimensionality(
         match_rates=match_rates if isinstance(match_rates, str) else int(match_rates),
         detrend="none" if detrend is None else str(detrend),
         regress="none" if regress is None else options.regress,
-        compare="changes" if options.levels else "levels",
+        compare="levels" if alike else "changes",
         min_units=min_units,
         min_spikes=min_spikes,
         draws=options.draws if matched else 0,
@@ -309,7 +309,8 @@ def _options(
         raise _wrong("scale", "'zscore', 'center', a callable or a transformer", scale)
     if not (isinstance(match_rates, bool) or match_rates == "all"):
         raise _wrong("match_rates", "True, False or 'all'", match_rates)
-    if not (regress is None or isinstance(regress, xr.DataArray) or regress == "global"):
+    given = isinstance(regress, xr.DataArray) and regress.dtype.kind in "fiub"
+    if not (regress is None or given or (isinstance(regress, str) and regress == "global")):
         raise _wrong("regress", "'global', a DataArray over time, or None", regress)
     for name, value, least in (("draws", draws, 1), ("min_units", min_units, 2)):
         if not _is_count(value, least):
@@ -660,13 +661,15 @@ class _Group:
         value |= _of_spectrum(spectrum, options)
         for name in _OF_SPECTRUM:
             if np.isnan(value[name]):
-                reasons.append(f"{name}: {int(np.isfinite(spectrum).sum())} ranks are too few")
+                first = f" from {options.ranks[0]} on" if name == "power_law_slope" else ""
+                reasons.append(f"{name}: too few ranks{first}")
         keys = stream_keys(self.keys[chosen], options.seed, _SHIFT, draw, self.ids[k])
         if "parallel_analysis" in options.names:
             value["parallel_analysis"] = np.nan
             if costly and (draw == 0 or "parallel_analysis" in options.include):
                 n = kernel.parallel_analysis(x, scale=scale, n_slow=n_slow, keys=keys)
                 value["parallel_analysis"] = float(n) if n >= 0 else np.nan
+                reasons += ["parallel_analysis: no unit varies"] if n < 0 else []
         if "shared_variance" in options.names:
             value["shared_variance"] = np.nan
             if costly and (draw == 0 or "shared_variance" in options.include):
@@ -691,6 +694,8 @@ def _ratio(msc: float, error: float, chance: float) -> tuple[float, str]:
     """Give the unbiased participation ratio, or why there is none."""
     from lsdx.kernels.dimensionality import reciprocal_beyond_zero
 
+    if np.isnan(msc):
+        return np.nan, "mean_squared_correlation, and its ratio: fewer than three units that vary"
     if not chance * _LEAST_FREEDOM < 1:
         left = "" if np.isnan(chance) else f", {1 / chance:.0f} independent bins"
         return np.nan, f"{_RATIO}: slow fluctuations, too few units or bins{left}"
@@ -778,7 +783,7 @@ def _draw(
     reasons = []
     for k, c in enumerate(good):
         mine = [of_draw[k] for of_draw in drawn]
-        told = [r for r in mine[0].reasons if not r.startswith(_RATIO)]
+        told = list(dict.fromkeys(r for m in mine for r in m.reasons if _RATIO not in r))
         if _RATIO in names:
             # of the mean over draws: a draw whose interval holds 0 is no reason to leave it out
             error = np.hypot(np.mean([m.of_units for m in mine]), mine[0].of_time)

@@ -502,7 +502,8 @@ def _draws(
     from lsdx.kernels.resampling import stream_keys, thin
 
     totals = rows.sum(axis=-1, dtype=np.float64)
-    keep = totals.min(axis=1, keepdims=True) / totals
+    # a unit may fall silent where an epoch is cut
+    keep = totals.min(axis=1, keepdims=True) / np.where(totals > 0, totals, 1)
     if not options.match_rates or not (keep < 1).any():
         yield rows
         return

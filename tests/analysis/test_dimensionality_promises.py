@@ -353,4 +353,4 @@ def test_groups_of_their_own_size_show_the_demos_effect() -> None:
 def test_power_for_doubled_dimensions_by_number_of_units(n_units: int, least: float) -> None:
     with_effect, without = (changes(n_units, 150, 17, doubled=d) for d in (True, False))
     assert (with_effect > 0).mean() >= least
-    assert abs((without > 0).mean() - 0.5) < 0.1
+    assert abs((without > 0).mean() - 0.5) < 0.13  # three standard errors of 150
