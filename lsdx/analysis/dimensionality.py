@@ -592,7 +592,7 @@ class _Measured:
     chance: float
     reasons: list[str]
     spectrum: np.ndarray
-    surrogate: list[float] | None = None
+    surrogate: Sequence[float] = ()
     surrogate_spectrum: np.ndarray | None = None
 
 
@@ -680,7 +680,8 @@ class _Group:
                 )
                 if np.isnan(value["shared_variance"]):
                     reasons.append("shared_variance: halves of units or of time too small")
-        surrogate = null = None
+        surrogate: list[float] = []
+        null = None
         if surrogates and draw == 0:
             null = kernel.surrogate_spectra(x, scale=scale, n_slow=n_slow, keys=keys)[0]
             by_chance = _of_spectrum(null, options)
@@ -717,6 +718,8 @@ def _of_spectrum(spectrum: np.ndarray, options: _Options) -> dict[str, float]:
 
 def _kept_shares(group: _Group, common: _Common) -> np.ndarray:
     """Give the share of spikes that thinning keeps, (n_units, n_cells)."""
+    from lsdx.kernels.resampling import equal_rate_share
+
     totals = group.rows.sum(axis=-1, dtype=np.float64)
     wanted = totals.min(axis=1)
     if common.quantiles is not None:
@@ -726,8 +729,7 @@ def _kept_shares(group: _Group, common: _Common) -> np.ndarray:
         share = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
         target = np.interp(place, share, common.quantiles) * group.rows.shape[-1]
         wanted = np.minimum(wanted, target)
-    # a unit may fall silent where an epoch is cut
-    return np.asarray(wanted[:, None] / np.where(totals > 0, totals, 1))
+    return equal_rate_share(totals, wanted)
 
 
 def _draw(
@@ -798,13 +800,11 @@ def _draw(
     return reasons
 
 
-def _like_noise(
-    names: Sequence[str], values: np.ndarray, surrogate: Sequence[float] | None
-) -> list[str]:
+def _like_noise(names: Sequence[str], values: np.ndarray, surrogate: Sequence[float]) -> list[str]:
     """Name the measures of the spectrum that unrelated units would have too."""
-    pairs = zip(names, values, surrogate or values, strict=True)
+    pairs = zip(names, values, surrogate, strict=True)
     alike = [n for n, v, s in pairs if n in _OF_SPECTRUM and abs(v - s) <= _LIKE_NOISE * abs(s)]
-    return [f"like unrelated units: {', '.join(alike)}"] if alike and surrogate else []
+    return [f"like unrelated units: {', '.join(alike)}"] if alike else []
 
 
 def _keep_spectrum(out: dict[str, Any], name: str, cell: int, spectrum: np.ndarray | None) -> None:

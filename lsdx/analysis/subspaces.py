@@ -499,11 +499,9 @@ def _draws(
     rows: np.ndarray, keys: np.ndarray, ids: Sequence[int], options: _Options
 ) -> Iterator[np.ndarray]:
     """Give counts (n_units, n_cells, n_bins), thinned anew in each draw to equal rates."""
-    from lsdx.kernels.resampling import stream_keys, thin
+    from lsdx.kernels.resampling import equal_rate_share, stream_keys, thin
 
-    totals = rows.sum(axis=-1, dtype=np.float64)
-    # a unit may fall silent where an epoch is cut
-    keep = totals.min(axis=1, keepdims=True) / np.where(totals > 0, totals, 1)
+    keep = equal_rate_share(rows.sum(axis=-1, dtype=np.float64))
     if not options.match_rates or not (keep < 1).any():
         yield rows
         return

@@ -560,7 +560,7 @@ def time_error(x: np.ndarray, r: np.ndarray, varies: np.ndarray, *, n_slow: int 
     if n_blocks < 3:
         return np.full(x.shape[:-2], np.nan)
     z, mean = _centred(x)
-    slow = _slow_cosines(n_bins, n_slow).astype(np.float32)
+    slow = slow_cosines(n_bins, n_slow).astype(np.float32)
     z -= np.matmul(slow.T, np.matmul(slow, z))
     z *= _gains(z, mean, n_bins - 1 - n_slow)[..., None, :]
     other = np.where(np.eye(r.shape[-1], dtype=bool), 0, r).astype(np.float32)
@@ -1155,8 +1155,15 @@ def _second_moments(
     return matrix, varies.sum(axis=-1), finite
 
 
-def _slow_cosines(n_bins: int, n_slow: int) -> np.ndarray:
-    """Give orthonormal cosines (n_slow, n_bins) of periods 2 n_bins / 1, 2, ..., n_slow."""
+def slow_cosines(n_bins: int, n_slow: int) -> np.ndarray:
+    """Give orthonormal cosines (n_slow, n_bins) of periods 2 n_bins / 1, 2, ..., n_slow.
+
+    Examples
+    --------
+    >>> rows = slow_cosines(8, 2)
+    >>> (rows @ rows.T).round(12).tolist(), bool(abs(rows.sum(axis=1)).max() < 1e-12)
+    ([[1.0, 0.0], [0.0, 1.0]], True)
+    """
     place = (np.arange(n_bins) + 0.5) / n_bins
     waves = np.cos(np.pi * np.arange(1, n_slow + 1)[:, None] * place)
     return np.asarray(np.sqrt(2 / n_bins) * waves)
@@ -1171,7 +1178,7 @@ def _scaled(
         mean = x.mean(axis=-2, keepdims=True, dtype=np.float64)
         centred: np.ndarray = x - mean
         if n_slow:
-            slow = _slow_cosines(n_bins, n_slow)
+            slow = slow_cosines(n_bins, n_slow)
             centred -= np.matmul(slow.T, np.matmul(slow, centred))
     square = np.einsum("...tu,...tu->...u", centred, centred)
     varies = _varying(square / n_bins, mean[..., 0, :], n_bins)
@@ -1192,7 +1199,7 @@ def _covariance(x: np.ndarray, n_slow: int = 0) -> tuple[np.ndarray, np.ndarray,
     if not finite.all():
         rows = np.where(finite[..., None, None], rows, 0)
         total = np.where(finite[..., None], total, 0.0)
-    slow = _slow_cosines(n_bins, n_slow)
+    slow = slow_cosines(n_bins, n_slow)
     products = _exact_products(rows, total) if _whole(rows) else None
     if products is None:
         rows = rows - total[..., None] / n_bins

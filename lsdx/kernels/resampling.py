@@ -154,6 +154,29 @@ def shift_circularly(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return out
 
 
+def equal_rate_share(totals: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
+    """Give the share of each unit's spikes that thinning keeps, to equal numbers in all cells.
+
+    Parameters
+    ----------
+    totals : ndarray (n_units, n_cells)
+        Spikes; a unit may have fallen silent where an epoch is cut.
+    wanted : ndarray (n_units,), optional
+        Spikes to thin to; by default each unit's lowest.
+
+    Returns
+    -------
+    ndarray of float64 (n_units, n_cells)
+
+    Examples
+    --------
+    >>> equal_rate_share(np.array([[2, 4], [0, 3]])).tolist()
+    [[1.0, 0.5], [0.0, 0.0]]
+    """
+    lowest = totals.min(axis=1) if wanted is None else wanted
+    return np.asarray(lowest[:, None] / np.where(totals > 0, totals, 1))
+
+
 def flip_signs(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """Give each entry a random sign.
 

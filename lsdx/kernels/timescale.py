@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lsdx.kernels.dimensionality import slow_cosines
+
 _TAUS = 120  # of the grid on which the decay is looked for
 _LEAST_LAGS = 5
 _LEVEL = 0.05
@@ -171,10 +173,7 @@ def _slow(n_bins: int, n_slow: int) -> np.ndarray:
     """Give the mean and cosines of ``n_slow`` half periods: orthogonal rows of length 1."""
     if not 0 <= n_slow < n_bins:
         raise ValueError(f"expected from 0 to {n_bins - 1} cosines, found {n_slow}")
-    phase = np.pi * (np.arange(n_bins) + 0.5) / n_bins
-    rows = np.cos(np.arange(n_slow + 1)[:, None] * phase)
-    rows /= np.sqrt((rows**2).sum(axis=1, keepdims=True))
-    return rows
+    return np.concatenate([np.full((1, n_bins), n_bins**-0.5), slow_cosines(n_bins, n_slow)])
 
 
 def _expected(
