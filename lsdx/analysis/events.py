@@ -40,7 +40,7 @@ def psth(
     events : Dataset, DataFrame or array_like
         What `lsdx.open_events` gives, or a selection of it: ``session`` and ``start`` (s) over
         ``event``; a table with these columns; or, for units of one session, times in s. All
-        count: select gabors, and contrasts, first.
+        count: select gabors, contrasts and phases here, not in ``ds``.
     window : tuple of two str or float
         From where to where around an event; a plain number is seconds.
     bin_width : str or float
@@ -52,9 +52,9 @@ def psth(
         What is added up: a depth such as ``"20 um"``, for bins along each insertion, or a label
         on ``unit``, within each session. By default units stand for themselves.
     baseline : tuple of two str or float
-        By whose bins' mean and standard deviation z is scaled.
+        By whose bins' mean and standard deviation z is scaled: at least two bins.
     response : tuple of two str or float
-        Where the response is looked for.
+        Where the response is looked for; without a bin of the baseline.
     n_shifts : int
         Of the test; 0 leaves it out.
     duplicates : {"keep", "drop"}
@@ -69,8 +69,8 @@ def psth(
         time) in Hz, the mean over events, and ``psth_z`` (..., time); ``response``, the largest
         ``|z|`` within ``response``; ``response_rate``, the rate there minus the baseline's (Hz,
         below 0 if suppressed); ``p`` of the two; ``p_corrected``, for all cells of a row;
-        ``p_least``, the least p that so many shifts can give, ``1 / (n_shifts + 1)``;
-        ``n_events``, whole numbers. ``time`` is the bin's
+        ``p_least``, the least p that so many shifts can give, ``1 / (n_shifts + 1)``, or 1
+        where no event can be moved; ``n_events``, whole numbers. ``time`` is the bin's
         centre from the event. Sites carry ``depth`` (um, the bin's centre) or their
         label, ``n_units`` and the labels that their units share. NaN without events, and where
         no spike came near one.
@@ -78,10 +78,12 @@ def psth(
     Raises
     ------
     SelectionError
-        If ``ds`` holds no spikes, or the events lack what is needed; for events whose
-        ``provenance`` is the rig clock: its error is larger than a response.
+        If ``ds`` holds no spikes, or the events lack what is needed, are of no session of
+        ``ds`` or of phases that it has not; for events whose ``provenance`` is the rig clock: its
+        error is larger than a response.
     ConfigError
-        For times that are no whole number of bins, or make more than 10,000 of them.
+        For times that are no whole number of bins, or make more than 10,000 of them; a baseline
+        of one bin; a response that overlaps the baseline.
 
     Notes
     -----
@@ -90,8 +92,8 @@ def psth(
     (`combined_p`), so that ``p = (1 + #{as unlikely}) / (n_shifts + 1)``. z is bounded below and
     misses suppression, which the rate sees; the rate misses short peaks, which z sees.
     ``p_corrected`` ranks the least p of all cells. ``p < .01`` needs more than 99 shifts, and
-    few spikes or events tie with many: what they can reach lies above ``p_least``. A single
-    event cannot be moved: p is 1.
+    few spikes or events tie with many: what they can reach lies above ``p_least``. The only event
+    of a phase cannot be moved: p is 1 where a cell has no others.
 
     Events are moved by phase, circularly within the time that they span, and stretched by one to
     three of their intervals over all of it (a quarter at most): the trains keep their own
@@ -139,6 +141,7 @@ def psth(
         )
     known = {str(d): ds[d].values for d in ds.dims if d in ds.coords}
     events = with_text(_as_dataset(events, ds), "psth, events")
+    _check_phases(events, ds)
     if by is None:
         by = ["side"] if "side" in events.variables else []
     mine, coords = _listed(events, [by] if isinstance(by, str) else list(by), known)
@@ -149,6 +152,8 @@ def psth(
         order = np.argsort(pd.factorize(ds["session"].values)[0], kind="stable")
         ordered = ds.isel(unit=order)
         code, sites = _sites(ordered, pool)
+    if not {zlib.crc32(str(s).encode()) for s in ds["session"].values} & set(mine):
+        raise _other_sessions(events, ds)
     plan = _Plan(mine, bins, int(np.prod(cells)), int(n_shifts), seed)
     shape = (plan.n_cells, len(bins.window) * 2 + 4)
     session = np.array([zlib.crc32(str(s).encode()) for s in ordered["session"].values])
@@ -164,7 +169,8 @@ def psth(
         data = data[sites.first]
         dim, labels = "site", sites.coords | {n: c for n, c in ds.coords.items() if not c.dims}
         session, last = session[sites.first], last[sites.first]
-    n_events = np.array([_counted(plan, s, t) for s, t in zip(session, last, strict=True)])
+    runs = list(zip(session, last, strict=True))
+    n_events = np.array([_counted(plan, *run) for run in runs]).reshape(-1, *cells)
     data = data.reshape((data.shape[0], *cells, shape[1]))
     dims = (dim, *coords)
     n = len(bins.window)
@@ -183,12 +189,13 @@ def psth(
         ),
         "n_events": (
             dims,
-            n_events.reshape(-1, *cells).astype(np.int64),
+            n_events.astype(np.int64),
             {"units": "1", "long_name": "Events"},
         ),
     }
     if n_shifts:
-        least = np.where(variables["n_events"][1] > 0, 1 / (n_shifts + 1), np.nan)
+        moved = np.array([_counted(plan, *run, moved=True) for run in runs]).reshape(-1, *cells)
+        least = np.where(moved > 0, 1 / (n_shifts + 1), np.where(n_events > 0, 1.0, np.nan))
         for name, values, words in (
             ("p", data[..., 2 * n + 2], "p of the response"),
             ("p_corrected", data[..., 2 * n + 3], "p of the response, corrected for all cells"),
@@ -206,6 +213,7 @@ def psth(
     out = xr.Dataset(variables, {**labels, **coords, "time": time})
     about = {"seed": str(seed), "n_shifts": int(n_shifts), "duplicates": duplicates}
     about |= {"bin_width": bins.width / TICKS_PER_SECOND, "baseline": str(baseline)}
+    about["response"] = str(response)
     return out.assign_attrs(result_attrs(ds) | about)
 
 
@@ -273,7 +281,56 @@ def _bins(window: Any, baseline: Any, response: Any, bin_width: str | float) -> 
                 )
             )
         found.append(np.arange(round(edges[0]), round(edges[1])))
+    _, before, after = found
+    if len(before) < 2 or np.isin(after, before).any():
+        raise ConfigError(
+            located(
+                "psth, baseline",
+                "at least two bins, none of which is in response",
+                f"{baseline!r}, response {response!r}",
+                "Move or lengthen the baseline, or choose a smaller bin_width.",
+            )
+        )
     return _Bins(width, *found)
+
+
+def _check_phases(events: xr.Dataset, ds: xr.Dataset) -> None:
+    """Raise if the spikes were selected by phase or epoch, and the events were not."""
+    if "phase" in ds.coords and "phase" in events.variables:
+        phases = set(np.atleast_1d(ds["phase"].values).tolist())
+        if others := sorted(set(events["phase"].values.tolist()) - phases):
+            raise SelectionError(
+                located(
+                    "psth, events",
+                    "phases of the spikes: " + ", ".join(map(str, phases)),
+                    "events of " + ", ".join(map(str, others)),
+                    "Select events, not spikes: events.isel(event=events.phase == 'pre').",
+                )
+            )
+    if "epoch" in ds.coords and "epoch" not in ds.dims:
+        raise SelectionError(
+            located(
+                "psth",
+                "spikes of whole recordings",
+                f"epoch {ds['epoch'].item()!r} selected",
+                "Select the events by their start instead.",
+            )
+        )
+
+
+def _other_sessions(events: xr.Dataset, ds: xr.Dataset) -> SelectionError:
+    labels = set(ds["session_label"].values) if "session_label" in ds.coords else set()
+    by_label = labels & set(events["session"].values)
+    return SelectionError(
+        located(
+            "psth, events",
+            f"session of some unit, such as {ds['session'].values[:1].tolist()}",
+            f"{events['session'].values[:1].tolist()}, of none of them",
+            "These are values of session_label: put those of session in their place."
+            if by_label
+            else "Select units and events of the same sessions.",
+        )
+    )
 
 
 def _as_dataset(events: Any, ds: xr.Dataset) -> xr.Dataset:
@@ -415,8 +472,12 @@ def _seen(plan: _Plan, session: int, last: int) -> _Events:
     return _Events(events.start[seen], events.cell[seen], events.phase[seen])
 
 
-def _counted(plan: _Plan, session: int, last: int) -> np.ndarray:
-    return np.bincount(_seen(plan, session, last).cell, minlength=plan.n_cells)
+def _counted(plan: _Plan, session: int, last: int, *, moved: bool = False) -> np.ndarray:
+    """Count the events of each cell; or those that can be moved, having others in their phase."""
+    events = _seen(plan, session, last)
+    _, phase, size = np.unique(events.phase, return_inverse=True, return_counts=True)
+    which = size[phase] > 1 if moved else slice(None)
+    return np.bincount(events.cell[which], minlength=plan.n_cells)
 
 
 def _of_trains(

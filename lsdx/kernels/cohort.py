@@ -15,12 +15,17 @@ def mean_interval(values: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarra
     values : ndarray of float (..., n_mice)
         Of any unit and range, such as a mouse's mean over its sessions; NaN for mice without.
     level : float
-        From 0 to 1.
+        Above 0 and below 1.
 
     Returns
     -------
     low, high : ndarray of float64 (...)
         NaN where fewer than two mice have a value.
+
+    Raises
+    ------
+    ValueError
+        For infinite values, or a level out of range.
 
     Notes
     -----
@@ -44,6 +49,8 @@ def mean_interval(values: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarra
     ([-0.48, nan], [4.48, nan])
     """
     x = np.asarray(values, dtype=np.float64)
+    if np.isinf(x).any():
+        raise ValueError("expected finite values, or NaN for mice without, found infinity")
     known = np.isfinite(x)
     n = known.sum(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -63,7 +70,7 @@ def share_interval(
     hits, n_units : ndarray (..., n_mice)
         Units that are something, of so many; 0 of 0 for mice without.
     level : float
-        From 0 to 1.
+        Above 0 and below 1.
 
     Returns
     -------
@@ -71,15 +78,21 @@ def share_interval(
         From 0 to 1, about the pooled share ``hits.sum() / n_units.sum()``; NaN where fewer than
         two mice have units. Of two mice it is .9 wide: they tell next to nothing.
 
+    Raises
+    ------
+    ValueError
+        For counts that are NaN, negative or more than there are units, or a level out of range.
+
     Notes
     -----
     The share is that of the population's units: mice count by their units, which is the mean
     over mice unless those with more units have other shares. Units of one mouse are alike, so
     N of them tell as much as ``N / (1 - rho + rho * sum(n**2) / N)`` independent ones (rho:
     correlation within mice, by the analysis of variance; Kish 1965). With that number and
-    Student's t of n_mice - 1 degrees of freedom for the normal quantile, as Korn & Graubard
-    (1998, Survey Methodology 24:193) and Dean & Pagano (2015, J Surv Stat Methodol 3:484) do,
-    this is Wilson's interval.
+    Student's t for the normal quantile, as Korn & Graubard (1998, Survey Methodology 24:193) and
+    Dean & Pagano (2015, J Surv Stat Methodol 3:484) do, this is Wilson's interval. Where a few
+    mice have most units, fewer mice tell: t has ``sqrt(n_mice * N**2 / sum(n**2)) - 1`` degrees
+    of freedom, n_mice - 1 where all have as many.
 
     Where few units are hits, mice look alike by chance, and rho comes out too small. So .1 is
     assumed where no unit is, and less the more can be told: to rho is added
@@ -108,9 +121,10 @@ def share_interval(
        t       94   81   94   56   94   41   93   29   94   18   95    11
     ========  ========  ========  ========  ========  ========  =========
 
-    With one to four sessions of 10 to 149 units a mouse it is up to .04 wider, and holds the
-    truth as often (92 % at least). Where one mouse in four responds and the others hardly do
-    (shares .8 and .05), four mice do not tell: 68 %, six 83, twelve 95.
+    With one to four sessions of 10 to 149 units a mouse it is up to .1 wider (three mice), and
+    holds the truth as often (92 % at least). Where two mice have 1,000 units each and the others
+    five, it holds it in 95 % of six mice and 90 % of twelve. Where one mouse in four responds and
+    the others hardly do (shares .8 and .05), four mice do not tell: 68 %, six 83, twelve 95.
 
     Examples
     --------
@@ -120,6 +134,12 @@ def share_interval(
     """
     y, n = (np.asarray(v, dtype=np.float64) for v in (hits, n_units))
     y, n = np.broadcast_arrays(y, n)
+    wrong = ~((y >= 0) & (y <= n))
+    if wrong.any():
+        raise ValueError(
+            f"expected counts from 0 to the number of units, found {y[wrong][0]:g} of "
+            f"{n[wrong][0]:g}"
+        )
     n_mice = (n > 0).sum(axis=-1)
     total = n.sum(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -135,7 +155,8 @@ def share_interval(
         told = (n_mice - 1) * smooth * (1 - smooth)
         rho = rho + (1 - rho) * _PRIOR**2 / (_PRIOR + told)
         independent = total / (1 - rho + rho * weight)
-        t2 = _t(n_mice, level) ** 2 / independent
+        effective = np.sqrt(n_mice * total / weight)
+        t2 = _t(np.where(n_mice > 1, effective, 0), level) ** 2 / independent
         middle = (share + t2 / 2) / (1 + t2)
         half = np.sqrt(t2 * (share * (1 - share) + t2 / 4)) / (1 + t2)
     # Wilson's holds the share and stays in range, but for rounding
@@ -146,5 +167,7 @@ def _t(n: np.ndarray, level: float) -> np.ndarray:
     """Give Student's t of n - 1 degrees of freedom; NaN where there is none."""
     import scipy.special
 
+    if not 0 < level < 1:
+        raise ValueError(f"expected a level above 0 and below 1, found {level}")
     df = np.where(n > 1, n - 1, np.nan)
     return np.asarray(scipy.special.stdtrit(df, (1 + level) / 2))

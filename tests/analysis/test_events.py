@@ -171,8 +171,17 @@ def test_the_least_p_is_reached_and_said() -> None:
         found = psth(ds, events=gabors(start), n_shifts=n_shifts, rng=0)
         assert found["p"][0].item() == found["p_least"][0].item() == 1 / (n_shifts + 1)
         assert (found["p"][0] < 0.01).item() == (n_shifts == 100)
-    other = psth(ds, events=gabors([10.0], session=["t"]), n_shifts=9)
-    assert other["p_least"].isnull().all()
+    two = ds.assign_coords(session=("unit", ["s", "t"]))
+    assert psth(two, events=gabors(start), n_shifts=9)["p_least"][1].isnull().all()
+
+
+def test_the_only_event_of_a_phase_cannot_be_moved() -> None:
+    ds = session([np.arange(0, 60, 0.1)])
+    events = gabors([10.0, 20, 30], side=["left", "left", "right"], phase=["pre", "pre", "post"])
+    found = psth(ds, events=events, n_shifts=9, rng=0)
+    assert found["p_least"].sel(side="left").item() == 0.1
+    assert found["p_least"].sel(side="right").item() == found["p"].sel(side="right").item() == 1
+    assert found.attrs["response"] == "(0.0, 0.3)"
 
 
 def poisson(rng: np.random.Generator, n: int, start: np.ndarray, how: str = "") -> list[np.ndarray]:
@@ -266,9 +275,10 @@ def test_silent_units_and_sessions_without_events_are_nan() -> None:
     found = psth(ds, events=gabors([10.0, 20.0]), n_shifts=9, rng=0)
     assert found["p"][:2].isnull().all()
     assert (found["psth"][:2] == 0).all()
-    other = psth(ds, events=gabors([10.0], session=["t"]), n_shifts=9, rng=0)
-    assert other["psth"].isnull().all()
-    assert other["n_events"].sum() == 0
+    two = ds.assign_coords(session=("unit", ["s", "s", "t"]))
+    other = psth(two, events=gabors([10.0]), n_shifts=9, rng=0)
+    assert other["psth"][2].isnull().all()
+    assert other["n_events"].values.tolist() == [[1], [1], [0]]
     late = psth(ds, events=gabors([10.0, 5000.0]), n_shifts=0)
     assert late["n_events"].values.tolist() == [[1]] * 3  # one was after the recording
 
@@ -283,6 +293,11 @@ def test_silent_units_and_sessions_without_events_are_nan() -> None:
         ({"pool": "-20 um"}, SelectionError, "a depth such as"),
         ({"window": (0.2, -0.1)}, ConfigError, "window"),
         ({"window": (-0.005, 0.1)}, ConfigError, "whole numbers of 0.01 s"),
+        ({"baseline": (-0.01, 0)}, ConfigError, "at least two bins"),
+        ({"response": (-0.1, 0.3)}, ConfigError, "none of which is in response"),
+        ({"events": gabors([1.0], session=["a/1"])}, SelectionError, "values of session_label"),
+        ({"events": gabors([1.0], session=["t"])}, SelectionError, "units and events of the same"),
+        ({"events": gabors([1.0], phase=["post"])}, SelectionError, "Select events, not spikes"),
         ({"n_shifts": -1}, SelectionError, "n_shifts"),
         ({"events": gabors([np.nan])}, SelectionError, "at least one event"),
         ({"events": gabors([1.0], provenance=["rig_clock"])}, SelectionError, "rig clock"),
@@ -294,8 +309,11 @@ def test_what_makes_no_sense_is_refused(
     options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     ds = session([np.arange(0, 60, 0.1)])
+    ds = ds.assign_coords(phase="pre", session_label=("unit", ["a/1"]))
     with pytest.raises(error, match=words):
         psth(ds, **{"events": gabors([10.0]), **options})
+    with pytest.raises(SelectionError, match="epoch 'rfm' selected"):
+        psth(ds.assign_coords(epoch="rfm"), events=gabors([10.0]))
 
 
 def test_tables_and_times_are_events_too() -> None:

@@ -39,9 +39,29 @@ def test_the_effective_number_of_units_follows_from_the_analysis_of_variance() -
     smooth = 44.5 / 153
     rho += (1 - rho) * 0.01 / (0.1 + 3 * smooth * (1 - smooth))
     independent = n.sum() / (1 - rho + rho * (n**2).sum() / n.sum())
+    df = np.sqrt(4 * n.sum() ** 2 / (n**2).sum()) - 1
     for end in share_interval(hits, n):  # where the score test has p = .05
         z = (44 / 152 - end) / np.sqrt(end * (1 - end) / independent)
-        np.testing.assert_allclose(abs(z), stats.t.ppf(0.975, 3))
+        np.testing.assert_allclose(abs(z), stats.t.ppf(0.975, df))
+
+
+@pytest.mark.parametrize(
+    ("hits", "n"),
+    [([3, 1], [2, 4]), ([-1, 1], [2, 4]), ([np.nan, 1], [2, 4]), ([1, 1], [2, np.nan])],
+)
+def test_impossible_counts_are_refused(hits: list[float], n: list[float]) -> None:
+    with pytest.raises(ValueError, match="expected counts from 0 to the number of units"):
+        share_interval(np.array(hits), np.array(n))
+
+
+def test_impossible_levels_and_values_are_refused() -> None:
+    for level in (95, 0, 1, np.nan):
+        with pytest.raises(ValueError, match="level"):
+            share_interval(np.array([1, 2]), np.array([3, 4]), level=level)
+        with pytest.raises(ValueError, match="level"):
+            mean_interval(np.array([1.0, 2.0]), level=level)
+    with pytest.raises(ValueError, match="infinity"):
+        mean_interval(np.array([1.0, np.inf]))
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=2, max_size=8))
@@ -125,6 +145,16 @@ def test_where_one_mouse_in_four_responds_four_mice_do_not_tell() -> None:
     assert 0.6 < held[4] < 0.8
     assert 0.75 < held[6] < 0.9
     assert min(held[12], held[30]) > 0.93
+
+
+@pytest.mark.parametrize(("n_mice", "least"), [(6, 0.94), (12, 0.88)])
+def test_intervals_hold_where_two_mice_have_nearly_all_units(n_mice: int, least: float) -> None:
+    """With degrees of freedom of all mice they would in 88 and 84 %."""
+    rng = np.random.default_rng(0)
+    n = np.where(np.arange(n_mice) < 2, 1000, 5)
+    hits = rng.binomial(n, rng.beta(3, 7, (4000, n_mice)))
+    low, high = share_interval(hits, n)
+    assert np.mean((low <= 0.3) & (high >= 0.3)) >= least
 
 
 def test_intervals_of_means_hold_the_truth() -> None:
