@@ -41,9 +41,9 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
     Notes
     -----
     One exponential is fitted to the autocorrelation, in the shape that it has on average in an
-    epoch of this length (`lsdx.kernels.timescale.decay_time` has the formula). What is slower
-    than ten times ``max_lag`` is taken out first, as cosines, and the shape says what that does
-    to the rest. A time scale is told from half a bin to twice ``max_lag``: for faster ones bin
+    epoch of this length (`lsdx.kernels.timescale.decay_time` has the formula). Cosines of
+    periods of ten times ``max_lag`` and longer are taken out first, and the shape says what that
+    does to the rest. A time scale is told from half a bin to twice ``max_lag``: for faster ones bin
     spikes in narrower bins, for slower ones ask for longer lags. Where there are several, it is
     one between them. Correlations of n bins fall too fast by 2 / n a bin, beside what their mean
     does (Marriott & Pope 1954, Biometrika 41:390): taken back from ``1 / tau``. Counts of

@@ -124,7 +124,7 @@ def dimensionality(
     scale : {"zscore", "center"}, callable or transformer
         What is done to each matrix (n_bins, n_units) first. A callable gives another of the
         same shape; a scikit-learn transformer is cloned and fitted to each. What either gives
-        is centred.
+        is centred. Measures of correlations, and ``shared_variance``, are of ``"zscore"`` alone.
     match_units : {"min"}, int or None
         Units of each draw: all; a number; or as many as the smallest group of at least
         ``min_units`` has, which takes power from all others.
@@ -138,7 +138,7 @@ def dimensionality(
     regress : {"global"}, DataArray or None
         What is taken out of each unit first: the first component of the other units, or a
         covariate over ``time`` and any of ``session`` and what is compared. Weights and slopes
-        come from the other half of the time.
+        come from the other half of the time. What has NaN in the covariate is NaN.
     min_units : int
         Groups of fewer used units are NaN.
     min_spikes : float
@@ -147,9 +147,9 @@ def dimensionality(
         Draws of units and spikes.
     include : collection of str
         On request: ``"spectrum"``; ``"draws"`` (every draw's value); ``"parallel_analysis"``
-        and ``"shared_variance"`` of every draw: by default they are of the first, and with
-        ``match_units=None, match_rates=False``, the quick single pass, not worked out. The latter
-        needs ``depth``, ``region`` and ``insertion`` of units.
+        and ``"shared_variance"`` of every draw: by default they are of the first. The quick
+        single pass (``match_units=None, match_rates=False``) does not work them out unless asked.
+        ``"shared_variance"`` needs ``depth``, ``region`` and ``insertion`` of units.
     level : float
         Share of the variance of ``n_components``.
     ranks : (int, int)
@@ -171,7 +171,7 @@ def dimensionality(
         the same with their drift. ``n_units`` used, ``n_units_matched`` in each draw, ``n_bins``.
         ``note`` gives the reason of every NaN, by measure, and what to mind: what matching left
         out, which measures are like those of unrelated units (within 10 %), and whether levels of
-        groups can be compared (attribute ``compare``).
+        groups can be compared (attribute ``compare``). The single pass has the measures alone.
         Lazy where the counts are: one task a session; the same numbers whatever the chunks.
         Compute it as a whole: each variable alone computes all of them.
 
@@ -188,8 +188,8 @@ def dimensionality(
     ``mean_squared_correlation`` is free of the bias of few and of dependent bins
     (`lsdx.kernels.dimensionality.chance_squared_correlation`);
     ``participation_ratio_unbiased`` is NaN where its 95 % interval holds 0, and where slow
-    fluctuations leave fewer than 20 independent bins. The session's course confounds drug
-    and time: compare with saline.
+    fluctuations leave fewer than 20 independent bins; both are where bins less cosines are no
+    more than that. The session's course confounds drug and time: compare with saline.
 
     What doubling six latents of a log rate of sd .5 does (units of 4 Hz in the middle, epochs of
     300 s, latents of tau 2 s, 60 sessions), by number of units: the share of sessions in which
@@ -507,6 +507,10 @@ def _measure_group(
         out[f"spectrum{kind}"] = np.full((n_cells, options.n_ranks), np.nan)
     why = _why_not(units, cells, common.n_units, options)
     notes, lengths = _observed(counts, units, cells, why, options)
+    if covariate is not None:
+        for c in np.flatnonzero(lengths > 0).tolist():
+            if not np.isfinite(covariate[c][: lengths[c]]).all():
+                notes[c], lengths[c] = "the covariate of regress is NaN or infinite in some bin", 0
     out["note"] = notes
     good = np.flatnonzero(lengths > 0).tolist()
     if n < max(options.min_units, 1) or not good:
@@ -648,12 +652,14 @@ class _Group:
                 spectrum = kernel.explained_variance(x, n_slow=n_slow)
             if chance is None:
                 chance = float(kernel.chance_squared_correlation(x, n_slow=n_slow))
-            msc, spread = kernel.mean_square_of(r, varies, bias=chance)
-            of_units = float(spread)
-            if draw == 0:
-                of_time = float(kernel.time_error(x, r, varies, n_slow=n_slow))
-            value["mean_squared_correlation"] = float(msc)
-            ratio, why = _ratio(float(msc), float(np.hypot(of_units, of_time)), chance)
+            msc = np.nan
+            if freedom > _LEAST_FREEDOM:
+                found, spread = kernel.mean_square_of(r, varies, bias=chance)
+                msc, of_units = float(found), float(spread)
+                if draw == 0:
+                    of_time = float(kernel.time_error(x, r, varies, n_slow=n_slow))
+            value["mean_squared_correlation"] = msc
+            ratio, why = _ratio(msc, float(np.hypot(of_units, of_time)), chance)
             value[_RATIO] = ratio
             reasons += [why] if why else []
         else:
@@ -696,7 +702,8 @@ def _ratio(msc: float, error: float, chance: float) -> tuple[float, str]:
     from lsdx.kernels.dimensionality import reciprocal_beyond_zero
 
     if np.isnan(msc):
-        return np.nan, "mean_squared_correlation, and its ratio: fewer than three units that vary"
+        few = f"{_LEAST_FREEDOM} independent bins, or three units that vary"
+        return np.nan, f"mean_squared_correlation, and its ratio: fewer than {few}"
     if not chance * _LEAST_FREEDOM < 1:
         left = "" if np.isnan(chance) else f", {1 / chance:.0f} independent bins"
         return np.nan, f"{_RATIO}: slow fluctuations, too few units or bins{left}"

@@ -154,8 +154,8 @@ def modulation(
         - ``value`` (..., phase) of the whole epochs; ``index``, their `modulation_index`;
         - ``statistic``: Welch's t of the second phase's blocks minus the first's; where blocks
           are too short for the measure (one window for Fano and Allan factors, 200 for
-          ``lempel_ziv``), and with ``"isi_shuffle"``, the difference of values. Of
-          ``lempel_ziv`` it is of one thinning, ``value`` the mean of 20;
+          ``lempel_ziv``), and with ``"isi_shuffle"``, the difference of values. Where spikes are
+          thinned, the test is of one thinning (another seed, another p), ``value`` the mean of 20;
         - ``p``, two-sided; ``null_mean`` and ``null_sd`` of the statistic; ``n_draws`` of it;
         - ``q``, the false discovery rate: how many units of the family are expected to be as far
           from no change when blocks are dealt anew, over how many are; Benjamini-Hochberg of p
@@ -538,12 +538,27 @@ def _of_trains(
             rows = np.flatnonzero((kinds == kind).all(axis=1))
             mine = trains[0], trains[1][rows], trains[2][rows]
             times = begin[rows, :, e], end[rows, :, e]
-            thinned = _at_equal_rates(mine, times, keys[rows], plan.streams[e], plan)
+            named = [_Measure(n, mine, keys[rows], plan.streams[e], plan) for n in plan.metrics]
+            means = {one.name: one.of_intervals(*times) for one in named}
+            tested = {one.name: one for one in named}
+            # what is made of bits is thinned window by window
+            of_spikes = [one for one in named if one.name not in ("mean_rate", *OF_BITS)]
+            if plan.match_rates and of_spikes:
+                sums = {one.name: np.zeros((2, len(rows), 2)) for one in of_spikes}
+                for i in range(THINNINGS):
+                    trains_i = _at_equal_rates(mine, times, keys[rows], plan.streams[e], plan, i)
+                    for one in of_spikes:
+                        thinned = replace(one, trains=trains_i)
+                        if i == 0:
+                            tested[one.name] = thinned
+                        value = thinned.of_intervals(*times)
+                        known = np.isfinite(value)
+                        sums[one.name] += np.where(known, value, 0), known
+                for name, (total, n) in sums.items():
+                    means[name] = total / np.where(n, n, np.nan)
             for m, name in enumerate(plan.metrics):
-                used = mine if name == "mean_rate" or name in OF_BITS else thinned
-                one = _Measure(name, used, keys[rows], plan.streams[e], plan)
-                values = one.of_intervals(*times)
-                fields, null, null_index, far = _tested(one, values, times, kind[:2])
+                values = means[name]
+                fields, null, null_index, far = _tested(tested[name], times, kind[:2])
                 if name == "mean_rate":  # of a silent unit there is nothing to test
                     silent = (values == 0).all(axis=1)
                     fields = [np.where(silent, np.nan, f) for f in fields]
@@ -564,17 +579,15 @@ def _at_equal_rates(
     keys: np.ndarray,
     streams: tuple[int, ...],
     plan: _Plan,
+    thinning: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give trains whose spikes of either interval are thinned to the lower of the rates."""
     from lsdx.kernels.binning import count_in_intervals
-    from lsdx.kernels.resampling import kept_spikes
+    from lsdx.kernels.resampling import kept_spikes, stream_keys
 
-    # what is made of bits is thinned window by window
-    if not plan.match_rates or set(plan.metrics) <= {"mean_rate", *OF_BITS}:
-        return trains
     rate = count_in_intervals(*trains, *times) / (times[1] - times[0])
     keep = rate.min(axis=1, keepdims=True) / np.where(rate > 0, rate, 1.0)
-    of_phases = thinning_keys(keys, plan.seed, streams)
+    of_phases = stream_keys(thinning_keys(keys, plan.seed, streams), thinning)
     return kept_trains(trains[0], kept_spikes(*trains, times, keep, of_phases), *trains[1:])
 
 
@@ -685,7 +698,6 @@ class _Measure:
 
 def _tested(
     measure: _Measure,
-    values: np.ndarray,
     times: tuple[np.ndarray, np.ndarray],
     kind: np.ndarray,
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
@@ -702,12 +714,12 @@ def _tested(
     )
 
     plan, number = measure.plan, int(kind[0])
-    none = np.full(len(values), np.nan)
+    n_units = len(times[0])
+    none = np.full(n_units, np.nan)
     if plan.method == "isi_shuffle":
         draw, batch = _interval_shuffles(measure, *times)
-        if measure.name in OF_BITS:
-            values = replace(measure, n_thinnings=1).of_intervals(*times)
-        never = np.zeros((len(values), plan.n_permutations), dtype=bool)
+        values = replace(measure, n_thinnings=1).of_intervals(*times)
+        never = np.zeros((n_units, plan.n_permutations), dtype=bool)
         return *_by_draws(values, draw, never, plan.settle, batch), none[:, None]
     if number < 2:
         return [none] * 6, none[:, None], none[:, None], none[:, None]
@@ -729,7 +741,7 @@ def _tested(
             )
 
         pair = [measure.of_parts(parts[:, side]) for side in (~ways[0], ways[0])]
-        same = repeated_ways(ways, np.ones((len(values), 2 * number), dtype=bool))
+        same = repeated_ways(ways, np.ones((n_units, 2 * number), dtype=bool))
         fields, null, null_index = _by_draws(
             np.stack(pair, axis=-1), recomputed, same, plan.settle, 16
         )
@@ -875,7 +887,8 @@ def _labelled(
     note = np.where(n == 0, "not observed in both phases", np.where(few, short, "")).astype(object)
     for number in np.unique(n[note == ""]):
         draws = _draws(plan.method, int(number), plan.n_permutations)
-        least = 1 / (_n_distinct(int(number), plan.n_permutations) if plan.n_far else draws + 1)
+        dealt = plan.method == "block"
+        least = 1 / (_n_distinct(int(number), plan.n_permutations) if dealt else draws + 1)
         if least >= alpha:
             told = f"nothing can be modulated: p is {least:.2g} at least, alpha is {alpha:g}"
             note[(n == number) & (note == "")] = told

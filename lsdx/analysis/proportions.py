@@ -33,7 +33,7 @@ def proportions(
     level: float = 0.95,
     rng: np.random.Generator | int | None = None,
 ) -> xr.Dataset:
-    """Give the shares of units that go up, go down, do either or stay, by labels.
+    """Give the shares of units that go up, go down, change at all or do not change, by labels.
 
     Parameters
     ----------

@@ -188,7 +188,7 @@ def subspaces(
         Between windows: ``similarity_within`` (..., side, lag) of windows that are both
         ``"before"`` or both ``"after"`` 0, ``similarity_between`` (..., lag) of one before and
         one after, ``lag`` s from centre to centre; NaN for lags without such a pair. Windows
-        that overlap are not compared.
+        that overlap are not compared, nor are those across 0.
 
         ``note`` says why a value is NaN. Lazy where the counts are.
 
@@ -203,9 +203,9 @@ def subspaces(
     -----
     Windows are the control of time: ``similarity_within.mean("side") - similarity_between`` is
     0 on average at every lag if subspaces drift alike before and after. Quarters of an epoch
-    are minutes apart and the phases tens of minutes: with them drift looks like a turn. What
-    neither tells is a state of one phase alone, such as running: saline sessions have it too,
-    and the same in them is the control.
+    are minutes apart and the phases tens of minutes: with them drift looks like a turn. A state
+    that lasts for one phase alone, such as running, looks like a turn in both. Saline sessions
+    have such states too: compare with them.
 
     Within less between, in 200 simulated sessions of 60 units (5 Hz, four latents; windows of
     150 s, six before and twelve after; epochs of 300 s, 22.5 min apart): mean, and share of
@@ -304,8 +304,10 @@ def _of_windows(ds: xr.Dataset, pop: Population, between: str, options: _Options
                 "Start from spikes.lsd.sliding(...).",
             )
         )
-    apart = np.abs(centre[:, None] - centre).round(6)
-    lags = np.unique(apart[apart >= max(ds.attrs.get("width", 0.0), 1e-6) - 1e-6])
+    width = float(ds.attrs.get("width", 0.0))
+    side = np.where(np.abs(centre) < width / 2 - 1e-6, 0, np.sign(centre)).astype(int)
+    apart = np.abs(centre[:, None] - centre)[side != 0][:, side != 0].round(6)
+    lags = np.unique(apart[apart >= max(width, 1e-6) - 1e-6])
     fields = {
         "similarity_within": Field((2, lags.size)),
         "similarity_between": Field((lags.size,)),
@@ -314,7 +316,7 @@ def _of_windows(ds: xr.Dataset, pop: Population, between: str, options: _Options
         "n_units": Field((), fill=0.0),
     }
     keys, ids = unit_keys(ds), cell_keys(pop)
-    arguments = [(keys[r], ids, centre, lags, options) for r in pop.groups.rows]
+    arguments = [(keys[r], ids, side, centre, lags, options) for r in pop.groups.rows]
     words = {"units": "s", "long_name": "Distance of the windows, from centre to centre"}
     coords = {"side": ("side", text(("before", "after"))), "lag": ("lag", lags, words)}
     more = {"similarity_within": ("side", "lag"), "similarity_between": ("lag",)}
@@ -451,11 +453,12 @@ def _drift(
     cells: np.ndarray,
     keys: np.ndarray,
     ids: Sequence[int],
+    side: np.ndarray,
     centre: np.ndarray,
     lags: np.ndarray,
     options: _Options,
 ) -> dict[str, Any]:
-    """Compare windows with one another, by their distance in time."""
+    """Compare windows with one another, by their distance in time; side 0 is left out."""
     n = int(units.sum())
     out: dict[str, Any] = {
         "similarity_within": np.full((2, lags.size), np.nan),
@@ -464,17 +467,17 @@ def _drift(
         "note": _too_few(n, options) if cells.any() else "not observed",
         "n_units": n,
     }
-    seen = {c: _observed(counts[units, c]) for c in np.flatnonzero(cells)}
+    seen = {c: _observed(counts[units, c]) for c in np.flatnonzero(cells & (side != 0))}
     good = [int(c) for c, x in seen.items() if x is not None and len(x) == counts.shape[2]]
     least = max(options.n_components + 1, 2)
     if not out["note"]:
         if len(good) < 2:
-            out["note"] = "fewer than two windows observed"
+            out["note"] = "fewer than two windows observed, those across 0 aside"
         elif counts.shape[2] < least:
             out["note"] = f"fewer than {least} bins"
     if out["note"]:
         return out
-    side = (centre[good] > 0).astype(int)
+    side = (side[good] > 0).astype(int)
     if side.min() == side.max():
         out["note"] = f"no window {'before' if side.min() else 'after'} 0"
     rows = np.ascontiguousarray(counts[units][:, good])

@@ -574,7 +574,11 @@ def lempel_ziv(
 
 
 def cell_streams(counts: xr.DataArray, cells: Sequence[str]) -> list[int]:
-    """Give each cell a number that follows from its labels alone, as `stream_of` says."""
+    """Give each cell a number that follows from its labels alone, as `stream_of` says.
+
+    Labels of ``phase``, ``epoch`` and ``centre`` count where one of them was selected too; those
+    of other dimensions only while they are dimensions.
+    """
     first = [n for n in _LABELS if n in cells or (n in counts.coords and not counts[n].ndim)]
     names = [*first, *sorted(set(cells) - set(first))]
     labels = {

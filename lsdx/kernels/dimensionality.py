@@ -826,12 +826,12 @@ def parallel_analysis(
     Notes
     -----
     Horn 1965, Psychometrika 30:179, with surrogates that keep each unit's course. Components
-    that beat them are taken out of all units and of their surrogates, and the rest is tested
-    again as a share of the variance that is left, until none does: a strong component takes so
-    much variance that weak ones beside it would be lost (Buja & Eyuboglu 1992, Multivar Behav Res
-    27:509; Vitale et al. 2017, Chemom Intell Lab Syst 165:42). What lies above the first five
-    surrogates by more than twice their range is taken at once: chance reaches that far in 0.6 % at
-    most. Marchenko & Pastur 1967.
+    that beat them are taken out, and the same directions of units and of time out of their
+    surrogates, and the rest is tested again as a share of the variance that is left, until none
+    does: a strong component takes so much variance that weak ones beside it would be lost (Buja &
+    Eyuboglu 1992, Multivar Behav Res 27:509; Vitale et al. 2017, Chemom Intell Lab Syst 165:42).
+    What lies above the first five surrogates by more than twice their range is taken at once:
+    chance reaches that far in 0.6 % at most. Marchenko & Pastur 1967.
 
     Examples
     --------
@@ -865,11 +865,15 @@ def parallel_analysis(
     found = 0
     while found < most:
         left = values[found:most] / values[found:].sum()
+        # the rest has fewer units' directions, and fewer of time: so must its surrogates
         removed = vectors[:, :found]
-        rest = rows - removed @ (removed.T @ rows) if found else rows
+        courses = removed.T @ rows
+        rest = rows - removed @ courses
+        courses /= np.linalg.norm(courses, axis=1, keepdims=True)
         shares: list[float] = []
         while len(shares) < n_surrogates and left[0] > max(shares, default=0.0):
             flipped = flip_signs(rest, stream_keys(keys, found, len(shares)))
+            flipped -= (flipped @ courses.T) @ courses
             shares.append(_first_share(flipped @ flipped.T, removed))
             if len(shares) == _FIRST_SURROGATES:
                 far = max(shares) + _FAR * (max(shares) - min(shares))

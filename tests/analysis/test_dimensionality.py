@@ -308,6 +308,16 @@ def test_slow_fluctuations_make_no_correlation() -> None:
     assert (np.abs(out.mean_squared_correlation) < 0.15 * naive).all()
 
 
+def test_few_bins_have_no_correlation(two: xr.Dataset) -> None:
+    """Of 5 bins less mean and 3 cosines one degree of freedom is left: every r is 1 or -1."""
+    for n_bins, given in ((5, False), (23, False), (24, True)):
+        out = dimensionality(two.drop_vars("n_spikes").isel(time=slice(n_bins)), min_spikes=0.5)
+        values = out[["mean_squared_correlation", "mean_squared_correlation_unmatched"]]
+        assert (values.notnull().to_array() == given).all()
+        told = "mean_squared_correlation, and its ratio: fewer than 20 independent bins"
+        assert (told in out.note[0, 0].item()) == (not given)
+
+
 def test_a_combination_without_units_is_nan(two: xr.Dataset) -> None:
     region = np.where(two.session.values == "small", "CA1", "VISp")
     out = dimensionality(

@@ -215,8 +215,8 @@ def test_every_nan_has_its_reason_by_measure() -> None:
         for name in ("power_law_slope", UNBIASED, "shared_variance", "ngsc"):
             assert (f"{name}:" in note) == bool(one[name].isnull()), (session, name, note)
     assert "no correlation beyond chance" in out.note.sel(session="six", phase="pre").item()
-    slow = {"a": rng.poisson(3 * np.exp(fluctuations(rng, 40, 40, 22) * 0.8))[:, None]}
-    note = dimensionality(dataset(slow), draws=2, rng=0).note.item()
+    slow = {"a": rng.poisson(30 * np.exp(fluctuations(rng, 300, 40) * 0.8))[:, None]}
+    note = dimensionality(dataset(slow), detrend=None, draws=2, rng=0).note.item()
     assert "slow fluctuations" in note
 
 
@@ -253,6 +253,16 @@ def test_weak_components_beside_a_strong_one_are_found() -> None:
     assert min(counts) >= 5
 
 
+def test_components_of_more_units_than_bins_are_counted() -> None:
+    """What is left has fewer bins' directions too: else all 95 would beat their surrogates."""
+    rng = np.random.default_rng(10)
+    for n_bins, n_latents, weight in ((100, 30, 2.0), (150, 12, 1.0), (150, 5, 0.5)):
+        latents = rng.normal(size=(n_bins, n_latents))
+        x = latents @ (weight * rng.normal(size=(n_latents, 400)))
+        x += rng.normal(size=x.shape)
+        assert kernel.parallel_analysis(x, n_slow=3, rng=0) in (n_latents, n_latents + 1)
+
+
 def test_what_all_units_share_can_be_taken_out() -> None:
     rng = np.random.default_rng(11)
     gain = 0.3 * fluctuations(rng, 5, 1)
@@ -270,6 +280,11 @@ def test_what_all_units_share_can_be_taken_out() -> None:
     assert (globally.attrs["regress"], by_covariate.attrs["regress"]) == ("global", "a covariate")
     lazy = dimensionality(ds.chunk(unit=50), draws=2, regress=known.chunk(), rng=0).compute()
     np.testing.assert_allclose(lazy.ngsc.item(), by_covariate.ngsc, rtol=1e-10)
+    holed = known.copy()
+    holed[..., 5] = np.inf
+    out = dimensionality(ds, draws=2, regress=holed, rng=0).isel(session=0, phase=0)
+    assert out.note == "the covariate of regress is NaN or infinite in some bin"
+    assert out[["ngsc", "parallel_analysis"]].isnull().to_array().all()
     with pytest.raises(SelectionError, match=r"regress.*labels and times"):
         dimensionality(ds, regress=known.isel(time=slice(10)))
     with pytest.raises(SelectionError, match=r"regress.*covariate over time"):

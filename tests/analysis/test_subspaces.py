@@ -156,6 +156,12 @@ def test_windows_that_overlap_or_are_missing_are_not_compared(two: list[np.ndarr
         match_rates=False,
     )
     xr.testing.assert_allclose(found.similarity_within, kept.similarity_within)
+    # 75 s later one window lies across 0: it is on neither side
+    moved = ds.assign_coords(window=ds.window + 75.0)
+    options: dict[str, Any] = {"between": "window", "n_components": 3, "match_rates": False}
+    beside = subspaces(moved.isel(window=moved.window != 0), **options)
+    xr.testing.assert_allclose(subspaces(moved, **options), beside)
+    assert (moved.window == 0).any()
     alone = subspaces(ds.isel(window=slice(6)), between="window", n_components=3, rng=0)
     assert alone.note.values.tolist() == ["no window after 0"] * 2
     assert alone.similarity_between.isnull().all()
