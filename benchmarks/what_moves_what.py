@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,12 +61,14 @@ def trains(
     drift: float = 0.0,
     dead: float = 0.0,
     bursts: float = 0.0,
+    later: float = 1.0,
 ) -> list[np.ndarray]:
     """Give sorted spike times (s) of units that six latents of tau 1 s drive.
 
     ``gain`` is the sd of a common log gain (tau 5 s), ``drift`` of a log rate of each unit's own
     (tau 60 s), ``dead`` a dead time (s) at the same rate, ``bursts`` the chance that a spike is
-    followed by another within 3 to 6 ms, at the same rate.
+    followed by another within 3 to 6 ms, at the same rate; ``later`` multiplies the rates of the
+    second half.
     """
     n_steps = round(seconds / STEP)
     weights = rng.normal(size=(n_units, LATENTS))
@@ -75,6 +77,7 @@ def trains(
     log_rate += gain * fluctuations(rng, 5, 1, n_steps) - gain**2 / 2
     log_rate += drift * fluctuations(rng, 60, n_units, n_steps) - drift**2 / 2
     rates = rate * rng.lognormal(-0.125, 0.5, (n_units, 1)) * np.exp(log_rate)
+    rates[:, n_steps // 2 :] *= later
     rates *= (1 - bursts) / (1 - np.minimum(rates * dead, 0.9))
     found = []
     for counts in rng.poisson(rates * STEP):
@@ -107,12 +110,21 @@ def counted(spikes: list[np.ndarray], width: float, seconds: float) -> np.ndarra
     return np.stack([np.histogram(t, edges)[0] for t in spikes])
 
 
-def measured(spikes: list[np.ndarray], seconds: float, seed: int) -> dict[str, float]:
-    """Measure a population, and its units: their medians."""
+def measured(
+    spikes: list[np.ndarray],
+    seconds: float,
+    seed: int,
+    phases: Sequence[list[np.ndarray]] = (),
+) -> dict[str, float]:
+    """Measure a population, and its units: their medians.
+
+    With ``phases`` the population is what `dimensionality` makes of the last at equal rates.
+    """
+    parts = [counted(t, 0.1, seconds).astype(np.float32) for t in phases or [spikes]]
     counts = counted(spikes, 0.1, seconds).astype(np.float32)
     n = len(spikes)
     ds = xr.Dataset(
-        {"counts": (("unit", "time"), counts)},
+        {"counts": (("unit", "phase", "time"), np.stack(parts, axis=1))},
         {
             "unit": np.array([str(i) for i in range(n)], dtype=object),
             "session": ("unit", np.full(n, "a", dtype=object)),
@@ -122,7 +134,7 @@ def measured(spikes: list[np.ndarray], seconds: float, seed: int) -> dict[str, f
         },
         {"bin_width": 0.1},
     )
-    out = dimensionality(ds, match_units=None, draws=1, rng=seed).isel(session=0)
+    out = dimensionality(ds, match_rates=True, draws=1, rng=seed).isel(session=0, phase=-1)
     values = {name: float(out[name]) for name in POPULATION}
     for name in ("cv", "cv2", "lv", "lvr"):
         values[name] = float(np.nanmedian([getattr(variability, name)(t) for t in spikes]))
@@ -133,18 +145,22 @@ def measured(spikes: list[np.ndarray], seconds: float, seed: int) -> dict[str, f
     bits, n_bits = equal_rate_bits(counts[:, None], keys)
     ratio = lempel_ziv_ratio(bits[:, 0], n_bits[:, 0], n_shuffles=20, seed=seed)[1]
     values["lempel_ziv"] = float(np.nanmedian(ratio))
+    ds = ds.isel(phase=0).assign(counts=(("unit", "time"), counts))
     values["timescale"] = float(np.nanmedian(autocorrelation_timescale(ds).timescale))
     return values
 
 
-def variants() -> dict[str, Callable[[np.random.Generator], tuple[list[np.ndarray], float]]]:
-    """Name the changes, each a way to make a population and its duration."""
+def variants() -> dict[str, Callable[[np.random.Generator], tuple[Any, ...]]]:
+    """Name the changes, each a way to make what `measured` takes."""
 
     def made(seconds: float = SECONDS, **what: Any) -> Any:
         return lambda rng: (trains(rng, seconds=seconds, **what), seconds)
 
-    def back(rng: np.random.Generator) -> tuple[list[np.ndarray], float]:
-        return thinned(rng, trains(rng, rate=15.0), 1 / 3), SECONDS
+    def back(rng: np.random.Generator) -> Any:
+        both = trains(rng, seconds=2 * SECONDS, later=3.0)
+        before = [t[t < SECONDS] for t in both]
+        after = [t[t >= SECONDS] - SECONDS for t in both]
+        return thinned(rng, after, 1 / 3), SECONDS, (before, after)
 
     def fewer(rng: np.random.Generator) -> tuple[list[np.ndarray], float]:
         return trains(rng, n_units=2 * UNITS)[:UNITS], SECONDS
@@ -182,7 +198,10 @@ def table(n_repeats: int, seed: int) -> str:
     rng = np.random.default_rng(seed)
 
     def repeated(make: Any) -> dict[str, np.ndarray]:
-        values = [measured(*make(rng), seed=i) for i in range(n_repeats)]
+        values = []
+        for seed in range(n_repeats):
+            spikes, seconds, *phases = make(rng)
+            values.append(measured(spikes, seconds, seed, *phases))
         return {n: np.array([v[n] for v in values]) for n in names}
 
     base = repeated(lambda r: (trains(r), SECONDS))

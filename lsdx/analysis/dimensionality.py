@@ -192,26 +192,27 @@ def dimensionality(
     more than that. The session's course confounds drug and time: compare with saline.
 
     What doubling six latents of a log rate of sd .5 does (units of 4 Hz in the middle, epochs of
-    300 s, latents of tau 2 s, 60 sessions), by number of units: the share of sessions in which
-    a measure goes the right way, and in which it stands out of 95 % of unchanged sessions:
+    300 s, latents of tau 2 s, 150 sessions), by number of units: the share of sessions in which
+    a measure goes the right way (down: ``pc1`` and ``shared_variance``), and in which it stands
+    out of 95 % of unchanged sessions:
 
     ==============================  =======  =======  ========  ========  ========
     units                           6        10       20        40        80
     ==============================  =======  =======  ========  ========  ========
-    ngsc                            82, 17   95, 23   100, 77   100, 98   100, 93
-    pc1                             77, 33   97, 13   100, 58   100, 80   100, 90
-    participation_ratio_unbiased    none     none     47, 47    100, 100  100, 100
-    parallel_analysis               7, 0     3, 0     2, 0      28, 8     100, 100
-    shared_variance                 none     80, 28   98, 20    98, 70    95, 63
+    ngsc                            89, 25   92, 35   99, 69    100, 91   100, 99
+    pc1                             85, 35   91, 34   90, 42    99, 80    100, 83
+    participation_ratio_unbiased    none     none     55, 47    100, 97   100, 100
+    parallel_analysis               3, 0     8, 0     7, 0      27, 3     100, 100
+    shared_variance                 none     82, 25   85, 41    99, 61    95, 67
     ==============================  =======  =======  ========  ========  ========
 
     Independent units that drift (tau 60 or 300 s, trends of half an sd, rates that go from x .7
     to x 1.4) have a ``participation_ratio_unbiased`` in no set of 40, and a component by
     ``parallel_analysis`` in 0 to 5 %.
 
-    A common gain of sd .3 (tau 5 s, 200 units) raises the mean squared correlation from .0023 to
-    .0037; ``regress="global"`` brings it to .0026, as the gain itself does as a covariate. Where
-    there is no gain it takes out a latent: .0017.
+    A common gain of sd .3 (tau 5 s, 200 units of 5 Hz, six latents) raises the mean squared
+    correlation from .0028 to .0051; ``regress="global"`` brings it to .0036, the gain itself as
+    a covariate to .0037. Where there is no gain, ``"global"`` takes out a latent: .0022.
 
     Examples
     --------

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import lsdx
-from lsdx.analysis.alignment import alignment
+from lsdx import regions
+from lsdx.analysis.alignment import VISUAL, _latency, _more, alignment
+from lsdx.analysis.events import psth
 from lsdx.build import build
 from lsdx.cli import main
 from lsdx.config import Settings
@@ -129,6 +132,50 @@ def test_regions_on_the_wrong_units_fail(tmp_path: Path) -> None:
         found = alignment(wrong, events, epochs, n_shifts=99)["verdict"].isel(session=0)
         wrongly += int((found.sel(check="regions") == "fail").any())
     assert wrongly == 5
+
+
+@pytest.mark.slow
+def test_how_many_units_tell(tmp_path: Path) -> None:
+    """The figures of the docstring: units drawn from six sessions of 70 visual ones."""
+    cohort = write_cohort(tmp_path / "cohort", n_sessions=6, n_units=200)
+    stores = tmp_path / "stores"
+    build(Settings(source="cache", cache_dir=cohort, stores=stores), progress=False)
+    spikes, events = lsdx.open_spikes(stores), lsdx.open_events(stores)
+    rng = np.random.default_rng(0)
+    silent: dict[int, list[bool]] = {n: [] for n in (1, 2, 5)}
+    latency: dict[int, list[float]] = {n: [] for n in (5, 20)}
+    alike: dict[int, list[bool]] = {n: [] for n in (10, 15, 20, 30)}
+    for eid in np.unique(spikes["session"]):
+        mine = spikes.isel(unit=np.flatnonzero(spikes["session"] == eid)).compute()
+        strong = (events.session == eid) & (events.kind == "gabor") & (events.contrast > 0.1)
+        options: dict[str, Any] = {"events": events.isel(event=strong.values), "by": "phase"}
+        options |= {"window": (-0.3, 0.6), "rng": 0}
+        areas = set().union(*(regions.descendants(a) for a in VISUAL))
+        visual = np.flatnonzero(np.isin(mine["region"], list(areas)))
+        others = np.setdiff1d(np.arange(mine.sizes["unit"]), visual)
+        for n in (*silent, *latency):
+            for _ in range(8):
+                some = mine.isel(unit=np.sort(rng.choice(visual, n, replace=False)))
+                shifts = 199 if n in silent else 0
+                pooled = psth(some, pool="session", n_shifts=shifts, **options).isel(site=0)
+                if n in silent:
+                    silent[n] += (pooled["p"].values > 0.01).tolist()
+                if n in latency:
+                    latency[n] += [_latency(r, r["time"].values) for r in pooled["psth"]]
+        response = psth(mine, n_shifts=0, **options)["response"].transpose("phase", "unit")
+        for n, found in alike.items():
+            for _ in range(60 if min(visual.size, others.size) >= n else 0):
+                a, b = (
+                    np.isin(np.arange(mine.sizes["unit"]), rng.choice(w, n, replace=False))
+                    for w in (visual, others)
+                )
+                found += [_more(r, a, b)[0] > 0.01 for r in response.values]
+    for n, share in {1: 0.38, 2: 0.15, 5: 0.01}.items():
+        assert np.mean(silent[n]) == pytest.approx(share, abs=0.06), n
+    for n, ends in {5: (54, 83), 20: (59, 72)}.items():
+        assert np.nanpercentile(latency[n], [2.5, 97.5]) == pytest.approx(ends, abs=5), n
+    for n, share in {10: 0.36, 15: 0.11, 20: 0.03, 30: 0.0}.items():
+        assert np.mean(alike[n]) == pytest.approx(share, abs=0.05), n
 
 
 def test_few_visual_units_cannot_be_asked(

@@ -146,6 +146,41 @@ def test_the_table_of_time_scales() -> None:
             assert np.nanmedian(told) == pytest.approx(tau, rel=0.15), (tau, rate)
 
 
+# of the docstring: median in s, and % NaN
+SHOT_NOISE = {
+    (0.1, 0.5): (0.37, 96),
+    (0.1, 1.0): (0.28, 93),
+    (0.1, 5.0): (0.14, 44),
+    (0.1, 20.0): (0.10, 3),
+    (0.3, 0.5): (0.35, 90),
+    (0.3, 1.0): (0.32, 75),
+    (1.0, 0.5): (0.80, 77),
+    (1.0, 1.0): (0.92, 42),
+    (3.0, 0.5): (1.64, 75),
+    (3.0, 1.0): (2.20, 42),
+}
+# % with a time scale, by the course of the log rate (sd .3) or a rate that doubles evenly
+DRIFT = {60.0: (4, 11, 33), 20.0: (6, 23, 40), None: (3.5, 3.5, 3.5)}
+
+
+@pytest.mark.slow
+def test_the_table_of_few_spikes_and_fast_units_and_of_drift_alone() -> None:
+    rng = np.random.default_rng(5)
+    for (tau, rate), (median, none) in SHOT_NOISE.items():
+        told = timescales(shot_noise(rng, 2000, tau, rate))
+        assert 100 * np.isnan(told).mean() == pytest.approx(none, abs=4), (tau, rate)
+        # of few that have one, the median is rough
+        rel = 0.12 if none < 80 else 0.3
+        assert np.nanmedian(told) == pytest.approx(median, rel=rel), (tau, rate)
+    for slow, shares in DRIFT.items():
+        for rate, share in zip((1.0, 5.0, 20.0), shares, strict=True):
+            course = np.tile(np.linspace(2 / 3, 4 / 3, 3000), (2000, 1))
+            if slow is not None:
+                course = np.exp(0.3 * gaussian(rng, 2000, slow) - 0.045)
+            told = timescales(rng.poisson(0.1 * rate * course))
+            assert 100 * np.isfinite(told).mean() == pytest.approx(share, abs=3), (slow, rate)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("n_bins", "n_lags"), [(60, 6), (500, 50), (3000, 10), (3000, 50)])
 def test_independent_bins_have_a_decay_in_at_most_5_percent(n_bins: int, n_lags: int) -> None:

@@ -334,8 +334,12 @@ def test_the_interval_holds_the_truth_in_nine_of_ten(
     assert held(300, n_latent, n_units, tau, 15) >= 0.90 - 0.035  # two standard errors
 
 
-def changes(n_units: int, n_sessions: int, seed: int, *, doubled: bool) -> Any:
-    """Change of NGSC of sessions whose latents double from 6 to 12, or do not."""
+# of the docstring: what goes up where latents double, or down
+POWER = {"ngsc": 1, "pc1": -1, UNBIASED: 1, "parallel_analysis": 1, "shared_variance": -1}
+
+
+def changes(n_units: int, n_sessions: int, seed: int, *, doubled: bool) -> xr.Dataset:
+    """Changes of sessions whose latents double from 6 to 12, or do not."""
     rng = np.random.default_rng([seed, n_units, doubled])
     groups = {}
     for s in range(n_sessions):
@@ -353,19 +357,52 @@ def changes(n_units: int, n_sessions: int, seed: int, *, doubled: bool) -> Any:
         log_rate = np.einsum("ul,plt->upt", loadings.reshape(n_units, 12), z)
         groups[f"s{s}"] = rng.poisson(base[:, None, None] * np.exp(log_rate))
     options: dict[str, Any] = {"min_units": 5, "min_spikes": 10, "draws": 2, "rng": 0}
-    ngsc = dimensionality(dataset(groups), **options).ngsc
-    return (ngsc.sel(phase="post") - ngsc.sel(phase="pre")).values
+    out = dimensionality(dataset(groups), **options)[list(POWER)]
+    return out.sel(phase="post", drop=True) - out.sel(phase="pre", drop=True)
 
 
 def test_groups_of_their_own_size_show_the_demos_effect() -> None:
-    up = [(changes(20, 12, 16, doubled=d) > 0).mean() for d in (True, False)]
+    up = [(changes(20, 12, 16, doubled=d).ngsc > 0).mean() for d in (True, False)]
     assert up[0] >= 0.9
     assert 0.1 <= up[1] <= 0.9
 
 
+# % of sessions in which a measure goes the right way, and in which it stands out of 95 % of
+# unchanged ones, by number of units; as the docstring of dimensionality has them
+TABLE = {
+    6: [(89, 25), (85, 35), (0, 0), (3, 0), (0, 0)],
+    10: [(92, 35), (91, 34), (0, 0), (8, 0), (82, 25)],
+    20: [(99, 69), (90, 42), (55, 47), (7, 0), (85, 41)],
+    40: [(100, 91), (99, 80), (100, 97), (27, 3), (99, 61)],
+    80: [(100, 99), (100, 83), (100, 100), (100, 100), (95, 67)],
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("n_units", "least"), [(6, 0.7), (10, 0.85), (20, 0.95), (40, 0.98)])
-def test_power_for_doubled_dimensions_by_number_of_units(n_units: int, least: float) -> None:
+@pytest.mark.parametrize("n_units", list(TABLE))
+def test_power_for_doubled_dimensions_by_number_of_units(n_units: int) -> None:
     with_effect, without = (changes(n_units, 150, 17, doubled=d) for d in (True, False))
-    assert (with_effect > 0).mean() >= least
-    assert abs((without > 0).mean() - 0.5) < 0.13  # three standard errors of 150
+    assert abs((without.ngsc > 0).mean() - 0.5) < 0.13  # three standard errors of 150
+    for (name, sign), (right, out) in zip(POWER.items(), TABLE[n_units], strict=True):
+        change, chance = sign * with_effect[name].values, sign * without[name].values
+        assert 100 * np.mean(change > 0) == pytest.approx(right, abs=2), name
+        beyond = np.nanquantile(chance, 0.95) if np.isfinite(chance).any() else np.inf
+        assert 100 * np.mean(change > beyond) == pytest.approx(out, abs=2), name
+
+
+@pytest.mark.slow
+def test_the_figures_of_a_common_gain() -> None:
+    rng = np.random.default_rng(18)
+    found = []
+    for sd in (0.0, 0.3):
+        gains = {f"s{i}": sd * fluctuations(rng, 5, 1) for i in range(10)}
+        ds = dataset({s: correlated(rng, 200, 5, gain=g)[:, None] for s, g in gains.items()})
+        covariate = xr.DataArray(
+            np.concatenate(list(gains.values())),
+            dims=("session", "time"),
+            coords={"session": list(gains)},
+        )
+        for regress in (None, "global", covariate):
+            out = dimensionality(ds, draws=1, regress=regress, rng=0)
+            found.append(1000 * float(out.mean_squared_correlation.mean()))
+    assert found == pytest.approx([2.8, 2.2, 2.8, 5.1, 3.6, 3.7], abs=0.1)

@@ -184,17 +184,22 @@ def test_the_only_event_of_a_phase_cannot_be_moved() -> None:
     assert found.attrs["response"] == "(0.0, 0.3)"
 
 
-def poisson(rng: np.random.Generator, n: int, start: np.ndarray, how: str = "") -> list[np.ndarray]:
-    """Trains of 5 Hz: silent from 50 to 250 ms, or with spikes added there by each third event."""
+def poisson(
+    rng: np.random.Generator, n: int, start: np.ndarray, how: str = "", share: float = 0.4
+) -> list[np.ndarray]:
+    """Trains of 5 Hz: silent or halved from 50 to 250 ms, or a spike more after some events."""
     stop = start[-1] + 5
     times = [np.sort(rng.uniform(0, stop, rng.poisson(5 * stop))) for _ in range(n)]
     for i, train in enumerate(times):
         since = train - start[np.maximum(np.searchsorted(start, train, side="right") - 1, 0)]
         if how == "silent":
             times[i] = train[(since < 0.05) | (since > 0.25)]
-        elif how == "added":
-            added = start[rng.random(start.size) < 0.4] + 0.05
-            times[i] = np.sort(np.r_[train, added + rng.uniform(0, 0.1, added.size)])
+        elif how == "half":
+            times[i] = train[(since < 0.05) | (since > 0.25) | (rng.random(train.size) < 0.5)]
+        elif how:
+            added = start[rng.random(start.size) < share] + 0.05
+            width = 0.1 if how == "added" else 0.01
+            times[i] = np.sort(np.r_[train, added + rng.uniform(0, width, added.size)])
     return times
 
 
@@ -235,6 +240,33 @@ def test_the_level_holds_for_rhythms_and_for_several_labels(regular: bool) -> No
         corrected += found["p_corrected"].min("side").values.tolist()
     assert abs(float(np.mean(np.array(single) <= 0.05)) - 0.05) < 0.025
     assert abs(float(np.mean(np.array(corrected) <= 0.05)) - 0.05) < 0.035
+
+
+# % of units with p <= .05, as the docstring has them: events at random and regular ones
+POWER = [
+    ("silent", 0.0, (100, 100)),
+    ("half", 0.0, (99, 99)),
+    ("added", 0.1, (18, 24)),
+    ("added", 0.2, (47, 47)),
+    ("added", 0.3, (75, 78)),
+    ("peak", 0.1, (90, 89)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "share", "found"), POWER)
+def test_the_table_of_what_responses_are_found(
+    how: str, share: float, found: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(12)
+    for regular, expected in zip((False, True), found, strict=True):
+        p: list[float] = []
+        for seed in range(10):
+            gaps = np.full(170, 1.5) if regular else rng.uniform(1.0, 2.0, 170)
+            start = 5 + np.cumsum(gaps)
+            ds = session(poisson(rng, 30, start, how, share))
+            p += psth(ds, events=gabors(start), n_shifts=199, rng=seed)["p"].values.ravel().tolist()
+        assert 100 * np.mean(np.array(p) <= 0.05) == pytest.approx(expected, abs=8)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.linalg import subspace_angles
+from scipy.linalg import eigvalsh_tridiagonal, subspace_angles
 from scipy.signal import lfilter
 from sklearn.decomposition import PCA
 
@@ -1127,3 +1127,42 @@ def test_the_angle_of_axes_ignores_sign_and_length(seed, n):
     np.testing.assert_allclose(pc1_angle(a, -a), 0, atol=1e-7)
     assert pc1_angle(a[0], b[0]) == pytest.approx(expected[0], abs=1e-7)
     assert pc1_angle(np.eye(n)[0], np.eye(n)[1]) == pytest.approx(np.pi / 2, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_weak_correlations_that_are_given_came_out_large_by_chance() -> None:
+    """The figures of the docstring of participation_ratio_unbiased: 1 % of the variance shared."""
+    for n_latents, (share, median, truth) in {
+        1: (0.65, 9300, 10_300),
+        5: (0.013, 0, 50_200),
+    }.items():
+        rng = np.random.default_rng([0, n_latents])
+        given, true = [], []
+        for _ in range(150):
+            weights = rng.normal(size=(n_latents, 60)) * np.sqrt(0.01 / 0.99 / n_latents)
+            x = rng.normal(size=(3000, n_latents)) @ weights + rng.normal(size=(3000, 60))
+            covariance = weights.T @ weights + np.eye(60)
+            sd = np.sqrt(np.diag(covariance))
+            true.append((((covariance / sd / sd[:, None]) ** 2).sum() - 60) / (60 * 59))
+            given.append(float(participation_ratio_unbiased(x)))
+        assert 1 / np.mean(true) == pytest.approx(truth, rel=0.02)
+        assert np.isfinite(given).mean() == pytest.approx(share, abs=0.03)
+        if n_latents == 1:
+            assert np.nanmedian(given) == pytest.approx(median, rel=0.05)
+
+
+@pytest.mark.slow
+def test_chance_seldom_lies_far_beyond_five_surrogates() -> None:
+    """Largest eigenvalues of noise, by the bidiagonal form of Dumitriu & Edelman (2002)."""
+    rng = np.random.default_rng(0)
+    largest = np.empty((10_000, 6))
+    for place in np.ndindex(largest.shape):
+        c = np.sqrt(rng.chisquare(3000 - np.arange(60)))
+        d = np.sqrt(rng.chisquare(59 - np.arange(59)))
+        square = c**2 + np.r_[0, d**2]
+        largest[place] = eigvalsh_tridiagonal(
+            square, c[:-1] * d, select="i", select_range=(59, 59)
+        )[0]
+    first, sixth = largest[:, :5], largest[:, 5]
+    far = first.max(axis=1) + 2 * (first.max(axis=1) - first.min(axis=1))
+    assert 0.002 < np.mean(sixth > far) < 0.006
