@@ -171,7 +171,8 @@ def dimensionality(
         the same with their drift. ``n_units`` used, ``n_units_matched`` in each draw, ``n_bins``.
         ``note`` gives the reason of every NaN, by measure, and what to mind: what matching left
         out, which measures are like those of unrelated units (within 10 %), and whether levels of
-        groups can be compared (attribute ``compare``). The single pass has the measures alone.
+        groups can be compared (attribute ``compare``). The single pass has none of the variables
+        of draws, surrogates and drift.
         Lazy where the counts are: one task a session; the same numbers whatever the chunks.
         Compute it as a whole: each variable alone computes all of them.
 
@@ -188,8 +189,9 @@ def dimensionality(
     ``mean_squared_correlation`` is free of the bias of few and of dependent bins
     (`lsdx.kernels.dimensionality.chance_squared_correlation`);
     ``participation_ratio_unbiased`` is NaN where its 95 % interval holds 0, and where slow
-    fluctuations leave fewer than 20 independent bins; both are where bins less cosines are no
-    more than that. The session's course confounds drug and time: compare with saline.
+    fluctuations leave fewer than 20 independent bins; both are where fewer than 20 bins are left
+    beside the mean and the cosines. The session's course confounds drug and time: compare with
+    saline.
 
     What doubling six latents of a log rate of sd .5 does (units of 4 Hz in the middle, epochs of
     300 s, latents of tau 2 s, 150 sessions), by number of units: the share of sessions in which
@@ -703,7 +705,7 @@ def _ratio(msc: float, error: float, chance: float) -> tuple[float, str]:
     from lsdx.kernels.dimensionality import reciprocal_beyond_zero
 
     if np.isnan(msc):
-        few = f"{_LEAST_FREEDOM} independent bins, or three units that vary"
+        few = f"{_LEAST_FREEDOM} bins less mean and cosines, or three units that vary"
         return np.nan, f"mean_squared_correlation, and its ratio: fewer than {few}"
     if not chance * _LEAST_FREEDOM < 1:
         left = "" if np.isnan(chance) else f", {1 / chance:.0f} independent bins"

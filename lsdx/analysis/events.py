@@ -79,8 +79,8 @@ def psth(
     ------
     SelectionError
         If ``ds`` holds no spikes, or the events lack what is needed, are of no session of
-        ``ds`` or of phases that it has not; for events whose ``provenance`` is the rig clock: its
-        error is larger than a response.
+        ``ds``; if ``ds`` was selected to an epoch, or to phases that not all events are of; for
+        events whose ``provenance`` is the rig clock: its error is larger than a response.
     ConfigError
         For times that are no whole number of bins, or make more than 10,000 of them; a baseline
         of one bin; a response that overlaps the baseline.
@@ -152,7 +152,9 @@ def psth(
         order = np.argsort(pd.factorize(ds["session"].values)[0], kind="stable")
         ordered = ds.isel(unit=order)
         code, sites = _sites(ordered, pool)
-    if not {zlib.crc32(str(s).encode()) for s in ds["session"].values} & set(mine):
+    if ds.sizes["unit"] and not {zlib.crc32(str(s).encode()) for s in ds["session"].values} & set(
+        mine
+    ):
         raise _other_sessions(events, ds)
     plan = _Plan(mine, bins, int(np.prod(cells)), int(n_shifts), seed)
     shape = (plan.n_cells, len(bins.window) * 2 + 4)
@@ -282,53 +284,44 @@ def _bins(window: Any, baseline: Any, response: Any, bin_width: str | float) -> 
             )
         found.append(np.arange(round(edges[0]), round(edges[1])))
     _, before, after = found
-    if len(before) < 2 or np.isin(after, before).any():
-        raise ConfigError(
-            located(
-                "psth, baseline",
-                "at least two bins, none of which is in response",
-                f"{baseline!r}, response {response!r}",
-                "Move or lengthen the baseline, or choose a smaller bin_width.",
-            )
-        )
+    if len(before) < 2:
+        do = "Lengthen it, or choose a smaller bin_width."
+        raise ConfigError(located("psth, baseline", "at least two bins", repr(baseline), do))
+    if np.isin(after, before).any():
+        do = "Let one begin where the other ends."
+        found_both = f"{response!r}, baseline {baseline!r}"
+        raise ConfigError(located("psth, response", "no bin of the baseline", found_both, do))
     return _Bins(width, *found)
 
 
 def _check_phases(events: xr.Dataset, ds: xr.Dataset) -> None:
     """Raise if the spikes were selected by phase or epoch, and the events were not."""
-    if "phase" in ds.coords and "phase" in events.variables:
-        phases = set(np.atleast_1d(ds["phase"].values).tolist())
-        if others := sorted(set(events["phase"].values.tolist()) - phases):
-            raise SelectionError(
-                located(
-                    "psth, events",
-                    "phases of the spikes: " + ", ".join(map(str, phases)),
-                    "events of " + ", ".join(map(str, others)),
-                    "Select events, not spikes: events.isel(event=events.phase == 'pre').",
-                )
-            )
-    if "epoch" in ds.coords and "epoch" not in ds.dims:
+    known = {n: np.atleast_1d(ds[n].values).tolist() for n in ("phase", "epoch") if n in ds.coords}
+    found = np.atleast_1d(events["phase"].values) if "phase" in events.variables else ()
+    others = {f for f in found if not pd.isna(f) and f != ""} - set(known.get("phase", found))
+    if others or ("epoch" in known and not ds["epoch"].ndim):
         raise SelectionError(
             located(
                 "psth",
                 "spikes of whole recordings",
-                f"epoch {ds['epoch'].item()!r} selected",
-                "Select the events by their start instead.",
+                "spikes of " + ", ".join(f"{n} {', '.join(map(str, v))}" for n, v in known.items()),
+                "Leave the spikes as they were opened, and select the events: by their phase, or "
+                "by their start.",
             )
         )
 
 
 def _other_sessions(events: xr.Dataset, ds: xr.Dataset) -> SelectionError:
-    labels = set(ds["session_label"].values) if "session_label" in ds.coords else set()
-    by_label = labels & set(events["session"].values)
+    labels = ds["session_label"].values if "session_label" in ds.coords else ()
+    mine, theirs = (np.atleast_1d(d["session"].values)[:1].tolist() for d in (ds, events))
     return SelectionError(
         located(
             "psth, events",
-            f"session of some unit, such as {ds['session'].values[:1].tolist()}",
-            f"{events['session'].values[:1].tolist()}, of none of them",
+            f"sessions of the units, such as {mine}",
+            f"{theirs}, and none of these",
             "These are values of session_label: put those of session in their place."
-            if by_label
-            else "Select units and events of the same sessions.",
+            if set(labels) & set(np.atleast_1d(events["session"].values))
+            else "Select units and events of the same sessions, written alike.",
         )
     )
 
@@ -387,6 +380,12 @@ def _listed(
     columns: dict[str, Any] = {n: events[n].values for n in ("session", "start", *names)}
     columns["in_phase"] = events["phase"].values if "phase" in events.variables else ""
     table = pd.DataFrame(columns)
+    try:
+        table["start"] = pd.to_numeric(table["start"])
+    except (TypeError, ValueError) as error:
+        raise SelectionError(
+            located("psth, events", "start in s, as numbers", str(error), "Convert it.")
+        ) from error
     table = table[np.isfinite(table["start"])]
     if table.empty:
         raise SelectionError(
@@ -473,11 +472,13 @@ def _seen(plan: _Plan, session: int, last: int) -> _Events:
 
 
 def _counted(plan: _Plan, session: int, last: int, *, moved: bool = False) -> np.ndarray:
-    """Count the events of each cell; or those that can be moved, having others in their phase."""
+    """Count the events of each cell; or those that can be moved, as their phase lasts a while."""
     events = _seen(plan, session, last)
-    _, phase, size = np.unique(events.phase, return_inverse=True, return_counts=True)
-    which = size[phase] > 1 if moved else slice(None)
-    return np.bincount(events.cell[which], minlength=plan.n_cells)
+    cells = events.cell
+    if moved:
+        start = pd.Series(events.start).groupby(events.phase)
+        cells = cells[(start.transform("max") > start.transform("min")).to_numpy()]
+    return np.bincount(cells, minlength=plan.n_cells)
 
 
 def _of_trains(

@@ -155,7 +155,8 @@ def modulation(
         - ``statistic``: Welch's t of the second phase's blocks minus the first's; where blocks
           are too short for the measure (one window for Fano and Allan factors, 200 for
           ``lempel_ziv``), and with ``"isi_shuffle"``, the difference of values. Where spikes are
-          thinned, the test is of one thinning (another seed, another p), ``value`` the mean of 20;
+          thinned, ``value`` and ``index`` are of the mean of 20 thinnings; the test, and what is
+          by chance, of one (another seed, another p);
         - ``p``, two-sided; ``null_mean`` and ``null_sd`` of the statistic; ``n_draws`` of it;
         - ``q``, the false discovery rate: how many units of the family are expected to be as far
           from no change when blocks are dealt anew, over how many are; Benjamini-Hochberg of p
@@ -554,8 +555,8 @@ def _of_trains(
                         value = thinned.of_intervals(*times)
                         known = np.isfinite(value)
                         sums[one.name] += np.where(known, value, 0), known
-                for name, (total, n) in sums.items():
-                    means[name] = total / np.where(n, n, np.nan)
+                for name, (total, finite) in sums.items():
+                    means[name] = total / np.where(finite, finite, np.nan)
             for m, name in enumerate(plan.metrics):
                 values = means[name]
                 fields, null, null_index, far = _tested(tested[name], times, kind[:2])

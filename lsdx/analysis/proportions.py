@@ -77,7 +77,7 @@ def proportions(
     interval about it, for the units of the population of mice: a mouse is what was drawn from
     it, a unit is not. With 3 to 30 mice it holds the truth in 94 % of simulated cohorts and
     more (92 % where 5 % are modulated and mice differ much), and is the wider the fewer they
-    are: .9 with two, .4 with four that have shares of .3 (sd .14).
+    are: some .9 with two, .4 with four that have shares of .3 (sd .14).
 
     ``p_max`` is one-sided: the share of draws in which the largest standardised share of any
     cell, of the blocks dealt anew in each session, reaches the cell's. All units of a session

@@ -76,7 +76,8 @@ def share_interval(
     -------
     low, high : ndarray of float64 (...)
         From 0 to 1, about the pooled share ``hits.sum() / n_units.sum()``; NaN where fewer than
-        two mice have units. Of two mice it is .9 wide: they tell next to nothing.
+        two mice have units. Of two mice it is some .9 wide, and wider if one has most units: they
+        tell next to nothing.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def share_interval(
     """
     y, n = (np.asarray(v, dtype=np.float64) for v in (hits, n_units))
     y, n = np.broadcast_arrays(y, n)
-    wrong = ~((y >= 0) & (y <= n))
+    wrong = ~((y >= 0) & (y <= n) & (n < np.inf))
     if wrong.any():
         raise ValueError(
             f"expected counts from 0 to the number of units, found {y[wrong][0]:g} of "

@@ -862,6 +862,8 @@ def parallel_analysis(
     values, vectors = np.linalg.eigh((rows @ rows.T).astype(np.float64))
     values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1].astype(np.float32)
     most = min(len(rows), rows.shape[1]) - 1
+    # what is left of units that repeat others is rounding
+    most = min(most, int((values > len(values) * np.finfo(np.float32).eps * values[0]).sum()))
     found = 0
     while found < most:
         left = values[found:most] / values[found:].sum()
@@ -880,7 +882,7 @@ def parallel_analysis(
                 if left[0] > far:
                     shares = [far]
                     break
-        if left[0] <= max(shares):
+        if not left[0] > max(shares, default=0.0):
             break
         found += int(np.cumprod(left > max(shares)).sum())
     return found

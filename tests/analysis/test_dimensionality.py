@@ -314,7 +314,7 @@ def test_few_bins_have_no_correlation(two: xr.Dataset) -> None:
         out = dimensionality(two.drop_vars("n_spikes").isel(time=slice(n_bins)), min_spikes=0.5)
         values = out[["mean_squared_correlation", "mean_squared_correlation_unmatched"]]
         assert (values.notnull().to_array() == given).all()
-        told = "mean_squared_correlation, and its ratio: fewer than 20 independent bins"
+        told = "mean_squared_correlation, and its ratio: fewer than 20 bins"
         assert (told in out.note[0, 0].item()) == (not given)
 
 

@@ -263,6 +263,16 @@ def test_components_of_more_units_than_bins_are_counted() -> None:
         assert kernel.parallel_analysis(x, n_slow=3, rng=0) in (n_latents, n_latents + 1)
 
 
+@pytest.mark.parametrize("twice", [2, 4, 12])
+def test_units_that_repeat_others_are_counted_once(twice: int) -> None:
+    """Three unrelated units, each so many times: nothing is left beside them."""
+    x = np.repeat(np.random.default_rng(0).poisson(2.0, (500, 3)), twice, axis=1)
+    assert kernel.parallel_analysis(x, n_slow=3, rng=0) == 3
+    same = np.repeat(x[:, :1], 4, axis=1)
+    assert kernel.parallel_analysis(same, n_slow=3, rng=0) == 1
+    assert kernel.parallel_analysis(np.repeat(x[:5], 20, axis=1), rng=0) in (3, 4)
+
+
 def test_what_all_units_share_can_be_taken_out() -> None:
     rng = np.random.default_rng(11)
     gain = 0.3 * fluctuations(rng, 5, 1)

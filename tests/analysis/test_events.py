@@ -182,6 +182,8 @@ def test_the_only_event_of_a_phase_cannot_be_moved() -> None:
     assert found["p_least"].sel(side="left").item() == 0.1
     assert found["p_least"].sel(side="right").item() == found["p"].sel(side="right").item() == 1
     assert found.attrs["response"] == "(0.0, 0.3)"
+    at_once = psth(ds, events=gabors([10.0, 10.0]), n_shifts=9, rng=0)
+    assert at_once["p_least"].item() == at_once["p"].item() == 1
 
 
 def poisson(
@@ -326,10 +328,14 @@ def test_silent_units_and_sessions_without_events_are_nan() -> None:
         ({"window": (0.2, -0.1)}, ConfigError, "window"),
         ({"window": (-0.005, 0.1)}, ConfigError, "whole numbers of 0.01 s"),
         ({"baseline": (-0.01, 0)}, ConfigError, "at least two bins"),
-        ({"response": (-0.1, 0.3)}, ConfigError, "none of which is in response"),
+        ({"response": (-0.1, 0.3)}, ConfigError, "response: expected no bin of the baseline"),
         ({"events": gabors([1.0], session=["a/1"])}, SelectionError, "values of session_label"),
         ({"events": gabors([1.0], session=["t"])}, SelectionError, "units and events of the same"),
-        ({"events": gabors([1.0], phase=["post"])}, SelectionError, "Select events, not spikes"),
+        (
+            {"events": gabors([1.0], phase=["post"])},
+            SelectionError,
+            "phase pre.*select the events",
+        ),
         ({"n_shifts": -1}, SelectionError, "n_shifts"),
         ({"events": gabors([np.nan])}, SelectionError, "at least one event"),
         ({"events": gabors([1.0], provenance=["rig_clock"])}, SelectionError, "rig clock"),
@@ -344,8 +350,19 @@ def test_what_makes_no_sense_is_refused(
     ds = ds.assign_coords(phase="pre", session_label=("unit", ["a/1"]))
     with pytest.raises(error, match=words):
         psth(ds, **{"events": gabors([10.0]), **options})
-    with pytest.raises(SelectionError, match="epoch 'rfm' selected"):
+    with pytest.raises(SelectionError, match="spikes of phase pre, epoch rfm"):
         psth(ds.assign_coords(epoch="rfm"), events=gabors([10.0]))
+    words = gabors([10.0]).to_dataframe().assign(start="soon")
+    with pytest.raises(SelectionError, match="start in s, as numbers"):
+        psth(ds, events=words)
+    # of a selected phase, or of none: as good as any
+    for phase in ("pre", ["pre"], [""], [np.nan]):
+        events = gabors([10.0]).assign_coords(phase=phase if phase == "pre" else ("event", phase))
+        assert psth(ds, events=events, n_shifts=0)["n_events"].item() == 1
+    scalar = gabors([10.0]).drop_vars("session").assign_coords(session="t")
+    with pytest.raises(SelectionError, match="units and events of the same"):
+        psth(ds, events=scalar)
+    assert psth(ds.isel(unit=[]), events=gabors([10.0]), n_shifts=9).sizes["unit"] == 0
 
 
 def test_tables_and_times_are_events_too() -> None:
