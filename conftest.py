@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lsdx.build import Report, build
+from lsdx.builders import Report, build
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
 

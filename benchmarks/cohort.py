@@ -15,10 +15,10 @@ import xarray as xr
 
 import lsdx
 from benchmarks.timing import Result, compare, measure, timed
-from lsdx.build import build
+from lsdx.builders import build
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
-from lsdx.stores import guarded, read_catalog
+from lsdx.store.place import Place
 
 PHASE, EPOCH, WIDTH = "post", "spontaneous", 0.1
 
@@ -131,7 +131,7 @@ def one_session(cohort: Cohort) -> Result:
         {"loop over units into HDF5": loop},
         same=np.array_equal,
     )
-    parts = [e for by in read_catalog(stores).parts.values() for e in by.values()]
+    parts = [e for by in Place(stores).catalog().parts.values() for e in by.values()]
     share = sum(e.bytes for e in parts) / path.stat().st_size if path.exists() else np.nan
     return Result(
         f"{result.job} ({share:.0%} of its bytes)",
@@ -145,7 +145,7 @@ def one_session(cohort: Cohort) -> Result:
 def opening(cohort: Cohort) -> Iterator[Result]:
     """Open the cohort, with its labels and without."""
     stores = cohort.stores
-    parts = [e.path for e in read_catalog(stores).parts["counts"].values()]
+    parts = [e.path for e in Place(stores).catalog().parts["counts"].values()]
 
     def one_by_one() -> int:
         opened = [xr.open_zarr(stores / p, consolidated=False, chunks=None) for p in parts]
@@ -161,10 +161,10 @@ def opening(cohort: Cohort) -> Iterator[Result]:
     )
 
     def without_labels() -> int:
-        catalog = read_catalog(stores)
+        catalog = Place(stores).catalog()
         opened = [
             xr.open_zarr(
-                guarded(stores, catalog.flat[name]),
+                Place(stores).open(catalog.flat[name]),
                 consolidated=False,
                 chunks=None,
                 create_default_indexes=False,
@@ -198,8 +198,8 @@ def reading(cohort: Cohort) -> Iterator[Result]:
         return float(g.sel(phase=PHASE, epoch=EPOCH).counts.mean().compute())
 
     def raw() -> float:
-        entry = read_catalog(stores).flat["counts"]
-        array = zarr.open_array(guarded(stores, entry), path="counts", mode="r")
+        entry = Place(stores).catalog().flat["counts"]
+        array = zarr.open_array(Place(stores).open(entry), path="counts", mode="r")
         found = array.oindex[rows, place[0], place[1], :]
         valid = found != np.iinfo(found.dtype).max
         return float(found.sum(where=valid, dtype=np.int64) / valid.sum())

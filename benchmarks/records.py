@@ -10,7 +10,7 @@ import xarray as xr
 
 from benchmarks.timing import Result, measure
 from lsdx.assemble.sessions import Cohort, assemble_sessions
-from lsdx.build.session import LabTables, plan_session, read_recording
+from lsdx.builders.session import LabTables, plan_session, read_recording
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
 from lsdx.readers.lab import read_administrations

@@ -13,10 +13,12 @@ import xarray as xr
 
 from benchmarks.timing import Result, compare
 from lsdx.assemble.labelled import dataset
-from lsdx.build.write import write_store
+from lsdx.builders.write import write_store
 from lsdx.kernels.binning import count_clusters, count_spikes, group, quantize
 from lsdx.schema import SCHEMAS
-from lsdx.stores import Entry, read_store
+from lsdx.store.access import read_store
+from lsdx.store.catalog import Entry
+from lsdx.store.place import Place
 
 EPOCHS = np.array([100, 400, 701, 2800, 3100, 3401])
 LENGTH, WIDTH = 300, 0.1
@@ -236,7 +238,7 @@ def writing(quick: bool) -> Result:
         def same(entry: Entry, other: Entry | np.ndarray) -> bool:
             if isinstance(other, Entry):
                 return entry.metadata == other.metadata
-            stored = read_store(folder, entry, decode=False)["spike_time"].values
+            stored = read_store(Place(folder), entry, decode=False)["spike_time"].values
             return np.array_equal(stored, np.rint(other * 1e5))
 
         result = compare(

@@ -9,7 +9,7 @@ import lsdx.accessor  # noqa: F401  registers ds.lsd
 if TYPE_CHECKING:
     from lsdx import (
         analysis,
-        build,
+        builders,
         check,
         config,
         errors,
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
         figures,
         regions,
         schema,
-        stores,
+        store,
     )
-    from lsdx.build import Recipe
+    from lsdx.builders import Recipe
     from lsdx.check import check_alignment
     from lsdx.config import Settings, load_settings
-    from lsdx.stores import (
+    from lsdx.store.openers import (
         open_counts,
         open_epochs,
         open_events,
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "Recipe": "lsdx.build",
+    "Recipe": "lsdx.builders",
     "Settings": "lsdx.config",
     "check_alignment": "lsdx.check",
     "load_settings": "lsdx.config",
-    "open_counts": "lsdx.stores",
-    "open_epochs": "lsdx.stores",
-    "open_events": "lsdx.stores",
-    "open_insertions": "lsdx.stores",
-    "open_sessions": "lsdx.stores",
-    "open_spikes": "lsdx.stores",
-    "open_units": "lsdx.stores",
+    "open_counts": "lsdx.store.openers",
+    "open_epochs": "lsdx.store.openers",
+    "open_events": "lsdx.store.openers",
+    "open_insertions": "lsdx.store.openers",
+    "open_sessions": "lsdx.store.openers",
+    "open_spikes": "lsdx.store.openers",
+    "open_units": "lsdx.store.openers",
 }
 
 _MODULES = (
     "analysis",
-    "build",
+    "builders",
     "check",
     "config",
     "errors",
@@ -56,14 +56,14 @@ _MODULES = (
     "figures",
     "regions",
     "schema",
-    "stores",
+    "store",
 )
 
 __all__ = [
     "Recipe",
     "Settings",
     "analysis",
-    "build",
+    "builders",
     "check",
     "check_alignment",
     "config",
@@ -80,7 +80,7 @@ __all__ = [
     "open_units",
     "regions",
     "schema",
-    "stores",
+    "store",
 ]
 
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from lsdx.analysis.alignment import alignment
 from lsdx.errors import StoreNotFound
-from lsdx.stores import open_epochs, open_events, open_sessions, open_spikes
+from lsdx.store.openers import open_epochs, open_events, open_sessions, open_spikes
 
 
 def check_alignment(

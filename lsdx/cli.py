@@ -114,9 +114,9 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    from lsdx.build import build
-    from lsdx.build.recipe import load_recipes
-    from lsdx.build.run import to_download
+    from lsdx.builders import build
+    from lsdx.builders.recipe import load_recipes
+    from lsdx.builders.run import to_download
 
     settings = _settings(arguments)
     # "--sessions EID NAME": what names a recipe is no session
@@ -154,7 +154,7 @@ def _list_downloads(files: Sequence[tuple[str, int]]) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from lsdx.build.upkeep import verify
+    from lsdx.builders.upkeep import verify
 
     checks = verify(_settings(arguments).stores, arguments.tag)
     for check in checks:
@@ -167,7 +167,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _gc(arguments: argparse.Namespace) -> int:
-    from lsdx.build.upkeep import collect_garbage
+    from lsdx.builders.upkeep import collect_garbage
 
     removed = collect_garbage(_settings(arguments).stores, dry_run=arguments.dry_run)
     for path in removed:
@@ -177,12 +177,13 @@ def _gc(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from lsdx.build.upkeep import tags
+    from lsdx.builders.upkeep import tags
     from lsdx.schema import SCHEMAS
-    from lsdx.stores import SIMULATED, read_catalog
+    from lsdx.store.openers import SIMULATED
+    from lsdx.store.place import Place
 
     folder = _settings(arguments).stores
-    catalog = read_catalog(folder)
+    catalog = Place(folder).catalog()
     _say(f"{folder}: catalog {catalog.digest[:16]}" + f"\n{SIMULATED}" * catalog.simulated)
     for name, recipe in sorted(catalog.recipes.items()):
         by_session = catalog.parts.get(name, {})
@@ -199,7 +200,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _tag(arguments: argparse.Namespace) -> int:
-    from lsdx.build.upkeep import keep_tag
+    from lsdx.builders.upkeep import keep_tag
 
     catalog = keep_tag(_settings(arguments).stores, arguments.name)
     _say(f"{arguments.name}: catalog {catalog.digest[:16]}")
@@ -224,7 +225,7 @@ def _sessions(arguments: argparse.Namespace) -> int:
 
 def _histology(arguments: argparse.Namespace) -> int:
     from lsdx import open_insertions, open_sessions
-    from lsdx.build import build
+    from lsdx.builders import build
     from lsdx.export.listing import histology_list
     from lsdx.export.tables import histology_table
 

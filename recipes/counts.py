@@ -6,7 +6,7 @@ side by side.
 """
 
 from lsdx.assemble.counts import assemble_counts
-from lsdx.build.recipe import Recipe
+from lsdx.builders.recipe import Recipe
 
 recipe = Recipe(
     store="counts",

@@ -1,7 +1,7 @@
 """When each epoch of each session was, and how that is known."""
 
 from lsdx.assemble.epochs import assemble_epochs
-from lsdx.build.recipe import Recipe
+from lsdx.builders.recipe import Recipe
 
 recipe = Recipe(
     store="epochs",

@@ -1,7 +1,7 @@
 """Gabors and stimuli of the replay, one a row."""
 
 from lsdx.assemble.events import assemble_events
-from lsdx.build.recipe import Recipe
+from lsdx.builders.recipe import Recipe
 
 recipe = Recipe(
     store="events",

@@ -1,7 +1,7 @@
 """One row a probe insertion: hardware, sorting, unit numbers."""
 
 from lsdx.assemble.insertions import assemble_insertions
-from lsdx.build.recipe import Recipe
+from lsdx.builders.recipe import Recipe
 
 recipe = Recipe(
     store="insertions",

@@ -1,7 +1,7 @@
 """One row a session: who, when, and which of its datasets exist."""
 
 from lsdx.assemble.sessions import assemble_sessions
-from lsdx.build.recipe import Recipe
+from lsdx.builders.recipe import Recipe
 
 recipe = Recipe(
     store="sessions",

@@ -1,7 +1,7 @@
 """Spike times, sorted by unit, then time; one store a session."""
 
 from lsdx.assemble.spikes import assemble_spikes
-from lsdx.build.recipe import Recipe
+from lsdx.builders.recipe import Recipe
 
 recipe = Recipe(
     store="spikes",

@@ -1,7 +1,7 @@
 """One row a unit: identity, place in the brain, quality."""
 
 from lsdx.assemble.units import assemble_units
-from lsdx.build.recipe import Recipe
+from lsdx.builders.recipe import Recipe
 
 recipe = Recipe(
     store="units",

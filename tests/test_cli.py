@@ -49,11 +49,11 @@ def test_damage_is_an_exit_code(
 ) -> None:
     import shutil
 
-    from lsdx.stores import read_catalog
+    from lsdx.store.place import Place
 
     stores = tmp_path / "stores"
     shutil.copytree(demo_stores, stores)
-    folder = stores / read_catalog(stores).flat["epochs"].path / "start" / "c" / "0" / "0" / "0"
+    folder = stores / Place(stores).catalog().flat["epochs"].path / "start" / "c" / "0" / "0" / "0"
     folder.write_bytes(folder.read_bytes()[:-1])
     assert main(["verify", "--stores", str(stores)]) == 1
     out = capsys.readouterr().out

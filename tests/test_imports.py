@@ -28,25 +28,23 @@ LAYERS: dict[str, set[str]] = {
     "kernels": set(),
     "regions": set(),
     "demo": set(),
-    "guard": set(),
     "readers": {"clock", "config", "kernels", "schema"},
     "sources": {"readers", "config", "demo"},
     "assemble": {"clock", "config", "readers", "kernels", "regions", "schema"},
-    "stores": {"clock", "config", "guard", "schema"},
-    "build": {
+    "store": {"clock", "config", "schema"},
+    "builders": {
         "assemble",
         "clock",
         "config",
-        "guard",
         "readers",
         "regions",
         "schema",
         "sources",
-        "stores",
+        "store",
     },
     "analysis": {"clock", "kernels", "regions", "schema"},
     "accessor": {"analysis"},
-    "check": {"analysis", "stores"},
+    "check": {"analysis", "store"},
     "figures": {"regions", "schema"},
     "export": {"schema"},
 }
@@ -61,7 +59,7 @@ LAYERS["__init__"] = EVERYTHING
 ANYWHERE = set(LAYERS)
 FOREIGN: dict[str, set[str]] = {
     "one": {"sources", "readers", "demo"},
-    "zarr": {"build", "guard", "stores"},
+    "zarr": {"builders", "store"},
     "matplotlib": {"figures"},
     "iblatlas": {"regions"},
     "requests": {"sources"},
@@ -238,7 +236,7 @@ def test_module_keeps_to_its_layer(path: Path) -> None:
         ("lsdx.kernels.rates", "import xarray"),
         ("lsdx.readers.ephys", "import scipy"),
         ("lsdx.readers.ephys", "def read():\n    import zarr"),
-        ("lsdx.analysis.rates", "from lsdx.build import build"),
+        ("lsdx.analysis.rates", "from lsdx.builders import build"),
         ("lsdx.analysis.rates", "from scipy import stats"),
         ("lsdx.analysis.rates", "class A:\n    import sklearn"),
         (
@@ -247,7 +245,7 @@ def test_module_keeps_to_its_layer(path: Path) -> None:
         ),
         ("lsdx.accessor", "from lsdx import analysis"),
         ("lsdx.accessor", "if TYPE_CHECKING:\n    from matplotlib.axes import Axes"),
-        ("lsdx", "from lsdx.stores import open_units"),
+        ("lsdx", "from lsdx.store import open_units"),
         ("lsdx.export.nwb", "import pynwb"),
         ("lsdx.cohort", "import seaborn"),
         ("lsdx.cli", "import seaborn"),
@@ -265,8 +263,8 @@ def test_a_breach_is_found(module: str, source: str) -> None:
         ("lsdx.analysis.rates", "def f():\n    from scipy import stats"),
         ("lsdx.analysis.rates", "if TYPE_CHECKING:\n    from scipy import stats"),
         ("lsdx.accessor", "def f(self):\n    from lsdx.analysis import rates"),
-        ("lsdx", "if TYPE_CHECKING:\n    from lsdx.stores import open_units"),
-        ("lsdx.cli", "from lsdx import build, stores\nimport json"),
+        ("lsdx", "if TYPE_CHECKING:\n    from lsdx.store import open_units"),
+        ("lsdx.cli", "from lsdx import builders, store\nimport json"),
     ],
 )
 def test_a_lawful_import_passes(module: str, source: str) -> None:

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 import lsdx
 from lsdx.errors import StoreNotFound
-from lsdx.stores import read_catalog
+from lsdx.store.place import Place
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -93,7 +93,7 @@ def test_stores_that_are_nowhere_are_asked_for(
 
 
 def test_what_no_session_has_is_not_to_be_built_again(demo_stores: Path, tmp_path: Path) -> None:
-    catalog = read_catalog(demo_stores)
+    catalog = Place(demo_stores).catalog()
     flat = {noun: entry for noun, entry in catalog.flat.items() if noun != "events"}
     path = tmp_path / "catalog.json"
     path.write_text(replace(catalog, flat=flat).to_json())

@@ -15,8 +15,8 @@ import lsdx
 from lsdx.assemble.epochs import assemble_epochs
 from lsdx.assemble.insertions import assemble_insertions
 from lsdx.assemble.recording import Recording
-from lsdx.build import Report, build
-from lsdx.build.recipe import recipes_folder
+from lsdx.builders import Report, build
+from lsdx.builders.recipe import recipes_folder
 from lsdx.config import Settings
 from lsdx.errors import RecipeError
 from lsdx.readers.records import SessionRecord, insertion_record

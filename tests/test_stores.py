@@ -16,7 +16,9 @@ import xarray as xr
 
 import lsdx
 from lsdx.errors import ConfigError, SelectionError, StoreCorrupt, StoreNotFound
-from lsdx.stores import Entry, _uniform_chunks, gather_rows, read_catalog
+from lsdx.store.catalog import Entry
+from lsdx.store.place import Place
+from lsdx.store.ragged import gather_rows, uniform_chunks
 
 PHASES = ("pre", "post")
 EPOCHS = ("spontaneous", "rfm", "replay")
@@ -214,7 +216,7 @@ def test_rows_cut_into_chunks_of_one_length_are_the_rows() -> None:
             for eid, a, n in zip(sessions, start, size, strict=True)
             for i in range(a, a + n)
         ]
-        chunks = _uniform_chunks(parts, sessions, start, size)
+        chunks = uniform_chunks(parts, sessions, start, size)
         found = [
             [
                 (e.path, i)
@@ -425,7 +427,7 @@ def flip(path: Path, bit: int) -> None:
 
 
 def test_a_flipped_bit_of_a_chunk_is_refused_by_name(damaged: Path) -> None:
-    entry = read_catalog(damaged).flat["counts"]
+    entry = Place(damaged).catalog().flat["counts"]
     chunk = sorted((damaged / entry.path / "counts" / "c").rglob("0"))[0]
     while chunk.is_dir():
         chunk = chunk / "0"
@@ -436,7 +438,7 @@ def test_a_flipped_bit_of_a_chunk_is_refused_by_name(damaged: Path) -> None:
 
 
 def test_a_missing_chunk_is_refused_by_name(damaged: Path) -> None:
-    eid, entry = next(iter(read_catalog(damaged).parts["spikes"].items()))
+    eid, entry = next(iter(Place(damaged).catalog().parts["spikes"].items()))
     (damaged / entry.path / "spike_time" / "c" / "0").unlink()
     with pytest.raises(StoreCorrupt, match=f"{eid}.*spike_time, chunk 0"):
         lsdx.open_spikes(damaged, session=eid).spike_time.compute()
@@ -444,7 +446,7 @@ def test_a_missing_chunk_is_refused_by_name(damaged: Path) -> None:
 
 @pytest.mark.parametrize("noun", [*LIGHT, "units"])
 def test_changed_metadata_are_refused(damaged: Path, noun: str) -> None:
-    entry = read_catalog(damaged).flat[noun]
+    entry = Place(damaged).catalog().flat[noun]
     path = next(p for p in sorted((damaged / entry.path).rglob("zarr.json")) if p.parent.name != "")
     path.write_bytes(path.read_bytes().replace(b"{", b"{ ", 1))
     with pytest.raises(StoreCorrupt, match=r"zarr\.json"):
@@ -452,7 +454,7 @@ def test_changed_metadata_are_refused(damaged: Path, noun: str) -> None:
 
 
 def test_a_missing_or_foreign_array_is_refused(damaged: Path) -> None:
-    folder = damaged / read_catalog(damaged).flat["units"].path
+    folder = damaged / Place(damaged).catalog().flat["units"].path
     shutil.copytree(folder / "region", folder / "region2")
     with pytest.raises(StoreCorrupt, match="region2"):
         lsdx.open_units(damaged)

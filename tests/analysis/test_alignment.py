@@ -13,7 +13,7 @@ import lsdx
 from lsdx import regions
 from lsdx.analysis.alignment import VISUAL, _latency, _more, alignment
 from lsdx.analysis.events import psth
-from lsdx.build import build
+from lsdx.builders import build
 from lsdx.cli import main
 from lsdx.config import Settings
 from lsdx.demo import write_cohort

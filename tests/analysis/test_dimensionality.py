@@ -469,7 +469,7 @@ def test_spectra_and_costly_measures_come_on_request(demo_stores: Path) -> None:
 
 def test_the_demo_cohort_gives_back_what_was_simulated(tmp_path: Path) -> None:
     """Dimensions double after LSD and stay after saline; rates alone change nothing else."""
-    from lsdx.build import build
+    from lsdx.builders import build
     from lsdx.config import Settings
     from lsdx.demo import write_cohort
 

@@ -14,8 +14,8 @@ import one.params
 import pytest
 
 import lsdx
-from lsdx.build import build
-from lsdx.build.run import to_download
+from lsdx.builders import build
+from lsdx.builders.run import to_download
 from lsdx.cli import main
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
@@ -23,7 +23,7 @@ from lsdx.errors import ConfigError, SourceError
 from lsdx.sources import open_source
 from lsdx.sources.alyx import LOGIN_TIMEOUT, _data_login
 from lsdx.sources.download import N_THREADS
-from tests.build.same import hashes
+from tests.builders.same import hashes
 from tests.sources.alyx_server import PASSWORD, TOKEN, USER, AlyxServer, serving
 
 

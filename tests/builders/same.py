@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from lsdx.stores import read_catalog
+from lsdx.store.place import Place
 
 
 def hashes(folder: Path) -> dict[str, str]:
     """Hash every file that the catalog names, and the catalog."""
-    catalog = read_catalog(folder)
+    catalog = Place(folder).catalog()
     paths = [folder / "catalog.json"]
     for entry in catalog.entries():
         paths += [p for p in (folder / entry.path).rglob("*") if p.is_file()]

@@ -13,13 +13,13 @@ import dask
 import pytest
 
 import lsdx
-from lsdx.build import build
-from lsdx.build.upkeep import collect_garbage, verify
+from lsdx.builders import build
+from lsdx.builders.upkeep import collect_garbage, verify
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
 from lsdx.errors import RecipeError
-from tests.build.forked import builders
-from tests.build.same import hashes
+from tests.builders.forked import builders
+from tests.builders.same import hashes
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lsdx.build.write import replace_file
+from lsdx.builders.write import replace_file
 
 REPORT = "report.json"
 

@@ -12,13 +12,15 @@ import xarray as xr
 
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.sessions import Cohort
-from lsdx.build.write import find_store, unit_digest, write_store
+from lsdx.builders.write import find_store, unit_digest, write_store
 from lsdx.clock import bin_centres
 from lsdx.errors import RecipeError, SourceError, located
 from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS, Schema
 from lsdx.schema.spec import COUNT_DTYPES
-from lsdx.stores import Entry, digest_of, read_store
+from lsdx.store.access import read_store
+from lsdx.store.catalog import Entry, digest_of
+from lsdx.store.place import Place
 
 _ON_CLOCK = ("alf", "alf_cut", "gabor")
 _UNIT_LABELS = ("condition", "session_n", "cohort_year", "days_since_lsd")
@@ -28,7 +30,7 @@ def stored_sessions(folder: Path, parts: Mapping[str, Entry]) -> tuple[SessionRe
     """Give the records of the sessions that are stored, in the order of the flat stores."""
     records = []
     for eid, entry in parts.items():
-        ds = read_store(folder, entry).isel(session=0)
+        ds = read_store(Place(folder), entry).isel(session=0)
         records.append(
             SessionRecord(
                 eid=eid,
@@ -107,7 +109,7 @@ def compile_store(
         first = chosen[0][1].attrs
         attrs |= {k: first[k] for k in ("bin_width", "bin_width_ticks", "duplicates")}
     else:
-        tables = [read_store(folder, e) for _, e in chosen]
+        tables = [read_store(Place(folder), e) for _, e in chosen]
         if schema.name == "sessions":
             tables = _same_datasets(tables)
         ds = _joined(
@@ -201,7 +203,7 @@ def _compile_counts(folder: Path, entries: Sequence[Entry]) -> xr.Dataset:
     length = max(e.sizes["time"] for e in entries)
     width = entries[0].attrs["bin_width_ticks"]
     whole = dict.fromkeys(schema["counts"].dims, -1)
-    lazy = [read_store(folder, e, lazy={"counts": whole}, decode=False) for e in entries]
+    lazy = [read_store(Place(folder), e, lazy={"counts": whole}, decode=False) for e in entries]
     blocks = [_padded(ds["counts"].data, length, dtype) for ds in lazy]
     counts = da.concatenate(blocks).rechunk({0: schema.chunks["unit"], 1: 1, 2: 1, 3: -1})
     small = {

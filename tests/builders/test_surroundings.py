@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import lsdx
-from lsdx.build import build
-from lsdx.build.upkeep import collect_garbage
+from lsdx.builders import build
+from lsdx.builders.upkeep import collect_garbage
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
-from tests.build.outside import run_module
+from tests.builders.outside import run_module
 
 
 def may_mount() -> bool:

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from lsdx.build.lock import building, collecting, publishing
-from lsdx.build.write import MANIFEST, TEMPORARY, check_bytes, read_manifest, replace_file
+from lsdx.builders.lock import building, collecting, publishing
+from lsdx.builders.write import MANIFEST, TEMPORARY, check_bytes, read_manifest, replace_file
 from lsdx.errors import REBUILD, LsdxError, RecipeError, located
 from lsdx.schema import SCHEMAS, validate
-from lsdx.stores import Catalog, Entry, read_catalog, read_store, tag_path
+from lsdx.store.access import read_store
+from lsdx.store.catalog import Catalog, Entry
+from lsdx.store.place import Place
 
 _OURS = re.compile(r".+-[0-9a-f]{20}")
 _TEMPORARY = re.compile(r"[0-9a-f]{32}\.\w+")
@@ -50,7 +52,7 @@ def verify(folder: Path, tag: str | None = None) -> list[Check]:
     StoreNotFound, StoreCorrupt
         If there is no catalog, or it is damaged itself.
     """
-    catalog = read_catalog(folder, tag)
+    catalog = Place(folder).catalog(tag)
     checks = []
     for noun, entry, cohort in _named(catalog):
         problems = check_bytes(folder, entry) or _check_values(folder, noun, entry, cohort)
@@ -80,10 +82,10 @@ def collect_garbage(folder: Path, *, dry_run: bool = False) -> list[str]:
     RecipeError
         While a build runs.
     """
-    read_catalog(folder)  # a folder without a catalog is not ours to tidy
+    Place(folder).catalog()  # a folder without a catalog is not ours to tidy
     with collecting(folder):
-        catalogs = [read_catalog(folder)]
-        catalogs += [read_catalog(folder, tag) for tag in tags(folder)]
+        catalogs = [Place(folder).catalog()]
+        catalogs += [Place(folder).catalog(tag) for tag in tags(folder)]
         named = {(folder / e.path).parent for c in catalogs for e in c.entries()}
         doomed = [
             path
@@ -115,14 +117,14 @@ def keep_tag(folder: Path, tag: str) -> Catalog:
     RecipeError
         If the tag exists.
     """
-    path = tag_path(folder, tag)
-    read_catalog(folder)
+    path = Place(folder).tag(tag)
+    Place(folder).catalog()
     with building(folder), publishing(folder):
         if path.exists():
             raise RecipeError(
                 located(str(path), "a new tag", "one of that name", "Choose another.")
             )
-        catalog = read_catalog(folder)
+        catalog = Place(folder).catalog()
         replace_file(folder, path.relative_to(folder).as_posix(), catalog.to_json())
     return catalog
 
@@ -155,7 +157,7 @@ def _check_values(folder: Path, noun: str, entry: Entry, cohort: bool) -> list[s
         ]
     lazy = {"counts": schema.chunks} if noun == "counts" else None
     try:
-        ds = read_store(folder, entry, lazy=lazy, decode=False)
+        ds = read_store(Place(folder), entry, lazy=lazy, decode=False)
         validate(ds, schema, cohort=cohort)
         if noun == "spikes" and int(ds["row_size"].sum()) != ds.sizes["spike"]:
             rows = f"{int(ds['row_size'].sum())} spikes in all rows"

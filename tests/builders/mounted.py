@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 import lsdx
-from lsdx.build import build
-from lsdx.build.upkeep import verify
+from lsdx.builders import build
+from lsdx.builders.upkeep import verify
 from lsdx.config import Settings
 from lsdx.errors import RecipeError
-from tests.build.same import hashes
+from tests.builders.same import hashes
 
 
 def main() -> None:

@@ -16,12 +16,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.build.lock import mending
+from lsdx.builders.lock import mending
 from lsdx.clock import TICKS_PER_SECOND
 from lsdx.errors import StoreCorrupt, StoreNotFound, located
 from lsdx.schema import Schema, validate
 from lsdx.schema.spec import Variable
-from lsdx.stores import CATEGORIES, Entry, digest_of, guarded, read_store
+from lsdx.store.access import CATEGORIES, read_store
+from lsdx.store.catalog import Entry, digest_of
+from lsdx.store.place import Place
 
 TEMPORARY = "tmp"
 MANIFEST = "manifest.json"
@@ -147,7 +149,7 @@ def check_bytes(folder: Path, entry: Entry) -> list[str]:
 
     problems: list[str] = []
     try:
-        store = guarded(folder, entry)
+        store = Place(folder).open(entry)
     except (StoreCorrupt, StoreNotFound) as error:
         return [str(error)]
     root = folder / entry.path
@@ -230,7 +232,7 @@ def _compare(folder: Path, entry: Entry, expected: xr.Dataset, schema: Schema) -
         for n, v in expected.variables.items()
         if v.dtype.kind in "bu" and _chunk_shape(v, schema.chunks) != v.shape
     }
-    written = read_store(folder, entry, lazy=lazy, decode=False)
+    written = read_store(Place(folder), entry, lazy=lazy, decode=False)
     for name, variable in expected.variables.items():
         if name in lazy:
             data, scheduler = variable.data, None

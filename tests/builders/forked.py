@@ -1,4 +1,4 @@
-"""Builds in processes of their own, which can be killed: ``python -m tests.build.forked``.
+"""Builds in processes of their own, which can be killed: ``python -m tests.builders.forked``.
 
 For each line that the process reads, a child is forked that builds; its pid is printed, then
 how it ended. What takes time to import has been imported by then.
@@ -19,9 +19,9 @@ import zarr  # noqa: F401
 
 import lsdx.analysis.binning
 import lsdx.kernels.binning  # noqa: F401
-from lsdx.build import build
+from lsdx.builders import build
 from lsdx.config import Settings
-from tests.build.outside import ENVIRONMENT, ROOT
+from tests.builders.outside import ENVIRONMENT, ROOT
 
 
 class Builder:
@@ -29,7 +29,7 @@ class Builder:
 
     def __init__(self, cache: Path, stores: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.build.forked", str(cache), str(stores)],
+            [sys.executable, "-m", "tests.builders.forked", str(cache), str(stores)],
             cwd=ROOT,
             env=ENVIRONMENT,
             stdin=subprocess.PIPE,

@@ -1,21 +1,28 @@
-"""A Zarr store that refuses damaged bytes: checksums of metadata and of every chunk."""
+"""Read stores: a Zarr store that refuses damaged bytes, and one store as a Dataset."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 import numpy as np
+import xarray as xr
 from zarr.storage import LocalStore, WrapperStore
 
 from lsdx.errors import REBUILD, LsdxError, StoreCorrupt, StoreNotFound, located
+from lsdx.schema import SCHEMAS
+from lsdx.schema.spec import text
+from lsdx.store.catalog import Entry
+from lsdx.store.place import Place
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
+
+CATEGORIES = "categories"
 
 
 def gone(path: Path) -> StoreNotFound:
@@ -98,3 +105,59 @@ class GuardedStore(WrapperStore[LocalStore]):
         if not self.path.is_dir():
             return gone(self.path)
         return StoreCorrupt(located(f"{self.path}, {where}", expected, found, REBUILD))
+
+
+def read_store(
+    place: Place,
+    entry: Entry,
+    *,
+    lazy: Mapping[str, Mapping[Any, Any]] | None = None,
+    decode: bool = True,
+    without: Sequence[str] = (),
+) -> xr.Dataset:
+    """Open one store: loaded, labels as object arrays, in the order of its declaration.
+
+    Parameters
+    ----------
+    place : Place
+    entry : Entry
+    lazy : mapping, optional
+        Variables to leave as dask arrays, with their chunks by dimension.
+    decode : bool
+        Whether fill values and scale factors are applied.
+    without : sequence of str
+        Variables to leave out.
+    """
+    ds: xr.Dataset = xr.open_zarr(
+        place.open(entry),
+        chunks=None,
+        consolidated=False,
+        zarr_format=3,
+        mask_and_scale=decode,
+        decode_times=xr.coders.CFDatetimeCoder(time_unit="us"),
+        decode_timedelta=False,
+        create_default_indexes=False,
+        drop_variables=list(without),
+    )
+    declared = [v.name for v in SCHEMAS[entry.attrs["lsdx_store"]].variables]
+    names = sorted(ds.variables, key=lambda n: declared.index(n) if n in declared else -1)
+    arrays = {
+        name: ds.variables[name].chunk(lazy[str(name)])
+        if lazy and name in lazy
+        else _loaded(ds.variables[name])
+        for name in names
+    }
+    coords = {n: v for n, v in arrays.items() if n in ds.coords}
+    data = {n: v for n, v in arrays.items() if n not in ds.coords}
+    return xr.Dataset(data, coords, ds.attrs).drop_encoding()
+
+
+def _loaded(variable: xr.Variable) -> xr.Variable:
+    """Load a variable; text becomes an object array, that of categories too."""
+    values, attrs = variable.values, dict(variable.attrs)
+    if CATEGORIES in attrs:
+        values = np.array(attrs.pop(CATEGORIES), dtype=object)[values]
+    elif values.dtype.kind == "T":
+        values = text(values)
+    # fastpath: xarray would look for times in every object array
+    return xr.Variable(variable.dims, values, attrs, fastpath=True)

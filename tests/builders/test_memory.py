@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lsdx.demo import write_cohort
-from tests.build.outside import run_module
+from tests.builders.outside import run_module
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="this system does not tell a process's peak"

@@ -12,14 +12,14 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from lsdx.assemble.sessions import Cohort
-from lsdx.build.compile import known_residuals
-from lsdx.build.lock import building, publishing
-from lsdx.build.publish import check_same_world, current_catalog, publish
-from lsdx.build.recipe import choose, load_recipes
-from lsdx.build.report import Line, Report
-from lsdx.build.session import LabTables, plan_session
-from lsdx.build.task import SessionResult, build_session
-from lsdx.build.write import TEMPORARY
+from lsdx.builders.compile import known_residuals
+from lsdx.builders.lock import building, publishing
+from lsdx.builders.publish import check_same_world, current_catalog, publish
+from lsdx.builders.recipe import choose, load_recipes
+from lsdx.builders.report import Line, Report
+from lsdx.builders.session import LabTables, plan_session
+from lsdx.builders.task import SessionResult, build_session
+from lsdx.builders.write import TEMPORARY
 from lsdx.config import Settings
 from lsdx.errors import ConfigError, RecipeError, SourceError, located
 from lsdx.readers.lab import (
@@ -33,7 +33,9 @@ from lsdx.readers.lab import (
 from lsdx.readers.records import DatasetRecord, SessionRecord
 from lsdx.schema import SCHEMAS
 from lsdx.sources import Source, open_source
-from lsdx.stores import Catalog, read_store
+from lsdx.store.access import read_store
+from lsdx.store.catalog import Catalog
+from lsdx.store.place import Place
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -179,7 +181,7 @@ def _unknown_ids(folder: Path, catalog: Catalog, cohort: Cohort) -> list[str]:
     eids = {s.eid for s in cohort.sessions}
     known = set(eids)
     for noun in {"insertions", "units"} & set(catalog.flat):
-        ds = read_store(folder, catalog.flat[noun])
+        ds = read_store(Place(folder), catalog.flat[noun])
         known |= set(ds[SCHEMAS[noun].concat].values)
     notes = [f"exclusions: {i} names nothing" for i in sorted(set(cohort.exclusions) - known)]
     strange = len(set(cohort.trajectories) - eids)
@@ -193,7 +195,7 @@ def _clock_notes(folder: Path, catalog: Catalog) -> list[str]:
     """Say how well the rig clocks predict the runs whose times are known."""
     if "epochs" not in catalog.flat:
         return []
-    residuals = known_residuals(read_store(folder, catalog.flat["epochs"]))
+    residuals = known_residuals(read_store(Place(folder), catalog.flat["epochs"]))
     if not residuals.size:
         return []
     low, high = np.quantile(residuals, [0.025, 0.975])

@@ -13,7 +13,7 @@ import xarray as xr
 from lsdx.clock import to_bin_ticks
 from lsdx.errors import LsdxError, RecipeError, located
 from lsdx.schema import SCHEMAS
-from lsdx.stores import digest_of
+from lsdx.store.catalog import digest_of
 
 INPUTS = ("record", "ephys", "task")
 _MISTAKES = (NameError, TypeError, ValueError, AttributeError, OSError)

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 import lsdx
-from lsdx.build import Report, build
-from lsdx.build.lock import building
-from lsdx.build.recipe import Recipe, choose, load_recipes, recipes_folder
-from lsdx.build.upkeep import collect_garbage, keep_tag, tags, verify
+from lsdx.builders import Report, build
+from lsdx.builders.lock import building
+from lsdx.builders.recipe import Recipe, choose, load_recipes, recipes_folder
+from lsdx.builders.upkeep import collect_garbage, keep_tag, tags, verify
 from lsdx.config import Pharmacology, Protocol, Settings
 from lsdx.demo import write_cohort
 from lsdx.errors import ConfigError, RecipeError, SelectionError, StoreNotFound
 from lsdx.schema import SCHEMAS
-from lsdx.stores import read_catalog
-from tests.build.same import hashes
+from lsdx.store.place import Place
+from tests.builders.same import hashes
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_rerun_does_nothing(built: Settings) -> None:
 def test_what_a_killed_build_left_is_used_and_the_rest_built(
     built: Settings, demo_stores: Path
 ) -> None:
-    catalog = read_catalog(built.stores)
+    catalog = Place(built.stores).catalog()
     (built.stores / "catalog.json").unlink()
     eid, entry = next(iter(catalog.parts["spikes"].items()))
     shutil.rmtree((built.stores / entry.path).parent)
@@ -89,7 +89,7 @@ def test_what_a_killed_build_left_is_used_and_the_rest_built(
 
 
 def test_a_damaged_part_is_found_and_built_anew(built: Settings, demo_stores: Path) -> None:
-    entry = next(iter(read_catalog(built.stores).parts["spikes"].values()))
+    entry = next(iter(Place(built.stores).catalog().parts["spikes"].values()))
     chunk = built.stores / entry.path / "spike_time" / "c" / "0"
     raw = bytearray(chunk.read_bytes())
     raw[100] ^= 1
@@ -118,7 +118,7 @@ def test_a_change_of_one_sessions_files_rebuilds_only_it(
     path = next(cohort.rglob("LSDX-D/**/_ibl_passiveGabor.table.csv"))
     eid = next(
         e
-        for e in read_catalog(built.stores).parts["spikes"]
+        for e in Place(built.stores).catalog().parts["spikes"]
         if lsdx.open_sessions(built.stores).subject.sel(session=e).item() == "LSDX-D"
     )
     lines = path.read_text().splitlines()
@@ -373,7 +373,7 @@ def test_an_older_version_of_a_store_is_refused_and_only_it_rebuilt(
 
 def test_verify_finds_nothing_wrong(demo_stores: Path) -> None:
     checks = verify(demo_stores)
-    catalog = read_catalog(demo_stores)
+    catalog = Place(demo_stores).catalog()
     assert len(checks) == len(catalog.entries())
     assert not [c for c in checks if c.problem]
 
@@ -385,7 +385,7 @@ def test_gc_removes_only_what_nothing_names(built: Settings, tmp_path: Path) -> 
     foreign = [built.stores / "flat" / "mine.txt", built.stores / "notes.md"]
     for path in foreign:
         path.write_text("not yours")
-    old = read_catalog(built.stores)
+    old = Place(built.stores).catalog()
     for reason in ("first", "second"):
         table.write_text(f"id,reason\n{units[0]},{reason}\n")
         build(replace(built, exclusions=table), progress=False)
@@ -397,7 +397,7 @@ def test_gc_removes_only_what_nothing_names(built: Settings, tmp_path: Path) -> 
     assert all(p.exists() for p in foreign)
     assert not [c for c in verify(built.stores) if c.problem]
     assert not [c for c in verify(built.stores, "paper-1") if c.problem]
-    assert read_catalog(built.stores, "paper-1") == old
+    assert Place(built.stores).catalog("paper-1") == old
     assert tags(built.stores) == ["paper-1"]
     assert lsdx.open_units(built.stores, tag="paper-1").lsd.select().sizes["unit"] == units.size
     with pytest.raises(RecipeError, match="new tag"):
@@ -479,7 +479,7 @@ def test_ids_that_name_nothing_are_told(built: Settings, tmp_path: Path) -> None
 
 
 def test_verify_finds_a_lost_manifest(built: Settings) -> None:
-    entry = read_catalog(built.stores).flat["units"]
+    entry = Place(built.stores).catalog().flat["units"]
     ((built.stores / entry.path).parent / "manifest.json").unlink()
     assert [c.store for c in verify(built.stores) if c.problem] == [entry.path]
 
@@ -545,7 +545,7 @@ def test_a_damaged_store_stays_until_it_can_be_replaced(
 ) -> None:
     cohort = tmp_path / "cohort"
     shutil.copytree(demo_cohort, cohort)
-    catalog = read_catalog(built.stores)
+    catalog = Place(built.stores).catalog()
     subject = lsdx.open_sessions(built.stores).subject
     eid = subject.session.values[subject.values == "LSDX-D"][0]
     manifest = (built.stores / catalog.parts["spikes"][eid].path).parent / "manifest.json"

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lsdx.build.upkeep import verify
+from lsdx.builders.upkeep import verify
 from lsdx.errors import StoreCorrupt
-from lsdx.stores import Entry, read_catalog, read_store
+from lsdx.store.access import read_store
+from lsdx.store.catalog import Entry
+from lsdx.store.place import Place
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def spoil(raw: bytes, rng: np.random.Generator, how: str) -> bytes | None:
 def outcome(stores: Path, entry: Entry, expected: xr.Dataset) -> str:
     """Read a store whole: what it refuses, or that its values are right."""
     try:
-        found = read_store(stores, entry)
+        found = read_store(Place(stores), entry)
     except StoreCorrupt as error:
         return "refused" if entry.path.split("/")[-2] in str(error) else f"unnamed: {error}"
     xr.testing.assert_identical(found, expected)
@@ -51,7 +53,7 @@ def outcome(stores: Path, entry: Entry, expected: xr.Dataset) -> str:
 def damage(stores: Path, times: int, seed: int) -> Counter[str]:
     """Damage one file at a time, read its store, restore it."""
     rng = np.random.default_rng(seed)
-    catalog = read_catalog(stores)
+    catalog = Place(stores).catalog()
     entries = catalog.entries()
     by_store: dict[str, tuple[Entry, list[Path], xr.Dataset]] = {}
     outcomes: Counter[str] = Counter()
@@ -60,7 +62,7 @@ def damage(stores: Path, times: int, seed: int) -> Counter[str]:
         entry = entries[int(rng.integers(len(entries)))]
         if entry.path not in by_store:
             files = sorted(p for p in (stores / entry.path).rglob("*") if p.is_file())
-            by_store[entry.path] = entry, files, read_store(stores, entry)
+            by_store[entry.path] = entry, files, read_store(Place(stores), entry)
         _, files, expected = by_store[entry.path]
         file = files[int(rng.integers(len(files)))]
         raw = file.read_bytes()
@@ -92,12 +94,12 @@ def test_thousands_of_damages_are_refused_by_name(stores: Path) -> None:
 def test_a_catalog_with_any_bit_flipped_is_refused(stores: Path) -> None:
     path = stores / "catalog.json"
     raw = path.read_bytes()
-    expected = read_catalog(stores)
+    expected = Place(stores).catalog()
     rng = np.random.default_rng(5)
     for _ in range(60):
         path.write_bytes(flip(raw, rng))
         try:
-            found, refused = read_catalog(stores), ""
+            found, refused = Place(stores).catalog(), ""
         except StoreCorrupt as error:
             found, refused = expected, str(error)
         assert found == expected  # a flip of white space, say
@@ -106,7 +108,7 @@ def test_a_catalog_with_any_bit_flipped_is_refused(stores: Path) -> None:
 
 def test_verify_finds_every_damage(stores: Path) -> None:
     rng = np.random.default_rng(6)
-    entries = read_catalog(stores).entries()
+    entries = Place(stores).catalog().entries()
     chosen = [entries[i] for i in rng.permutation(len(entries))[:8]]
     for i, entry in enumerate(chosen):
         files = sorted(p for p in (stores / entry.path).rglob("*") if p.is_file())

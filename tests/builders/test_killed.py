@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import lsdx
-from lsdx.build import build
-from lsdx.build.upkeep import collect_garbage, verify
+from lsdx.builders import build
+from lsdx.builders.upkeep import collect_garbage, verify
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
 from lsdx.errors import StoreNotFound
-from tests.build.forked import Builder, builders
-from tests.build.same import hashes
+from tests.builders.forked import Builder, builders
+from tests.builders.same import hashes
 
 
 def run(builder: Builder, sessions: str = "", kill_after: float | None = None) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import dask
 
-from lsdx.build import build
+from lsdx.builders import build
 from lsdx.config import Settings
-from lsdx.stores import read_catalog
+from lsdx.store.place import Place
 
 BYTES_PER_SPIKE = 8 + 4  # float64 times, int32 clusters
 
@@ -37,7 +37,7 @@ def main() -> None:
             report = build(Settings(source="cache", cache_dir=cache, stores=folder), progress=False)
             assert not report.failed
             peaks.append(peak())
-    spikes = max(e.sizes["spike"] for e in read_catalog(folder).parts["spikes"].values())
+    spikes = max(e.sizes["spike"] for e in Place(folder).catalog().parts["spikes"].values())
     print(json.dumps({"growth": peaks[1] - peaks[0], "arrays": spikes * BYTES_PER_SPIKE}))  # noqa: T201
 
 

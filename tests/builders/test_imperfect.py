@@ -18,12 +18,12 @@ import pytest
 from iblutil.io import parquet
 from one.alf.cache import make_parquet_db
 
-from lsdx.build import build
-from lsdx.build.report import Report
+from lsdx.builders import build
+from lsdx.builders.report import Report
 from lsdx.config import Protocol, Settings, Sources
 from lsdx.errors import SourceError
 from lsdx.export.tables import session_table
-from lsdx.stores import (
+from lsdx.store.openers import (
     open_counts,
     open_epochs,
     open_events,

@@ -16,7 +16,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 def run_module(name: str, *arguments: Path, under: tuple[str, ...] = ()) -> Any:
     """Run it, under another command if need be; give the JSON that it prints."""
     done = subprocess.run(
-        [*under, sys.executable, "-m", f"tests.build.{name}", *map(str, arguments)],
+        [*under, sys.executable, "-m", f"tests.builders.{name}", *map(str, arguments)],
         cwd=ROOT,
         env=ENVIRONMENT,
         capture_output=True,

@@ -8,21 +8,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from lsdx.assemble.sessions import Cohort
-from lsdx.build.compile import compile_store, stored_sessions
-from lsdx.build.recipe import Recipe, made_by
-from lsdx.build.report import Line
-from lsdx.build.task import SessionResult
-from lsdx.build.write import replace_file
+from lsdx.builders.compile import compile_store, stored_sessions
+from lsdx.builders.recipe import Recipe, made_by
+from lsdx.builders.report import Line
+from lsdx.builders.task import SessionResult
+from lsdx.builders.write import replace_file
 from lsdx.config import Settings
 from lsdx.errors import LsdxError, RecipeError, StoreCorrupt, StoreNotFound, located
 from lsdx.schema import SCHEMAS
-from lsdx.stores import CATALOG, Catalog, Entry, read_catalog
+from lsdx.store.catalog import CATALOG, Catalog, Entry
+from lsdx.store.place import Place
 
 
 def current_catalog(folder: Path) -> Catalog:
     """Give what is published; an empty catalog where nothing is."""
     try:
-        return read_catalog(folder)
+        return Place(folder).catalog()
     except StoreNotFound:
         return Catalog()
     except StoreCorrupt as error:
@@ -78,7 +79,7 @@ def publish(
 ) -> tuple[Catalog, list[Line]]:
     """Merge into the catalog as it is now, compile what changed, replace the catalog.
 
-    Call it under the lock `lsdx.build.lock.publishing`.
+    Call it under the lock `lsdx.builders.lock.publishing`.
 
     Parameters
     ----------

@@ -12,9 +12,9 @@ from typing import Any
 import xarray as xr
 
 from lsdx.assemble.layout import GABORS, STIMS
-from lsdx.build.recipe import Recipe, lineage, made_by
-from lsdx.build.report import Line
-from lsdx.build.session import (
+from lsdx.builders.recipe import Recipe, lineage, made_by
+from lsdx.builders.report import Line
+from lsdx.builders.session import (
     LabTables,
     Reading,
     SessionPlan,
@@ -22,12 +22,14 @@ from lsdx.build.session import (
     read_recording,
     session_inputs,
 )
-from lsdx.build.write import find_store, unit_digest, write_store
+from lsdx.builders.write import find_store, unit_digest, write_store
 from lsdx.errors import LsdxError
 from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS
 from lsdx.sources import Source
-from lsdx.stores import Entry, digest_of, read_store
+from lsdx.store.access import read_store
+from lsdx.store.catalog import Entry, digest_of
+from lsdx.store.place import Place
 
 _OF_SPIKES = ("units", "spikes", "counts")
 _WHY_NONE = {"insertions": "no insertion records", "events": "no stimulus tables on disk"}
@@ -156,7 +158,7 @@ def _build_part(
     entry = find_store(folder, path)
     if entry is not None:
         if recipe.store != "counts":  # nothing needs counts
-            made[recipe.store] = read_store(folder, entry, decode=recipe.store != "spikes")
+            made[recipe.store] = read_store(Place(folder), entry, decode=recipe.store != "spikes")
         return "reused", entry
     notes = len(reading.recording.notes)
     needed = {name: made.get(name) for name in recipe.needs}

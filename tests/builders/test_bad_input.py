@@ -26,12 +26,12 @@ import pytest
 import xarray as xr
 
 from lsdx import cli
-from lsdx.build import build
-from lsdx.build.report import Report
+from lsdx.builders import build
+from lsdx.builders.report import Report
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
 from lsdx.errors import LsdxError, RecipeError, SourceError, StoreNotFound
-from lsdx.stores import (
+from lsdx.store.openers import (
     open_counts,
     open_epochs,
     open_events,
@@ -39,8 +39,8 @@ from lsdx.stores import (
     open_sessions,
     open_spikes,
     open_units,
-    read_catalog,
 )
+from lsdx.store.place import Place
 
 PHASES, EPOCHS = ("pre", "post"), ("spontaneous", "rfm", "replay")
 EVERYWHERE = tuple((p, e) for p in PHASES for e in EPOCHS)
@@ -633,7 +633,7 @@ def test_a_session_whose_units_clash_is_not_stored_at_all(world: World) -> None:
     eid = world.session("a uuid twice across probes").eid
     for ds in (world.epochs, world.insertions, open_sessions(world.stores)):
         assert eid not in ds["session"].values
-    assert all(eid not in by_session for by_session in read_catalog(world.stores).parts.values())
+    assert all(eid not in by_session for by_session in Place(world.stores).catalog().parts.values())
 
 
 def test_the_pickle_was_never_run(world: World) -> None:
@@ -722,7 +722,10 @@ def mended(world: World) -> Mended:
 def test_a_mended_session_is_built_whole(mended: Mended) -> None:
     assert not mended.report.failed
     assert {line.session for line in mended.report.lines} == {*mended.eids, "all"}
-    found, expected = read_catalog(mended.stores).parts, read_catalog(mended.undisturbed).parts
+    found, expected = (
+        Place(mended.stores).catalog().parts,
+        Place(mended.undisturbed).catalog().parts,
+    )
     assert set(found) == set(expected)
     for name, by_session in expected.items():
         assert {eid: found[name].get(eid) for eid in mended.eids} == by_session
@@ -740,7 +743,7 @@ def test_a_mended_session_counts_as_if_nothing_had_been(mended: Mended) -> None:
 
 def test_a_session_left_alone_is_as_in_a_build_without_damage(world: World, mended: Mended) -> None:
     eid = world.cache.sessions[WHOLE[0]].eid
-    damaged, clean = read_catalog(world.stores).parts, read_catalog(mended.undisturbed).parts
+    damaged, clean = Place(world.stores).catalog().parts, Place(mended.undisturbed).catalog().parts
     assert set(damaged) == set(clean)
     for name, by_session in clean.items():
         assert damaged[name][eid] == by_session[eid]
@@ -1031,7 +1034,7 @@ def test_a_failure_gives_exit_code_1_and_a_line(
     session.edit(path, lambda old: old)
     cache.save()
     assert command() == 0
-    assert read_catalog(stores).digest == read_catalog(built).digest
+    assert Place(stores).catalog().digest == Place(built).catalog().digest
 
 
 def test_lacking_data_gives_exit_code_0_and_a_line(
