@@ -9,8 +9,12 @@ class LsdxError(Exception):
     """Base of all errors that lsdx raises on purpose."""
 
 
-class ConfigError(LsdxError, ValueError):
-    """A setting, an argument or a settings file is wrong."""
+class ArgumentError(LsdxError, ValueError):
+    """An argument of a function is wrong."""
+
+
+class ConfigError(ArgumentError):
+    """A setting, a settings file, or a time that is given as text is wrong."""
 
 
 class SourceError(LsdxError):
@@ -33,16 +37,20 @@ class StoreCorrupt(LsdxError, OSError):
     """A published store is damaged: its bytes are not those that were verified."""
 
 
-class SelectionError(LsdxError, ValueError):
+class SelectionError(ArgumentError):
     """A selection names a label, a region or a value that is not there."""
 
 
-def located(where: str, expected: str, found: str, do: str) -> str:
-    """Compose the message every lsdx error carries.
+class MissingPackage(LsdxError, ImportError):
+    """An optional package is not installed; the error names the command that installs it."""
+
+
+def located(where: str, expected: str, found: str, do: str = "") -> str:
+    """Compose the message every lsdx error carries; advice is left out where it says nothing more.
 
     Examples
     --------
     >>> located("lsdx.toml", "a folder for 'stores'", "a file", "Name a folder.")
     "lsdx.toml: expected a folder for 'stores', found a file. Name a folder."
     """
-    return f"{where}: expected {expected}, found {found}. {do}"
+    return f"{where}: expected {expected}, found {found}. {do}".rstrip()

@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).parents[1] / "lsdx"
 # `errors`, and the layers named here.
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
+    "arguments": set(),
     "clock": set(),
     "config": set(),
     "schema": set(),
@@ -31,8 +32,9 @@ LAYERS: dict[str, set[str]] = {
     "readers": {"clock", "config", "kernels", "schema"},
     "sources": {"readers", "config", "demo"},
     "assemble": {"clock", "config", "readers", "kernels", "regions", "schema"},
-    "store": {"clock", "config", "schema"},
+    "store": {"arguments", "clock", "config", "schema"},
     "builders": {
+        "arguments",
         "assemble",
         "clock",
         "config",
@@ -42,7 +44,7 @@ LAYERS: dict[str, set[str]] = {
         "sources",
         "store",
     },
-    "analysis": {"clock", "kernels", "regions", "schema"},
+    "analysis": {"arguments", "clock", "kernels", "regions", "schema"},
     "accessor": {"analysis"},
     "check": {"analysis", "store"},
     "figures": {"regions", "schema"},
