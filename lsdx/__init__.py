@@ -1,4 +1,10 @@
-"""Labelled, lazy stores of the IBL psychedelics recordings."""
+"""Labelled, lazy stores of the IBL psychedelics recordings.
+
+Open what was built, as xarray Datasets: `open_sessions`, `open_insertions`, `open_epochs`,
+`open_events`, `open_units` (with spike counts), `open_counts` and `open_spikes`. Each has its
+measures and selections under ``.lsd``: ``lsdx.open_units().lsd`` lists them. ``lsdx build`` in a
+shell builds the stores.
+"""
 
 from __future__ import annotations
 
@@ -32,33 +38,6 @@ if TYPE_CHECKING:
         open_units,
     )
 
-_HOMES = {
-    "Recipe": "lsdx.builders",
-    "Settings": "lsdx.config",
-    "check_alignment": "lsdx.check",
-    "load_settings": "lsdx.config",
-    "open_counts": "lsdx.store.openers",
-    "open_epochs": "lsdx.store.openers",
-    "open_events": "lsdx.store.openers",
-    "open_insertions": "lsdx.store.openers",
-    "open_sessions": "lsdx.store.openers",
-    "open_spikes": "lsdx.store.openers",
-    "open_units": "lsdx.store.openers",
-}
-
-_MODULES = (
-    "analysis",
-    "builders",
-    "check",
-    "config",
-    "errors",
-    "export",
-    "figures",
-    "regions",
-    "schema",
-    "store",
-)
-
 __all__ = [
     "Recipe",
     "Settings",
@@ -83,13 +62,28 @@ __all__ = [
     "store",
 ]
 
+# where those are that are no modules of lsdx; none is imported before it is used
+_HOMES = {
+    "Recipe": "builders",
+    "Settings": "config",
+    "check_alignment": "check",
+    "load_settings": "config",
+    "open_counts": "store.openers",
+    "open_epochs": "store.openers",
+    "open_events": "store.openers",
+    "open_insertions": "store.openers",
+    "open_sessions": "store.openers",
+    "open_spikes": "store.openers",
+    "open_units": "store.openers",
+}
+
 
 def __getattr__(name: str) -> Any:
     import importlib
 
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in _MODULES:
+        return getattr(importlib.import_module(f"lsdx.{_HOMES[name]}"), name)
+    if name in __all__:
         return importlib.import_module(f"lsdx.{name}")
     if name == "__version__":
         from importlib.metadata import version

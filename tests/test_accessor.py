@@ -1,8 +1,10 @@
-"""``ds.lsd`` forwards to the functions, with their signatures."""
+"""``ds.lsd``: the functions of lsdx.analysis, with their signatures and docstrings."""
 
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,71 +12,71 @@ import pytest
 import xarray as xr
 
 import lsdx
+from lsdx import accessor
 from lsdx.accessor import LsdAccessor, LsdArrayAccessor
-from lsdx.analysis.binning import bin_spikes, sliding
-from lsdx.analysis.courses import autocorrelation_timescale, changepoint
-from lsdx.analysis.dimensionality import dimensionality
-from lsdx.analysis.events import psth
-from lsdx.analysis.modulation import modulation
-from lsdx.analysis.proportions import proportions
-from lsdx.analysis.selection import quantify, select, unit_table
-from lsdx.analysis.subspaces import components, subspaces
-from lsdx.analysis.variability import (
-    allan_factor,
-    cv,
-    cv2,
-    fano_factor,
-    lempel_ziv,
-    lv,
-    lvr,
-    rates,
-    unit_metrics,
-)
+from lsdx.analysis.binning import bin_spikes
+from lsdx.analysis.selection import select, unit_table
 
-FORWARDED = {
-    "select": select,
-    "quantify": quantify,
-    "unit_table": unit_table,
-    "bin": bin_spikes,
-    "sliding": sliding,
-    "dimensionality": dimensionality,
-    "components": components,
-    "subspaces": subspaces,
-    "rates": rates,
-    "cv": cv,
-    "cv2": cv2,
-    "lv": lv,
-    "lvr": lvr,
-    "fano_factor": fano_factor,
-    "allan_factor": allan_factor,
-    "lempel_ziv": lempel_ziv,
-    "unit_metrics": unit_metrics,
-    "modulation": modulation,
-    "proportions": proportions,
-    "psth": psth,
-    "autocorrelation_timescale": autocorrelation_timescale,
-    "changepoint": changepoint,
-}
+METHODS = [(LsdAccessor, n) for n in LsdAccessor._methods] + [(LsdArrayAccessor, "select")]
 
 
-@pytest.mark.parametrize("name", FORWARDED)
-def test_signatures_agree(name: str) -> None:
-    method = inspect.signature(getattr(LsdAccessor, name))
-    function = inspect.signature(FORWARDED[name])
-    mine = [(p.name, p.kind, p.default) for p in list(method.parameters.values())[1:]]
-    theirs = [(p.name, p.kind, p.default) for p in list(function.parameters.values())[1:]]
-    assert mine == theirs
-    assert FORWARDED[name].__name__ in (getattr(LsdAccessor, name).__doc__ or "")
-
-
-def test_no_method_without_its_function() -> None:
-    public = {n for n in vars(LsdAccessor) if not n.startswith("_")}
-    assert public == set(FORWARDED)
-    assert {n for n in vars(LsdArrayAccessor) if not n.startswith("_")} == {"select"}
-    of_array, of_dataset = (
-        inspect.signature(c.select).parameters for c in (LsdArrayAccessor, LsdAccessor)
+@pytest.mark.parametrize(("owner", "name"), METHODS, ids=lambda v: getattr(v, "__name__", v))
+def test_methods_have_the_signature_and_the_words_of_their_function(owner: type, name: str) -> None:
+    method = getattr(owner, name)
+    function = inspect.unwrap(method)
+    mine, theirs = (list(inspect.signature(f).parameters.values()) for f in (method, function))
+    assert mine[0].name == "self"
+    assert mine[1:] == theirs[1:]
+    assert (
+        inspect.signature(method).return_annotation == inspect.signature(function).return_annotation
     )
-    assert of_array == of_dataset
+    told, whole = inspect.getdoc(method) or "", inspect.getdoc(function) or ""
+    assert told.split("\n")[0] == whole.split("\n")[0]
+    assert f"\n{theirs[0].name} : " not in told
+    for parameter in mine[1:]:
+        assert (
+            f"{parameter.name} : " in told
+            or f"{parameter.name}, " in told
+            or (f", {parameter.name} : " in told or f"**{parameter.name}" in told)
+        )
+    for section in ("Returns", "Examples"):
+        assert section in told
+    assert method.__name__ == name
+
+
+def test_every_labelled_measure_is_a_method() -> None:
+    functions = {inspect.unwrap(getattr(LsdAccessor, n)) for n in LsdAccessor._methods}
+    for module in dir(lsdx.analysis):
+        for name, value in vars(getattr(lsdx.analysis, module)).items():
+            if inspect.isfunction(value) and value.__module__ == f"lsdx.analysis.{module}":
+                first = next(iter(inspect.signature(value).parameters), "")
+                if first == "ds" and not name.startswith("_"):
+                    assert value in functions, f"{module}.{name}"
+
+
+def test_a_dataset_offers_what_it_can_do(demo_stores: Path) -> None:
+    units, spikes = lsdx.open_units(demo_stores), lsdx.open_spikes(demo_stores)
+    sessions, events = lsdx.open_sessions(demo_stores), lsdx.open_events(demo_stores)
+    assert {"dimensionality", "rates", "select"} <= set(dir(units.lsd))
+    assert not {"cv", "psth", "modulation", "proportions"} & set(dir(units.lsd))
+    assert {"cv", "psth", "modulation", "bin"} <= set(dir(spikes.lsd))
+    assert not {"dimensionality", "fano_factor"} & set(dir(spikes.lsd))
+    for ds in (sessions, events):
+        assert {n for n in dir(ds.lsd) if not n.startswith("_")} == {"quantify", "select"}
+    # what is not offered can be called, and says what it needs
+    with pytest.raises(lsdx.errors.SelectionError, match="open_spikes"):
+        units.lsd.cv()
+    assert "select" in dir(units.lsd.rates().lsd)
+    assert [n for n in dir(xr.DataArray([1.0]).lsd) if not n.startswith("_")] == []
+
+
+def test_it_says_what_is_there(demo_stores: Path) -> None:
+    units = lsdx.open_units(demo_stores)
+    assert f"unit ({units.sizes['unit']:,})" in repr(units.lsd)
+    assert "dimensionality" in repr(units.lsd)
+    html = units.lsd._repr_html_()
+    assert "session_label" in html
+    assert "dimensionality" in html
 
 
 def test_methods_give_what_the_functions_give(demo_stores: Path) -> None:
@@ -87,3 +89,15 @@ def test_methods_give_what_the_functions_give(demo_stores: Path) -> None:
     np.testing.assert_array_equal(
         spikes.lsd.bin("1 s").counts.values, bin_spikes(spikes, "1 s").counts.values
     )
+
+
+def test_nothing_of_analysis_is_imported_before_it_is_used() -> None:
+    code = """
+import sys, lsdx, xarray
+assert not any(m.startswith("lsdx.analysis.") for m in sys.modules)
+ds = xarray.Dataset({"n_spikes": 1})
+dir(ds.lsd), repr(ds.lsd)
+assert not any(m.startswith("lsdx.analysis.") for m in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert accessor.__doc__
