@@ -177,8 +177,8 @@ def _gc(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
+    from lsdx.assemble.stores import STORED
     from lsdx.builders.upkeep import tags
-    from lsdx.schema import SCHEMAS
     from lsdx.store.openers import SIMULATED
     from lsdx.store.place import Place
 
@@ -189,8 +189,7 @@ def _info(arguments: argparse.Namespace) -> int:
         by_session = catalog.parts.get(name, {})
         size = sum(e.bytes for e in by_session.values()) / 1e6
         dims = catalog.flat[name].sizes if name in catalog.flat else {}
-        per_session = SCHEMAS[recipe["store"]].per_session
-        alone = "one store a session" if per_session else "nothing"
+        alone = "nothing" if STORED[recipe["store"]].join else "one store a session"
         shape = ", ".join(f"{d} {n}" for d, n in dims.items()) or alone
         chosen = ", ".join(f"{k}={v}" for k, v in recipe["parameters"].items())
         line = f"  {name:<12} {len(by_session):>3} sessions {size:>8.1f} MB  {shape}  {chosen}"

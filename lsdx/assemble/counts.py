@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import xarray as xr
 from lsdx.assemble.epochs import spikes_between
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.recording import Recording
+from lsdx.assemble.stored import Joining, Part, Stored, has_spikes
 from lsdx.clock import TICKS_PER_SECOND, bin_centres, n_bins, to_bin_ticks, to_ticks
-from lsdx.errors import RecipeError, located
+from lsdx.errors import REBUILD, RecipeError, located
 from lsdx.kernels.binning import count_spikes
 from lsdx.schema import SCHEMAS
 from lsdx.schema.spec import COUNT_DTYPES
@@ -152,3 +154,72 @@ def _intervals(
         start[np.ix_(mine, seen)] = begin
         bins[np.ix_(mine, seen)] = n_bins(to_ticks(last[seen]) - begin, width)
     return start, bins
+
+
+def join_counts(parts: Sequence[Part], _joining: Joining) -> xr.Dataset:
+    """Put counts one below another, lazily: equal bins, one dtype, chunks as on disk."""
+    import dask.array as da
+
+    schema = SCHEMAS["counts"]
+    highest = max(p.attrs["highest"] for p in parts)
+    dtype = next(n for n in COUNT_DTYPES if highest < np.iinfo(n).max)
+    length = max(p.sizes["time"] for p in parts)
+    width = parts[0].attrs["bin_width_ticks"]
+    whole = dict.fromkeys(schema["counts"].dims, -1)
+    lazy = [p.read(lazy={"counts": whole}, decode=False) for p in parts]
+    blocks = [_padded(ds["counts"].data, length, dtype) for ds in lazy]
+    counts = da.concatenate(blocks).rechunk({0: schema.chunks["unit"], 1: 1, 2: 1, 3: -1})
+    small = {
+        n: np.concatenate([ds[n].values for ds in lazy]) for n in ("unit", "n_spikes", "duration")
+    }
+    return dataset(
+        schema,
+        {
+            **small,
+            "phase": lazy[0]["phase"].values,
+            "epoch": lazy[0]["epoch"].values,
+            "time": bin_centres(length, width),
+            "counts": counts,
+        },
+    )
+
+
+def _padded(block: Any, length: int, dtype: str) -> Any:
+    """Widen a block of raw counts in dtype and bins; what is new is not observed."""
+    import dask.array as da
+
+    old, new = np.iinfo(block.dtype).max, np.iinfo(dtype).max
+    if block.dtype != dtype:
+        block = da.where(block == old, new, block).astype(dtype)
+    short = length - block.shape[-1]
+    if not short:
+        return block
+    rest = da.full((*block.shape[:-1], short), new, dtype=dtype)
+    return da.concatenate([block, rest], axis=-1)
+
+
+def _check(ds: xr.Dataset) -> str:
+    """Sum the bins: they must give the spikes that the store says it holds."""
+    counts = ds["counts"]
+    fill = np.iinfo(counts.dtype).max
+    sums = counts.where(counts != fill, 0).sum("time", dtype=np.int64).values
+    stated = ds["n_spikes"].values
+    if np.array_equal(sums, np.nan_to_num(stated).astype(np.int64)):
+        return ""
+    return located("counts", "bins that sum to n_spikes", "others", REBUILD)
+
+
+def _variants(parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+    width = to_bin_ticks(parameters.get("bin_width", "100 ms"))
+    return width, parameters.get("duplicates", "keep")
+
+
+STORED = Stored(
+    "counts",
+    join_counts,
+    available=has_spikes,
+    beside="units",
+    kept=("bin_width", "bin_width_ticks", "duplicates"),
+    check=_check,
+    variants=_variants,
+)

@@ -29,6 +29,7 @@ import xarray as xr
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.layout import GABORS, INTERVALS
 from lsdx.assemble.recording import Recording, Run, rig_seconds
+from lsdx.assemble.stored import Joining, Stored, table
 from lsdx.clock import TICKS_PER_SECOND, to_ticks
 from lsdx.schema import SCHEMAS
 
@@ -370,3 +371,49 @@ def _notes(epochs: xr.Dataset) -> list[str]:
         if flags:
             notes.append(f"{name.removesuffix('_flags')}: {flags}")
     return notes
+
+
+_ON_CLOCK = ("alf", "alf_cut", "gabor")
+
+
+def known_residuals(epochs: xr.Dataset) -> np.ndarray:
+    """Give the residuals of the rig clocks, in s, where both runs have tables."""
+    residuals = epochs["rig_residual"].values
+    return np.asarray(residuals[np.isfinite(residuals)])
+
+
+def uncertainty(epochs: xr.Dataset) -> np.ndarray:
+    """Give the 95 % bound of each epoch's times from the residuals of the rig clocks.
+
+    Times read on the spike clock have none. A shifted time is as uncertain as the same
+    prediction is wrong where it can be checked: the 95th percentile of abs(residual). Not
+    known for times shifted from a run that did not go as planned.
+    """
+    provenance = epochs["provenance"].values
+    residuals = np.abs(known_residuals(epochs))
+    bound = float(np.quantile(residuals, 0.95)) if residuals.size else np.nan
+    out = np.full(provenance.shape, np.nan)
+    out[np.isin(provenance.astype(str), _ON_CLOCK)] = 0.0
+    flags = epochs["flags"].values.astype(str)
+    out[(provenance == "rig_clock") & (np.char.find(flags, "cut_reference") < 0)] = bound
+    return out
+
+
+def _columns(ds: xr.Dataset, _joining: Joining) -> dict[str, np.ndarray]:
+    return {"uncertainty": uncertainty(ds)}
+
+
+def _clock_notes(epochs: xr.Dataset) -> list[str]:
+    """Say how well the rig clocks predict the runs whose times are known."""
+    residuals = known_residuals(epochs)
+    if not residuals.size:
+        return []
+    low, high = np.quantile(residuals, [0.025, 0.975])
+    note = (
+        f"rig clocks: {residuals.size} epochs predicted from the other run, minus their true "
+        f"starts: median {np.median(residuals):+.2f} s, 95 % within {low:+.2f} to {high:+.2f} s"
+    )
+    return [note]
+
+
+STORED = Stored("epochs", table("epochs", columns=_columns), notes=_clock_notes)

@@ -11,7 +11,10 @@ import pandas as pd
 import xarray as xr
 
 from lsdx.assemble.labelled import blank, dataset
+from lsdx.assemble.layout import GABORS, STIMS
+from lsdx.assemble.plan import LabTables, SessionPlan
 from lsdx.assemble.recording import Recording, Run
+from lsdx.assemble.stored import Stored, table
 from lsdx.readers.records import SessionRecord
 from lsdx.schema import SCHEMAS
 
@@ -86,3 +89,16 @@ def _whole(table: Mapping[str, Any], session: SessionRecord) -> dict[str, np.nda
             column[:] = value
         columns[variable.name] = column
     return columns
+
+
+def _has_tables(plan: SessionPlan, lab: LabTables) -> bool:
+    tables = any({GABORS, STIMS} & set(r.extracted) for r in plan.runs)
+    return tables or plan.session.eid in lab.events
+
+
+STORED = Stored(
+    "events",
+    table("events"),
+    available=_has_tables,
+    lacking="no stimulus tables on disk",
+)

@@ -10,7 +10,9 @@ import xarray as xr
 
 from lsdx.assemble.epochs import observed
 from lsdx.assemble.labelled import dataset
+from lsdx.assemble.plan import LabTables, SessionPlan
 from lsdx.assemble.recording import Recording
+from lsdx.assemble.stored import Joining, Stored, table
 from lsdx.clock import TICKS_PER_SECOND
 from lsdx.readers.records import InsertionRecord
 from lsdx.schema import SCHEMAS
@@ -68,7 +70,8 @@ def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Datas
         )
     columns: dict[str, Any] = {name: [r[name] for r in rows] for name in rows[0]}
     labels = {name: epochs[name].values for name in ("phase", "epoch")}
-    return dataset(SCHEMAS["insertions"], columns | labels)
+    ds = dataset(SCHEMAS["insertions"], columns | labels)
+    return ds.assign_attrs(n_units=int(ds["n_units"].clip(min=0).sum()))
 
 
 def histology_stage(insertion: InsertionRecord, stacks: bool | None = None) -> str:
@@ -167,3 +170,25 @@ def _picks(insertion: InsertionRecord) -> np.ndarray:
     if picks.ndim != 2 or picks.shape[1] != 3:
         return np.empty((0, 3))
     return np.asarray(picks[np.isfinite(picks).all(axis=1)])
+
+
+def _columns(ds: xr.Dataset, joining: Joining) -> dict[str, list[str]]:
+    return {"exclusion": joining.exclusions(ds, ("insertion", "session"))}
+
+
+def _recorded(plan: SessionPlan, _lab: LabTables) -> bool:
+    return bool(plan.insertions)
+
+
+def _of_cohort(joining: Joining) -> dict[str, Any]:
+    return {"exclusions": dict(joining.cohort.exclusions)}
+
+
+STORED = Stored(
+    "insertions",
+    table("insertions", columns=_columns),
+    of_cohort=_of_cohort,
+    available=_recorded,
+    lacking="no insertion records",
+    always=True,
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -14,6 +14,7 @@ from lsdx.assemble.insertions import histology_stage, read_outcome
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.layout import dataset_status, find_probes
 from lsdx.assemble.recording import Recording
+from lsdx.assemble.stored import Joining, Stored, as_text, table
 from lsdx.config import Pharmacology
 from lsdx.readers.lab import PROJECT, Administration, flag_administrations
 from lsdx.readers.records import SessionRecord
@@ -218,3 +219,31 @@ def _session_ranks(sessions: Iterable[SessionRecord]) -> dict[str, int]:
         starts.setdefault(s.subject, set()).add(s.order[:2])
     ranked = {m: {k: i for i, k in enumerate(sorted(keys), 1)} for m, keys in starts.items()}
     return {s.eid: ranked[s.subject][s.order[:2]] for s in sessions}
+
+
+def _same_datasets(tables: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    """Give sessions of different probes the same names of datasets, each group together.
+
+    Nothing was recorded with a probe that a session does not have.
+    """
+    names = list(dict.fromkeys(n for t in tables for n in t["dataset"].values))
+    groups = list(dict.fromkeys(n.split("/")[0] for n in names))
+    names.sort(key=lambda n: groups.index(n.split("/")[0]))
+    return [t.reindex(dataset=names, fill_value="raw data missing") for t in tables]
+
+
+def _columns(_ds: xr.Dataset, joining: Joining) -> dict[str, object]:
+    n_units = [joining.n_units.get(eid, 0) for eid in joining.sessions]
+    return dict(joining.labels) | {"n_units": n_units}
+
+
+def _of_cohort(joining: Joining) -> dict[str, object]:
+    return as_text(joining, joining.labels) | {"n_units": dict(joining.n_units)}
+
+
+STORED = Stored(
+    "sessions",
+    table("sessions", alike=_same_datasets, columns=_columns),
+    of_cohort=_of_cohort,
+    always=True,
+)

@@ -7,6 +7,8 @@ import xarray as xr
 
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.recording import Probe, Recording
+from lsdx.assemble.stored import Stored, has_spikes
+from lsdx.errors import REBUILD, located
 from lsdx.kernels.binning import group
 from lsdx.schema import SCHEMAS
 
@@ -53,3 +55,14 @@ def _rows(units: xr.Dataset, probe: Probe) -> np.ndarray:
     row_of = np.zeros(probe.clusters.channels.size, dtype=np.int64)
     row_of[units["cluster_id"].values[mine]] = mine
     return row_of
+
+
+def _check(ds: xr.Dataset) -> str:
+    rows, spikes = int(ds["row_size"].sum()), ds.sizes["spike"]
+    if rows == spikes:
+        return ""
+    return located("row_size", f"{rows} spikes in all rows", f"{spikes}", REBUILD)
+
+
+# each session is opened by itself
+STORED = Stored("spikes", None, available=has_spikes, check=_check)

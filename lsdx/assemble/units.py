@@ -10,6 +10,7 @@ import xarray as xr
 from lsdx import regions
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.recording import Probe, Recording
+from lsdx.assemble.stored import Joining, Stored, as_text, has_spikes, table
 from lsdx.kernels.binning import count_clusters
 from lsdx.readers.ephys import METRICS
 from lsdx.readers.files import broken
@@ -17,6 +18,9 @@ from lsdx.schema import SCHEMAS
 from lsdx.schema.spec import text
 
 ATLASES: tuple[regions.RegionMap, ...] = ("beryl", "cosmos", "swanson", "group")
+
+
+_COHORT_LABELS = ("condition", "session_n", "cohort_year", "days_since_lsd")
 
 
 def assemble_units(recording: Recording) -> xr.Dataset | None:
@@ -125,3 +129,20 @@ def _places(recording: Recording, probe: Probe) -> dict[str, np.ndarray]:
         "histology": np.where(region == "", "", "alf").astype(object),
         **dict(zip("xyz", xyz.T, strict=True)),
     }
+
+
+def _columns(ds: xr.Dataset, joining: Joining) -> dict[str, object]:
+    where = {eid: i for i, eid in enumerate(joining.sessions)}
+    row = [where[eid] for eid in ds["session"].values]
+    of_session: dict[str, object] = {n: [joining.labels[n][i] for i in row] for n in _COHORT_LABELS}
+    return of_session | {"exclusion": joining.exclusions(ds, ("unit", "insertion", "session"))}
+
+
+def _of_cohort(joining: Joining) -> dict[str, object]:
+    exclusions = {"exclusions": dict(joining.cohort.exclusions)}
+    return as_text(joining, _COHORT_LABELS) | exclusions
+
+
+STORED = Stored(
+    "units", table("units", columns=_columns), of_cohort=_of_cohort, available=has_spikes
+)

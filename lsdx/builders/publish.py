@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from lsdx.assemble.sessions import Cohort
+from lsdx.assemble.stores import STORED
 from lsdx.builders.compile import compile_store, stored_sessions
 from lsdx.builders.recipe import Recipe, made_by
 from lsdx.builders.report import Line
@@ -15,7 +16,6 @@ from lsdx.builders.task import SessionResult
 from lsdx.builders.write import replace_file
 from lsdx.config import Settings
 from lsdx.errors import LsdxError, RecipeError, StoreCorrupt, StoreNotFound, located
-from lsdx.schema import SCHEMAS
 from lsdx.store.catalog import CATALOG, Catalog, Entry
 from lsdx.store.place import Place
 
@@ -126,11 +126,11 @@ def publish(
     n_units = {eid: e.attrs["n_units"] for eid, e in parts.get("insertions", {}).items()}
     flat: dict[str, Entry] = {}
     lines = []
-    kinds = [n for n in described if not SCHEMAS[described[n]["store"]].per_session]
+    kinds = [n for n in described if STORED[described[n]["store"]].join is not None]
     for name in tqdm(kinds, desc="stores", unit="store", disable=None if progress else True):
         started = time.perf_counter()
-        if described[name]["store"] == "counts":
-            lacking = sorted(set(parts.get("units", {})) - set(parts.get(name, {})))
+        if beside := STORED[described[name]["store"]].beside:
+            lacking = sorted(set(parts.get(beside, {})) - set(parts.get(name, {})))
             if lacking:
                 reason = f"{len(lacking)} sessions lack it, such as {lacking[0]}: build them all"
                 lines.append(Line("all", name, "failed", 0.0, 0, reason))

@@ -10,15 +10,14 @@ from typing import Any
 
 import xarray as xr
 
-from lsdx.clock import to_bin_ticks
+from lsdx.assemble.stored import Stored
+from lsdx.assemble.stores import STORED
 from lsdx.errors import LsdxError, RecipeError, located
 from lsdx.schema import SCHEMAS
 from lsdx.store.catalog import digest_of
 
 INPUTS = ("record", "ephys", "task")
 _MISTAKES = (NameError, TypeError, ValueError, AttributeError, OSError)
-# the order in which stores are made: each needs only what stands before it
-ORDER = ("sessions", "epochs", "insertions", "events", "units", "spikes", "counts")
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,11 @@ class Recipe:
                     located(where, "one of " + ", ".join(known), repr(odd[0]), "Correct it.")
                 )
 
+    @property
+    def stored(self) -> Stored:
+        """What the builder must know of the store."""
+        return STORED[self.store]
+
     def describe(self) -> dict[str, Any]:
         """Tell what decides the result, as JSON."""
         return {
@@ -146,7 +150,7 @@ def load_recipes(folder: Path | None = None) -> dict[str, Recipe]:
     if not recipes:
         raise RecipeError(located(str(folder), "recipes (*.py)", "none", "Name their folder."))
     _check_distinct(recipes.values(), folder)
-    return dict(sorted(recipes.items(), key=lambda r: (ORDER.index(r[1].store), r[0])))
+    return dict(sorted(recipes.items(), key=lambda r: (list(STORED).index(r[1].store), r[0])))
 
 
 def choose(
@@ -163,8 +167,7 @@ def choose(
         raise RecipeError(
             located("recipes", "one of " + ", ".join(recipes), repr(odd[0]), "Correct the name.")
         )
-    # sessions and insertions describe what the rest is made of: they are always made
-    chosen = {*names, "sessions", "insertions"} & set(recipes)
+    chosen = {*names, *(n for n, r in recipes.items() if r.stored.always)}
     published = set(published)
     while True:
         stores = {recipes[n].store for n in chosen}
@@ -178,20 +181,18 @@ def choose(
 def _check_distinct(recipes: Iterable[Recipe], folder: Path) -> None:
     seen: dict[object, str] = {}
     for recipe in recipes:
-        if recipe.store == "counts":
-            width = to_bin_ticks(recipe.parameters.get("bin_width", "100 ms"))
-            key: object = ("counts", width, recipe.parameters.get("duplicates", "keep"))
-        else:
-            key = recipe.store
-            if recipe.name != recipe.store:
-                raise RecipeError(
-                    located(
-                        f"{folder}/{recipe.name}.py",
-                        f"the name {recipe.store}.py (only counts may have several recipes)",
-                        recipe.name,
-                        "Rename it.",
-                    )
+        variants = recipe.stored.variants
+        variant = variants(recipe.parameters) if variants else ()
+        if not variant and recipe.name != recipe.store:
+            raise RecipeError(
+                located(
+                    f"{folder}/{recipe.name}.py",
+                    f"the name {recipe.store}.py (only counts may have several recipes)",
+                    recipe.name,
+                    "Rename it.",
                 )
+            )
+        key = (recipe.store, *variant)
         if key in seen:
             raise RecipeError(
                 located(

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-import numpy as np
-
+from lsdx.assemble.plan import LabTables
 from lsdx.assemble.sessions import Cohort
-from lsdx.builders.compile import known_residuals
+from lsdx.assemble.stores import STORED
 from lsdx.builders.lock import building, publishing
 from lsdx.builders.publish import check_same_world, current_catalog, publish
 from lsdx.builders.recipe import choose, load_recipes
 from lsdx.builders.report import Line, Report
-from lsdx.builders.session import LabTables, plan_session
+from lsdx.builders.session import plan_session
 from lsdx.builders.task import SessionResult, build_session
 from lsdx.builders.write import TEMPORARY
 from lsdx.config import Settings
@@ -121,7 +120,9 @@ def build(
         f"store {n} has no recipe any more and is no longer published; tags keep it"
         for n in sorted(set(before.recipes) - set(all_recipes))
     ]
-    notes += _clock_notes(folder, catalog)
+    for name, entry in catalog.flat.items():
+        if say := STORED[catalog.recipes[name]["store"]].notes:
+            notes += say(read_store(Place(folder), entry))
     notes += _unknown_ids(folder, catalog, cohort)
     notes += [
         f"session {r.eid} keeps what was published of it before, for something failed"
@@ -180,30 +181,16 @@ def _unknown_ids(folder: Path, catalog: Catalog, cohort: Cohort) -> list[str]:
     """Say which ids of the lab's tables name nothing."""
     eids = {s.eid for s in cohort.sessions}
     known = set(eids)
-    for noun in {"insertions", "units"} & set(catalog.flat):
-        ds = read_store(Place(folder), catalog.flat[noun])
-        known |= set(ds[SCHEMAS[noun].concat].values)
+    for name, entry in catalog.flat.items():
+        schema = SCHEMAS[catalog.recipes[name]["store"]]
+        if any(v.name == "exclusion" for v in schema.variables):
+            known |= set(read_store(Place(folder), entry)[schema.concat].values)
     notes = [f"exclusions: {i} names nothing" for i in sorted(set(cohort.exclusions) - known)]
     strange = len(set(cohort.trajectories) - eids)
     if strange:
         rows = len(cohort.trajectories)
         notes.append(f"trajectories: {strange} of {rows} rows name no session of the source")
     return notes
-
-
-def _clock_notes(folder: Path, catalog: Catalog) -> list[str]:
-    """Say how well the rig clocks predict the runs whose times are known."""
-    if "epochs" not in catalog.flat:
-        return []
-    residuals = known_residuals(read_store(Place(folder), catalog.flat["epochs"]))
-    if not residuals.size:
-        return []
-    low, high = np.quantile(residuals, [0.025, 0.975])
-    note = (
-        f"rig clocks: {residuals.size} epochs predicted from the other run, minus their true "
-        f"starts: median {np.median(residuals):+.2f} s, 95 % within {low:+.2f} to {high:+.2f} s"
-    )
-    return [note]
 
 
 def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[str]]:

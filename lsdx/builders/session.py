@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
-
-import pandas as pd
 
 from lsdx import regions
 from lsdx.assemble.layout import (
@@ -24,8 +20,8 @@ from lsdx.assemble.layout import (
     passed_over,
     pinned,
 )
+from lsdx.assemble.plan import LabTables, ProbePlan, SessionPlan
 from lsdx.assemble.recording import Probe, Recording, Run
-from lsdx.config import Pharmacology
 from lsdx.errors import SourceError, located
 from lsdx.readers.ephys import (
     BC_DUPLICATES,
@@ -38,70 +34,12 @@ from lsdx.readers.ephys import (
     read_spikes,
 )
 from lsdx.readers.files import md5_of
-from lsdx.readers.lab import PROJECT, Administration
 from lsdx.readers.passive import read_gabors, read_intervals, read_stims, read_task_settings
-from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
+from lsdx.readers.records import DatasetRecord, SessionRecord
 from lsdx.sources import Source
 
 KS_FILES = (KS_CLUSTERS, BC_DUPLICATES, *BC_LABELS)
 _TABLES = {INTERVALS: read_intervals, GABORS: read_gabors, STIMS: read_stims}
-
-
-@dataclass(frozen=True)
-class LabTables:
-    """The lab's tables and the protocol's names, as far as one session needs them.
-
-    ``revision`` is the last one that is read, blank for the records' own choice.
-    """
-
-    phases: tuple[str, ...]
-    epochs: tuple[str, ...]
-    overrides: Mapping[str, Mapping[tuple[str, str], tuple[float, float]]] = field(
-        default_factory=dict
-    )
-    administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(default_factory=dict)
-    events: Mapping[str, tuple[Mapping[str, str | float], ...]] = field(default_factory=dict)
-    revision: str = ""
-    rules: Pharmacology = PROJECT
-
-
-@dataclass(frozen=True)
-class ProbePlan:
-    """One probe to read: its insertion, its sorting, files that no record lists."""
-
-    insertion: InsertionRecord
-    sorting: Sorting
-    extra: Mapping[str, Path]
-
-
-@dataclass(frozen=True)
-class SessionPlan:
-    """What would be read of a session.
-
-    ``problems`` are what cannot be; ``unread`` the probes among it; ``lacking`` says which probes
-    have no spikes, and which files look like sorted spikes and are none of those chosen from.
-    """
-
-    session: SessionRecord
-    insertions: tuple[InsertionRecord, ...]
-    datasets: tuple[DatasetRecord, ...]
-    probes: tuple[ProbePlan, ...]
-    runs: tuple[RunFiles, ...]
-    problems: tuple[str, ...]
-    unread: frozenset[str]
-    stacks: bool | None
-    lacking: tuple[str, ...] = ()
-
-    @property
-    def files(self) -> tuple[DatasetRecord, ...]:
-        """Every dataset that would be read."""
-        runs = ((r.settings, *r.extracted.values()) for r in self.runs)
-        return (*chain(*(p.sorting.files for p in self.probes)), *chain(*runs))
-
-    def without(self, probes: set[str]) -> SessionPlan:
-        """Leave out probes that could not be read."""
-        rest = tuple(p for p in self.probes if p.insertion.probe not in probes)
-        return replace(self, probes=rest, unread=self.unread | probes)
 
 
 def plan_session(source: Source, session: SessionRecord, revision: str = "") -> SessionPlan:

@@ -11,13 +11,11 @@ from typing import Any
 
 import xarray as xr
 
-from lsdx.assemble.layout import GABORS, STIMS
+from lsdx.assemble.plan import LabTables, SessionPlan
 from lsdx.builders.recipe import Recipe, lineage, made_by
 from lsdx.builders.report import Line
 from lsdx.builders.session import (
-    LabTables,
     Reading,
-    SessionPlan,
     plan_session,
     read_recording,
     session_inputs,
@@ -31,8 +29,6 @@ from lsdx.store.access import read_store
 from lsdx.store.catalog import Entry, digest_of
 from lsdx.store.place import Place
 
-_OF_SPIKES = ("units", "spikes", "counts")
-_WHY_NONE = {"insertions": "no insertion records", "events": "no stimulus tables on disk"}
 _UNREAD = "no probe could be read"
 
 
@@ -91,7 +87,8 @@ def build_session(
             built[recipe.name] = entry
             seconds = time.perf_counter() - started
             line = _line(session.eid, recipe, status, entry, seconds)
-            unread = recipe.store in _OF_SPIKES and plan.probes and not reading.plan.probes
+            stored = recipe.stored
+            unread = stored.has(plan, lab) and not stored.has(reading.plan, lab)
             lines.append(replace(line, status="failed", reason=_UNREAD) if unread else line)
         except Exception as error:  # noqa: BLE001  the boundary of a task
             lines.append(_failure(session.eid, recipe.name, error, started))
@@ -121,7 +118,7 @@ def _find_all(
     inputs = session_inputs(source, plan, lab)
     parts: dict[str, Entry | None] = {}
     for recipe in recipes:
-        if _nothing(recipe, plan, lab):
+        if not recipe.stored.has(plan, lab):
             parts[recipe.name] = None
             continue
         parts[recipe.name] = find_store(
@@ -130,18 +127,6 @@ def _find_all(
         if parts[recipe.name] is None:
             return None
     return parts
-
-
-def _nothing(recipe: Recipe, plan: SessionPlan, lab: LabTables) -> bool:
-    """Tell, without reading, that a session has nothing of a kind."""
-    if recipe.store in _OF_SPIKES:
-        return not plan.probes
-    if recipe.store == "insertions":
-        return not plan.insertions
-    if recipe.store == "events":
-        tables = any({GABORS, STIMS} & set(r.extracted) for r in plan.runs)
-        return not tables and plan.session.eid not in lab.events
-    return False
 
 
 def _build_part(
@@ -156,16 +141,19 @@ def _build_part(
     eid = reading.recording.session.eid
     path = part_path(recipe, recipes, eid, inputs)
     entry = find_store(folder, path)
+    is_needed = any(recipe.store in r.needs for r in recipes)
+    schema = SCHEMAS[recipe.store]
     if entry is not None:
-        if recipe.store != "counts":  # nothing needs counts
-            made[recipe.store] = read_store(Place(folder), entry, decode=recipe.store != "spikes")
+        if is_needed:
+            raw = any(v.dtype == "ticks" for v in schema.variables)
+            made[recipe.store] = read_store(Place(folder), entry, decode=not raw)
         return "reused", entry
     notes = len(reading.recording.notes)
     needed = {name: made.get(name) for name in recipe.needs}
     ds = recipe.assemble(reading.recording, **needed, **recipe.parameters)
     if ds is None:
         return "skipped", None
-    if recipe.store != "counts":
+    if is_needed:
         made[recipe.store] = ds
     attrs = {
         "recipe": recipe.name,
@@ -174,18 +162,15 @@ def _build_part(
         "notes": reading.recording.notes[notes:],
         **ds.attrs,
     }
-    if recipe.store == "insertions":
-        attrs["n_units"] = int(ds["n_units"].clip(min=0).sum())
     if "unit" in ds.dims:
         attrs["unit_digest"] = unit_digest(ds)
-    entry, first = write_store(folder, path, ds, SCHEMAS[recipe.store], cohort=False, attrs=attrs)
+    entry, first = write_store(folder, path, ds, schema, cohort=False, attrs=attrs)
     return "built" if first else "found", entry
 
 
 def _line(eid: str, recipe: Recipe, status: str, entry: Entry | None, seconds: float) -> Line:
     if entry is None:
-        reason = _WHY_NONE.get(recipe.store, "no spikes on disk")
-        return Line(eid, recipe.name, "skipped", seconds, 0, reason)
+        return Line(eid, recipe.name, "skipped", seconds, 0, recipe.stored.lacking)
     return Line(eid, recipe.name, status, seconds, entry.bytes, "; ".join(entry.attrs["notes"]))
 
 

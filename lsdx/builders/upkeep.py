@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import xarray as xr
-
+from lsdx.assemble.stores import STORED
 from lsdx.builders.lock import building, collecting, publishing
 from lsdx.builders.write import MANIFEST, TEMPORARY, check_bytes, read_manifest, replace_file
 from lsdx.errors import REBUILD, LsdxError, RecipeError, located
@@ -155,24 +153,12 @@ def _check_values(folder: Path, noun: str, entry: Entry, cohort: bool) -> list[s
                 REBUILD,
             )
         ]
-    lazy = {"counts": schema.chunks} if noun == "counts" else None
+    lazy = {v.name: schema.chunks for v in schema.variables if v.dtype == "counts"}
     try:
         ds = read_store(Place(folder), entry, lazy=lazy, decode=False)
         validate(ds, schema, cohort=cohort)
-        if noun == "spikes" and int(ds["row_size"].sum()) != ds.sizes["spike"]:
-            rows = f"{int(ds['row_size'].sum())} spikes in all rows"
-            return [located(f"{entry.path}, row_size", rows, f"{ds.sizes['spike']}", REBUILD)]
-        return _check_counts(ds, entry) if noun == "counts" else []
+        check = STORED[noun].check
+        problem = check(ds) if check else ""
+        return [f"{entry.path}, {problem}"] if problem else []
     except (LsdxError, OSError, ValueError) as error:
         return [str(error)]
-
-
-def _check_counts(ds: xr.Dataset, entry: Entry) -> list[str]:
-    """Sum the bins: they must give the spikes that the store says it holds."""
-    counts = ds["counts"]
-    fill = np.iinfo(counts.dtype).max
-    sums = counts.where(counts != fill, 0).sum("time", dtype=np.int64).values
-    stated = ds["n_spikes"].values
-    if np.array_equal(sums, np.nan_to_num(stated).astype(np.int64)):
-        return []
-    return [located(f"{entry.path}, counts", "bins that sum to n_spikes", "others", REBUILD)]

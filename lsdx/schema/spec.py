@@ -75,8 +75,6 @@ class Schema:
     chunks : mapping of str to int
         Chunk length by dimension; a dimension that is not named is one chunk.
     variables : tuple of Variable
-    per_session : bool
-        Whether it stays one store a session.
     """
 
     name: str
@@ -85,7 +83,6 @@ class Schema:
     concat: str
     variables: tuple[Variable, ...]
     chunks: Mapping[str, int] = field(default_factory=dict)
-    per_session: bool = False
 
     def __getitem__(self, name: str) -> Variable:
         for variable in self.variables:

@@ -14,7 +14,6 @@ SPIKES = Schema(
     doc="Spike times of one session, sorted by unit, then time; one store a session.",
     concat="spike",
     chunks={"spike": 2_097_152},
-    per_session=True,
     variables=(
         label("unit", "unit", "Unit id, in the order of the store of units.", unique=True),
         Variable("row_size", ("unit",), "int64", "Spikes of the unit.", units="1"),

@@ -13,11 +13,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from lsdx.assemble.epochs import assemble_epochs, observed
+from lsdx.assemble.epochs import assemble_epochs, observed, uncertainty
 from lsdx.assemble.insertions import assemble_insertions
 from lsdx.assemble.layout import GABORS, INTERVALS, STIMS, Sorting
 from lsdx.assemble.recording import Probe, Recording, Run
-from lsdx.builders.compile import uncertainty
 from lsdx.clock import to_ticks
 from lsdx.config import Pharmacology
 from lsdx.readers.ephys import METRICS, Clusters, Spikes

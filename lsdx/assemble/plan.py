@@ -1,0 +1,72 @@
+"""What one session has, before a file is read: its records and the files chosen from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+
+import pandas as pd
+
+from lsdx.assemble.layout import RunFiles, Sorting
+from lsdx.config import Pharmacology
+from lsdx.readers.lab import PROJECT, Administration
+from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
+
+
+@dataclass(frozen=True)
+class LabTables:
+    """The lab's tables and the protocol's names, as far as one session needs them.
+
+    ``revision`` is the last one that is read, blank for the records' own choice.
+    """
+
+    phases: tuple[str, ...]
+    epochs: tuple[str, ...]
+    overrides: Mapping[str, Mapping[tuple[str, str], tuple[float, float]]] = field(
+        default_factory=dict
+    )
+    administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(default_factory=dict)
+    events: Mapping[str, tuple[Mapping[str, str | float], ...]] = field(default_factory=dict)
+    revision: str = ""
+    rules: Pharmacology = PROJECT
+
+
+@dataclass(frozen=True)
+class ProbePlan:
+    """One probe to read: its insertion, its sorting, files that no record lists."""
+
+    insertion: InsertionRecord
+    sorting: Sorting
+    extra: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class SessionPlan:
+    """What would be read of a session.
+
+    ``problems`` are what cannot be; ``unread`` the probes among it; ``lacking`` says which probes
+    have no spikes, and which files look like sorted spikes and are none of those chosen from.
+    """
+
+    session: SessionRecord
+    insertions: tuple[InsertionRecord, ...]
+    datasets: tuple[DatasetRecord, ...]
+    probes: tuple[ProbePlan, ...]
+    runs: tuple[RunFiles, ...]
+    problems: tuple[str, ...]
+    unread: frozenset[str]
+    stacks: bool | None
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[DatasetRecord, ...]:
+        """Every dataset that would be read."""
+        runs = ((r.settings, *r.extracted.values()) for r in self.runs)
+        return (*chain(*(p.sorting.files for p in self.probes)), *chain(*runs))
+
+    def without(self, probes: set[str]) -> SessionPlan:
+        """Leave out probes that could not be read."""
+        rest = tuple(p for p in self.probes if p.insertion.probe not in probes)
+        return replace(self, probes=rest, unread=self.unread | probes)
