@@ -28,6 +28,7 @@ from lsdx.sources import Source
 from lsdx.store.access import read_store
 from lsdx.store.catalog import Entry, digest_of
 from lsdx.store.place import Place
+from lsdx.store.tables import SUFFIX
 
 _UNREAD = "no probe could be read"
 
@@ -101,10 +102,12 @@ def part_path(
 ) -> str:
     """Name a session's part by all that decides its bytes: inputs, and the choices made."""
     groups = {i for r in lineage(recipe, recipes) for i in r.inputs}
-    digest = digest_of(
-        {"made_by": made_by(recipe, recipes), "inputs": {i: inputs[i] for i in sorted(groups)}}
-    )
-    return f"parts/{recipe.name}/{eid}-{digest[:20]}/{recipe.store}.zarr"
+    # users open the parts of what is not joined; the rest is the builder's own
+    suffix = ".zarr" if recipe.stored.join is None else SUFFIX
+    decides: dict[str, Any] = {} if suffix == ".zarr" else {"form": suffix}
+    decides |= {"made_by": made_by(recipe, recipes), "inputs": {i: inputs[i] for i in groups}}
+    digest = digest_of(decides)
+    return f"parts/{recipe.name}/{eid}-{digest[:20]}/{recipe.store}{suffix}"
 
 
 def _find_all(

@@ -21,9 +21,10 @@ from lsdx.clock import TICKS_PER_SECOND
 from lsdx.errors import StoreCorrupt, StoreNotFound, located
 from lsdx.schema import Schema, validate
 from lsdx.schema.spec import Variable
-from lsdx.store.access import CATEGORIES, read_store
+from lsdx.store.access import CATEGORIES, read_bytes, read_store
 from lsdx.store.catalog import Entry, digest_of
 from lsdx.store.place import Place
+from lsdx.store.tables import SUFFIX, table_bytes
 
 TEMPORARY = "tmp"
 MANIFEST = "manifest.json"
@@ -104,16 +105,10 @@ def write_store(
     target = folder / temporary
     target.mkdir(parents=True)
     try:
-        declared = schema.declared(cohort=cohort)
-        stored = ds.assign({v.name: _as_stored(ds[v.name].variable, v) for v in declared})
-        stored.to_zarr(
-            target / name,
-            mode="w-",
-            consolidated=False,
-            zarr_format=3,
-            write_empty_chunks=True,
-            encoding={v.name: _encoding(stored[v.name].variable, v, schema) for v in declared},
-        )
+        if path.endswith(SUFFIX):
+            (target / name).write_bytes(table_bytes(ds))
+        else:
+            _write_zarr(target / name, ds, schema, cohort=cohort)
         entry = describe(folder, (temporary / name).as_posix(), dict(ds.sizes), attrs)
         _compare(folder, entry, ds, schema)
         return _publish(folder, target, replace(entry, path=path))
@@ -121,13 +116,24 @@ def write_store(
         shutil.rmtree(target, ignore_errors=True)
 
 
+def _write_zarr(target: Path, ds: xr.Dataset, schema: Schema, *, cohort: bool) -> None:
+    declared = schema.declared(cohort=cohort)
+    stored = ds.assign({v.name: _as_stored(ds[v.name].variable, v) for v in declared})
+    stored.to_zarr(
+        target,
+        mode="w-",
+        consolidated=False,
+        zarr_format=3,
+        write_empty_chunks=True,
+        encoding={v.name: _encoding(stored[v.name].variable, v, schema) for v in declared},
+    )
+
+
 def describe(folder: Path, path: str, sizes: Mapping[Any, int], attrs: Mapping[str, Any]) -> Entry:
     """Make the entry of a store from its bytes."""
     root = folder / path
-    metadata = {
-        _array_name(root, p): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(root.rglob("zarr.json"))
-    }
+    files = [root] if root.is_file() else sorted(root.rglob("zarr.json"))
+    metadata = {_array_name(root, p): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
     return Entry(
         path=path,
         bytes=_size(root),
@@ -149,6 +155,9 @@ def check_bytes(folder: Path, entry: Entry) -> list[str]:
 
     problems: list[str] = []
     try:
+        if entry.path.endswith(SUFFIX):
+            read_bytes(Place(folder), entry)
+            return []
         store = Place(folder).open(entry)
     except (StoreCorrupt, StoreNotFound) as error:
         return [str(error)]
@@ -305,9 +314,10 @@ def _itemsize(dtype: np.dtype) -> int:
 
 
 def _array_name(root: Path, path: Path) -> str:
-    name = path.parent.relative_to(root).as_posix()
+    name = "." if path == root else path.parent.relative_to(root).as_posix()
     return "" if name == "." else name
 
 
 def _size(root: Path) -> int:
-    return sum(p.stat().st_size for p in root.rglob("*") if p.is_file())
+    files = [root] if root.is_file() else root.rglob("*")
+    return sum(p.stat().st_size for p in files if p.is_file())

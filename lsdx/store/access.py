@@ -17,6 +17,7 @@ from lsdx.schema import SCHEMAS
 from lsdx.schema.spec import text
 from lsdx.store.catalog import Entry
 from lsdx.store.place import Place
+from lsdx.store.tables import SUFFIX, table_variables
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -124,10 +125,27 @@ def read_store(
     lazy : mapping, optional
         Variables to leave as dask arrays, with their chunks by dimension.
     decode : bool
-        Whether fill values and scale factors are applied.
+        Whether fill values and scale factors are applied; those of a table are not.
     without : sequence of str
         Variables to leave out.
     """
+    read = _read_table if entry.path.endswith(SUFFIX) else _read_zarr
+    ds = read(place, entry, lazy or {}, decode, without)
+    declared = [v.name for v in SCHEMAS[entry.attrs["lsdx_store"]].variables]
+    names = sorted(ds.variables, key=lambda n: declared.index(n) if n in declared else -1)
+    arrays = {n: ds.variables[n] for n in names}
+    coords = {n: v for n, v in arrays.items() if n in ds.coords}
+    data = {n: v for n, v in arrays.items() if n not in ds.coords}
+    return xr.Dataset(data, coords, ds.attrs).drop_encoding()
+
+
+def _read_zarr(
+    place: Place,
+    entry: Entry,
+    lazy: Mapping[str, Mapping[Any, Any]],
+    decode: bool,
+    without: Sequence[str],
+) -> xr.Dataset:
     ds: xr.Dataset = xr.open_zarr(
         place.open(entry),
         chunks=None,
@@ -139,17 +157,71 @@ def read_store(
         create_default_indexes=False,
         drop_variables=list(without),
     )
-    declared = [v.name for v in SCHEMAS[entry.attrs["lsdx_store"]].variables]
-    names = sorted(ds.variables, key=lambda n: declared.index(n) if n in declared else -1)
     arrays = {
-        name: ds.variables[name].chunk(lazy[str(name)])
-        if lazy and name in lazy
-        else _loaded(ds.variables[name])
-        for name in names
+        n: v.chunk(lazy[str(n)]) if n in lazy else _loaded(v) for n, v in ds.variables.items()
     }
     coords = {n: v for n, v in arrays.items() if n in ds.coords}
     data = {n: v for n, v in arrays.items() if n not in ds.coords}
-    return xr.Dataset(data, coords, ds.attrs).drop_encoding()
+    return xr.Dataset(data, coords, ds.attrs)
+
+
+def read_bytes(place: Place, entry: Entry) -> bytes:
+    """Read a store of one file, and check that it holds the bytes that were built.
+
+    Raises
+    ------
+    StoreNotFound, StoreCorrupt
+        If it is gone, or is another.
+    """
+    path = place.within(entry)
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise gone(path) from None
+    if hashlib.sha256(data).hexdigest() != entry.metadata[""]:
+        found = f"others (SHA-256 differs, {len(data)} bytes of {entry.bytes})"
+        raise StoreCorrupt(located(str(path), "the bytes written", found, REBUILD))
+    return data
+
+
+def _read_table(
+    place: Place,
+    entry: Entry,
+    lazy: Mapping[str, Mapping[Any, Any]],
+    _decode: bool,
+    without: Sequence[str],
+) -> xr.Dataset:
+    data = read_bytes(place, entry)
+    about = table_variables(data, ())[0]
+    told = {n: v for n, v in about["variables"].items() if n not in without}
+    values: dict[str, Any] = dict(table_variables(data, set(told) - set(lazy))[1])
+    for name in set(lazy) & set(told):
+        values[name] = _promised(place, entry, name, told[name])
+    arrays = {
+        n: xr.Variable(told[n]["dims"], v, told[n]["attrs"], fastpath=True)
+        for n, v in values.items()
+    }
+    arrays = {n: v.chunk(lazy[n]) if n in lazy else v for n, v in arrays.items()}
+    coords = {n: v for n, v in arrays.items() if told[n]["coord"]}
+    return xr.Dataset(
+        {n: v for n, v in arrays.items() if n not in coords},
+        xr.Coordinates(coords, indexes={}),
+        about["attrs"],
+    )
+
+
+def _promised(place: Place, entry: Entry, name: str, told: Mapping[str, Any]) -> Any:
+    """Return one variable of a table as a dask array of one block."""
+    import dask.array as da
+    from dask.delayed import delayed
+
+    block = delayed(_one_variable, pure=True)(place, entry.path, entry.metadata[""], name)
+    return da.from_delayed(block, tuple(told["shape"]), np.dtype(told["dtype"]))
+
+
+def _one_variable(place: Place, path: str, digest: str, name: str) -> np.ndarray:
+    data = read_bytes(place, Entry(path, 0, {"": digest}, {}, {}))
+    return table_variables(data, (name,))[1][name]
 
 
 def _loaded(variable: xr.Variable) -> xr.Variable:

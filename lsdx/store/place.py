@@ -69,16 +69,20 @@ class Place:
             )
         return self.path / "tags" / f"{tag}.json"
 
-    def open(self, entry: Entry) -> Store:
-        """Open one store of the catalog read-only; what is read is checked against the entry."""
-        from lsdx.store.access import GuardedStore, gone
-
+    def within(self, entry: Entry) -> Path:
+        """Return the path of a store of the catalog; none lies outside the folder."""
         pure = PurePosixPath(entry.path)
-        path = self.path / pure
         if pure.is_absolute() or ".." in pure.parts:
             raise StoreCorrupt(
                 located(f"{self}/{CATALOG}", "paths in this folder", entry.path, REBUILD)
             )
+        return self.path / pure
+
+    def open(self, entry: Entry) -> Store:
+        """Open one Zarr store of the catalog read-only; what is read is checked."""
+        from lsdx.store.access import GuardedStore, gone
+
+        path = self.within(entry)
         if not path.is_dir():
             raise gone(path)
         return GuardedStore.open(path, entry.metadata)
