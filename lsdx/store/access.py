@@ -177,7 +177,9 @@ def read_bytes(place: Place, entry: Entry) -> bytes:
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise gone(path) from None
+        if not path.parent.is_dir():
+            raise gone(path) from None
+        raise StoreCorrupt(located(str(path), "a file", "none", REBUILD)) from None
     if hashlib.sha256(data).hexdigest() != entry.metadata[""]:
         found = f"others (SHA-256 differs, {len(data)} bytes of {entry.bytes})"
         raise StoreCorrupt(located(str(path), "the bytes written", found, REBUILD))

@@ -23,6 +23,11 @@ def stores(demo_stores: Path, tmp_path: Path) -> Path:
     return tmp_path / "stores"
 
 
+def files_of(store: Path) -> list[Path]:
+    """List the files of a store, which may be one."""
+    return [store] if store.is_file() else sorted(p for p in store.rglob("*") if p.is_file())
+
+
 def flip(raw: bytes, rng: np.random.Generator) -> bytes:
     """Flip one bit."""
     place = int(rng.integers(len(raw) * 8))
@@ -61,7 +66,7 @@ def damage(stores: Path, times: int, seed: int) -> Counter[str]:
     for i in range(times):
         entry = entries[int(rng.integers(len(entries)))]
         if entry.path not in by_store:
-            files = sorted(p for p in (stores / entry.path).rglob("*") if p.is_file())
+            files = files_of(stores / entry.path)
             by_store[entry.path] = entry, files, read_store(Place(stores), entry)
         _, files, expected = by_store[entry.path]
         file = files[int(rng.integers(len(files)))]
@@ -72,7 +77,7 @@ def damage(stores: Path, times: int, seed: int) -> Counter[str]:
             file.unlink()
         else:
             file.write_bytes(changed)
-        kind = "metadata" if file.name == "zarr.json" else "chunk"
+        kind = {"zarr.json": "metadata"}.get(file.name, "table" if len(files) == 1 else "chunk")
         outcomes[f"{outcome(stores, entry, expected)} {kind}"] += 1
         file.write_bytes(raw)
     return outcomes
@@ -81,14 +86,14 @@ def damage(stores: Path, times: int, seed: int) -> Counter[str]:
 def test_damage_is_refused_by_name_or_harmless(stores: Path) -> None:
     outcomes = damage(stores, times=180, seed=3)
     # every byte is under a checksum: nothing that was damaged reads
-    assert set(outcomes) == {"refused chunk", "refused metadata"}
+    assert set(outcomes) == {"refused chunk", "refused metadata", "refused table"}
     assert sum(outcomes.values()) == 180
 
 
 @pytest.mark.slow
 def test_thousands_of_damages_are_refused_by_name(stores: Path) -> None:
     outcomes = damage(stores, times=4000, seed=4)
-    assert set(outcomes) == {"refused chunk", "refused metadata"}
+    assert set(outcomes) == {"refused chunk", "refused metadata", "refused table"}
 
 
 def test_a_catalog_with_any_bit_flipped_is_refused(stores: Path) -> None:
@@ -111,7 +116,7 @@ def test_verify_finds_every_damage(stores: Path) -> None:
     entries = Place(stores).catalog().entries()
     chosen = [entries[i] for i in rng.permutation(len(entries))[:8]]
     for i, entry in enumerate(chosen):
-        files = sorted(p for p in (stores / entry.path).rglob("*") if p.is_file())
+        files = files_of(stores / entry.path)
         file = files[int(rng.integers(len(files)))]
         changed = spoil(file.read_bytes(), rng, ("flip", "cut", "empty", "delete")[i % 4])
         if changed is None:
