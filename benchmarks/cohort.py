@@ -145,7 +145,7 @@ def one_session(cohort: Cohort) -> Result:
 def opening(cohort: Cohort) -> Iterator[Result]:
     """Open the cohort, with its labels and without."""
     stores = cohort.stores
-    parts = [e.path for e in Place(stores).catalog().parts["counts"].values()]
+    parts = [e.path for e in Place(stores).catalog().parts["spikes"].values()]
 
     def one_by_one() -> int:
         opened = [xr.open_zarr(stores / p, consolidated=False, chunks=None) for p in parts]
@@ -155,7 +155,7 @@ def opening(cohort: Cohort) -> Iterator[Result]:
     yield compare(
         f"open {cohort.n_sessions} sessions, {n_units} units, labels loaded",
         lambda: lsdx.open_units(stores).sizes["unit"],
-        {"open_zarr of each session's counts, none loaded": one_by_one},
+        {"open_zarr of each session's spikes, none loaded": one_by_one},
         same=lambda a, b: a == b,
         runs=5,
     )

@@ -1,4 +1,7 @@
-"""Write one store: to a temporary name, verified, then renamed. Published bytes never change."""
+"""Write one store: to a temporary name, verified, then renamed. Published bytes never change.
+
+What users open is a Zarr store; a part that only the builder reads is one Arrow file.
+"""
 
 from __future__ import annotations
 
@@ -65,14 +68,14 @@ def write_store(
     cohort: bool,
     attrs: Mapping[str, Any],
 ) -> tuple[Entry, bool]:
-    """Write a Dataset as a Zarr store, read it back, compare, and give it its final name.
+    """Write a Dataset as its path says, read it back, compare, and give it its final name.
 
     Parameters
     ----------
     folder : Path
         The stores folder.
     path : str
-        Final name in it, ``.../<name>-<digest>/<noun>.zarr``.
+        Final name in it, ``.../<name>-<digest>/<noun>.zarr`` or ``.arrow``.
     ds : Dataset
         In memory or dask-backed; counts and ticks as integers.
     schema : Schema
