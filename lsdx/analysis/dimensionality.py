@@ -35,7 +35,7 @@ _UNBIASED = {
     "participation_ratio_unbiased": ("1", "Participation ratio, unbiased"),
     "mean_squared_correlation": ("1", "Mean squared correlation of pairs of units, unbiased"),
 }
-# these cost many spectra each: of the first draw alone, unless asked for
+# these cost many spectra each: of the first draw alone, unless `include` names them
 COSTLY = {
     "parallel_analysis": ("1", "Components above those of unrelated units"),
     "shared_variance": ("1", "Share of variance that two halves of the units have in common"),
@@ -113,7 +113,7 @@ def dimensionality(
     include : collection of str
         On request: ``"spectrum"``; ``"draws"`` (every draw's value); ``"parallel_analysis"``
         and ``"shared_variance"`` of every draw: by default they are of the first. The quick
-        single pass (``match_units=None, match_rates=False``) does not work them out unless asked.
+        single pass (``match_units=None, match_rates=False``) measures them only if named here.
         ``"shared_variance"`` needs ``depth``, ``region`` and ``insertion`` of units.
     level : float
         Share of the variance of ``n_components``.
@@ -121,7 +121,7 @@ def dimensionality(
         Ranks of the fit of ``power_law_slope``, weighted by 1 / rank; the last is capped at the
         last there is.
     rng : Generator or int, optional
-        Of the draws; ``rng=int(result.attrs["seed"])`` gives them again.
+        Of the draws; ``rng=int(result.attrs["seed"])`` repeats them.
 
     Returns
     -------

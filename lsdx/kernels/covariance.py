@@ -49,7 +49,7 @@ def slow_cosines(n_bins: int, n_slow: int) -> np.ndarray:
 
 
 def scaled(x: np.ndarray, *, scale: str = "zscore", n_slow: int = 0) -> np.ndarray:
-    """Bring each unit to mean 0, and to variance 1 if asked.
+    """Bring each unit to mean 0, and to variance 1 for ``"zscore"``.
 
     Parameters
     ----------
