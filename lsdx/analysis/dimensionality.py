@@ -196,7 +196,8 @@ def dimensionality(
     """
     from lsdx.kernels.group_dimensionality import Options, measure_group
 
-    chosen = frozenset(some_of(include, "dimensionality, include", EXTRAS) if len(include) else ())
+    more = (include,) if isinstance(include, str) else tuple(dict.fromkeys(include))
+    chosen = frozenset(some_of(more, "dimensionality, include", EXTRAS) if more else ())
     if isinstance(match_units, str):
         one_of(match_units, "dimensionality, match_units", ("min", None))
     elif match_units is not None:
