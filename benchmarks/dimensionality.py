@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 import lsdx
 from benchmarks.cohort import Cohort
 from benchmarks.timing import Result, compare, measure
-from lsdx.kernels.dimensionality import explained_variance, principal_components
+from lsdx.kernels.spectra import explained_variance, principal_components
 
 
 def _fitted(x: np.ndarray) -> Any:

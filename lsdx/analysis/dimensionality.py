@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,16 +16,18 @@ from lsdx.analysis.population import (
     binned,
     cell_keys,
     map_groups,
-    n_observed_bins,
     population,
-    require_whole,
     result_attrs,
     result_coords,
     seed_of,
     unit_keys,
 )
+from lsdx.arguments import number_between, one_of, some_of, whole_number
 from lsdx.clock import to_seconds
-from lsdx.errors import SelectionError, located
+from lsdx.errors import ArgumentError, SelectionError, located
+
+if TYPE_CHECKING:
+    from lsdx.kernels.group_dimensionality import Options
 
 # measure -> units, what it is; in the order of the columns that the functions below fill. First
 # those that spiking noise does not move
@@ -33,7 +35,7 @@ _UNBIASED = {
     "participation_ratio_unbiased": ("1", "Participation ratio, unbiased"),
     "mean_squared_correlation": ("1", "Mean squared correlation of pairs of units, unbiased"),
 }
-# these cost many spectra each: of the first draw alone, unless asked for
+# these cost many spectra each: of the first draw alone, unless `include` names them
 COSTLY = {
     "parallel_analysis": ("1", "Components above those of unrelated units"),
     "shared_variance": ("1", "Share of variance that two halves of the units have in common"),
@@ -49,43 +51,6 @@ MEASURES = _UNBIASED | _OF_SPECTRUM
 _ZSCORED = (*_UNBIASED, "shared_variance")
 EXTRAS = ("spectrum", "draws", *COSTLY)
 _STRIP = 100.0  # um, the strips of depth whose units go to alternate halves
-_GAP = 20.0  # s, between the halves of the time
-_N_SHIFTS = 2  # whose mean is taken out of shared_variance
-_LEAST_FREEDOM = 20  # independent bins, without which slow fluctuations are all there is
-_LIKE_NOISE = 0.1  # relative, between a measure and that of unrelated units
-_QUANTILES = 101  # of the common distribution of rates
-_RATIO = "participation_ratio_unbiased"
-_LEVELS = "compare changes, not levels"
-_CHOICE, _THIN, _SHIFT = 0, 1, 2  # purposes of random numbers
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What is computed of each matrix, and how."""
-
-    names: tuple[str, ...]
-    scale: Any
-    level: float
-    ranks: tuple[int, int]
-    match_rates: bool | str
-    detrend: float | None  # s, or share of the epoch below 1; what is slower is taken out
-    regress: str | None
-    levels: bool  # whether more groups than one stand beside each other, unmatched
-    draws: int
-    min_units: int
-    seed: int
-    n_ranks: int
-    bin_width: float
-    include: frozenset[str]
-
-    def n_slow(self, n_bins: int) -> int:
-        """Give how many cosines have longer periods than the cut-off."""
-        if self.detrend is None:
-            return 0
-        periods = 1 / self.detrend
-        if self.detrend >= 1:
-            periods *= n_bins * self.bin_width
-        return max(int(np.ceil(2 * periods - 1e-9)) - 1, 0)
 
 
 def dimensionality(
@@ -148,7 +113,7 @@ def dimensionality(
     include : collection of str
         On request: ``"spectrum"``; ``"draws"`` (every draw's value); ``"parallel_analysis"``
         and ``"shared_variance"`` of every draw: by default they are of the first. The quick
-        single pass (``match_units=None, match_rates=False``) does not work them out unless asked.
+        single pass (``match_units=None, match_rates=False``) measures them only if named here.
         ``"shared_variance"`` needs ``depth``, ``region`` and ``insertion`` of units.
     level : float
         Share of the variance of ``n_components``.
@@ -156,7 +121,7 @@ def dimensionality(
         Ranks of the fit of ``power_law_slope``, weighted by 1 / rank; the last is capped at the
         last there is.
     rng : Generator or int, optional
-        Of the draws; ``rng=int(result.attrs["seed"])`` gives them again.
+        Of the draws; ``rng=int(result.attrs["seed"])`` repeats them.
 
     Returns
     -------
@@ -178,16 +143,19 @@ def dimensionality(
 
     Raises
     ------
+    ArgumentError
+        For an argument out of range; when computed, for counts to be thinned that are not whole.
     SelectionError
-        For labels that do not exist, groups across sessions, or an argument out of range.
+        An ArgumentError, for labels that do not exist, and groups across sessions.
 
     Notes
     -----
-    `lsdx.kernels.dimensionality` has the formulas. All that is compared in a group is cut to
-    the same number of bins, the smallest, counted from each start. Units must have been
-    observed in all that is compared; what some of a group's units were not observed in is NaN.
+    `lsdx.kernels.dimensionality` and `lsdx.kernels.correlations` have the formulas. All that is
+    compared in a group is cut to the same number of bins, the smallest, counted from each start.
+    Units must have been observed in all that is compared; what some of a group's units were not
+    observed in is NaN.
     ``mean_squared_correlation`` is free of the bias of few and of dependent bins
-    (`lsdx.kernels.dimensionality.chance_squared_correlation`);
+    (`lsdx.kernels.correlations.chance_squared_correlation`);
     ``participation_ratio_unbiased`` is NaN where its 95 % interval holds 0, and where slow
     fluctuations leave fewer than 20 independent bins; both are where fewer than 20 bins are left
     beside the mean and the cosines. The session's course confounds drug and time: compare with
@@ -226,34 +194,53 @@ def dimensionality(
     >>> bool(d.ngsc.max() <= 1)
     True
     """
-    matched = match_units is not None or match_rates is not False
-    options = _options(
-        scale, match_rates, detrend, regress, draws, min_units, include, level, ranks, rng, matched
-    )
-    if not (match_units is None or match_units == "min" or _is_count(match_units, 2)):
-        raise _wrong("match_units", "'min', None or a number of at least 2", match_units)
-    if not min_spikes > 0:
-        raise _wrong("min_spikes", "a number above 0", min_spikes)
+    from lsdx.kernels.group_dimensionality import Options, measure_group
+
+    more = (include,) if isinstance(include, str) else tuple(dict.fromkeys(include))
+    chosen = frozenset(some_of(more, "dimensionality, include", EXTRAS) if more else ())
+    if isinstance(match_units, str):
+        one_of(match_units, "dimensionality, match_units", ("min", None))
+    elif match_units is not None:
+        whole_number(match_units, "dimensionality, match_units", least=2)
+    one_of(match_rates, "dimensionality, match_rates", (True, False, "all"))
+    whole_number(draws, "dimensionality, draws", least=1)
+    whole_number(min_units, "dimensionality, min_units", least=2)
+    number_between(min_spikes, "dimensionality, min_spikes", 0, np.inf, ends="high")
+    number_between(level, "dimensionality, level", 0, 1, ends="high")
+    if not 1 <= ranks[0] < ranks[1]:
+        raise _wrong("ranks", "1 <= first < last", ranks)
+    seed, period = seed_of(rng), _cutoff(detrend)
+    kept = _check_scale(scale, chosen)
+    taken_out = _check_regress(regress)
     ds = binned(ds, "dimensionality")
     pop = population(ds, by, min_spikes, "dimensionality")
+    matched = match_units is not None or match_rates is not False
+    alike = match_units is not None and match_rates == "all"
+    placed = {"depth", "region", "insertion"} <= set(ds.coords)
+    costly = [n for n in COSTLY if n in chosen or (matched and (placed or n != "shared_variance"))]
+    largest = max((r.size for r in pop.groups.rows), default=0)
+    options = Options(
+        names=tuple(n for n in (*_UNBIASED, *costly, *_OF_SPECTRUM) if n in kept),
+        scale=scale if isinstance(scale, str) else partial(_transformed, scale=scale),
+        level=level,
+        ranks=(int(ranks[0]), int(ranks[1])),
+        matched=matched,
+        match_rates=match_rates is not False,
+        detrend=period,
+        regress=regress is not None,
+        levels=len(pop.groups.rows) > 1 and not alike,
+        draws=draws,
+        min_units=min_units,
+        seed=seed,
+        n_ranks=max(0, min(largest, pop.counts.sizes["time"] - 1)),
+        bin_width=float(ds.attrs["bin_width"]),
+        include=chosen,
+    )
     common = _common(pop, ds, match_units, match_rates, min_units)
     keys = unit_keys(ds)
-    placed = {"depth", "region", "insertion"} <= set(ds.coords)
-    if not placed and "shared_variance" not in options.include:
-        names = tuple(n for n in options.names if n != "shared_variance")
-        options = replace(options, names=names)
     split = "shared_variance" in options.names
     half = _depth_halves(ds) if split else np.zeros(keys.size, bool)
     shape = (pop.n_cells,)
-    largest = max((r.size for r in pop.groups.rows), default=0)
-    n_ranks = max(0, min(largest, pop.counts.sizes["time"] - 1))
-    alike = match_units is not None and isinstance(match_rates, str)
-    options = replace(
-        options,
-        n_ranks=n_ranks,
-        bin_width=float(ds.attrs["bin_width"]),
-        levels=len(pop.groups.rows) > 1 and not alike,
-    )
     fields = {
         "value": Field((len(options.names), *shape)),
         "n_bins": Field(shape, fill=0.0),
@@ -273,17 +260,17 @@ def dimensionality(
     ids = cell_keys(pop)
     covariates = _covariates(pop, regress)
     arguments = [
-        (keys[r], half[r], ids, common, covariate, matched, options)
+        (keys[r], half[r], ids, common, covariate, options)
         for r, covariate in zip(pop.groups.rows, covariates, strict=True)
     ]
-    arrays = map_groups(pop, _measure_group, arguments, fields)
+    arrays = map_groups(pop, measure_group, arguments, fields)
     return _labelled(pop, arrays, options, ds).assign_attrs(
         by=", ".join(pop.groups.dims),
         scale=scale if isinstance(scale, str) else repr(scale),
         match_units=str(match_units),
         match_rates=match_rates if isinstance(match_rates, str) else int(match_rates),
         detrend="none" if detrend is None else str(detrend),
-        regress="none" if regress is None else options.regress,
+        regress=taken_out,
         compare="levels" if alike else "changes",
         min_units=min_units,
         min_spikes=min_spikes,
@@ -292,58 +279,25 @@ def dimensionality(
     )
 
 
-def _options(
-    scale: Any,
-    match_rates: Any,
-    detrend: Any,
-    regress: Any,
-    draws: int,
-    min_units: int,
-    include: Collection[str],
-    level: float,
-    ranks: tuple[int, int],
-    rng: Any,
-    matched: bool,
-) -> _Options:
-    chosen = frozenset([include] if isinstance(include, str) else include)
-    if unknown := chosen - set(EXTRAS):
-        raise _wrong("include", "some of " + ", ".join(EXTRAS), ", ".join(sorted(unknown)))
+def _check_scale(scale: Any, include: Collection[str]) -> Collection[str]:
+    """Check what is done to each matrix; return the measures that it leaves."""
     if not (callable(scale) or hasattr(scale, "fit_transform") or scale in ("zscore", "center")):
         raise _wrong("scale", "'zscore', 'center', a callable or a transformer", scale)
-    if not (isinstance(match_rates, bool) or match_rates == "all"):
-        raise _wrong("match_rates", "True, False or 'all'", match_rates)
-    given = isinstance(regress, xr.DataArray) and regress.dtype.kind in "fiub"
-    if not (regress is None or given or (isinstance(regress, str) and regress == "global")):
-        raise _wrong("regress", "'global', a DataArray over time, or None", regress)
-    for name, value, least in (("draws", draws, 1), ("min_units", min_units, 2)):
-        if not _is_count(value, least):
-            raise _wrong(name, f"a whole number of at least {least}", value)
-    if not 0 < level <= 1:
-        raise _wrong("level", "a share above 0 and up to 1", level)
-    if not 1 <= ranks[0] < ranks[1]:
-        raise _wrong("ranks", "1 <= first < last", ranks)
-    costly = tuple(n for n in COSTLY if matched or n in chosen)
-    names = (*_UNBIASED, *costly, *_OF_SPECTRUM)
-    if scale != "zscore":
-        names = tuple(n for n in names if n not in _ZSCORED)
-        if "shared_variance" in chosen:
-            raise _wrong("include", "shared_variance with scale='zscore' alone", scale)
-    return _Options(
-        names=names,
-        scale=scale,
-        level=level,
-        ranks=(int(ranks[0]), int(ranks[1])),
-        match_rates=match_rates,
-        detrend=_cutoff(detrend),
-        regress="a covariate" if isinstance(regress, xr.DataArray) else regress,
-        levels=False,
-        draws=draws,
-        min_units=min_units,
-        seed=seed_of(rng),
-        n_ranks=0,
-        bin_width=0.0,
-        include=chosen,
-    )
+    every = {*MEASURES, *COSTLY}
+    if isinstance(scale, str) and scale == "zscore":
+        return every
+    if "shared_variance" in include:
+        raise _wrong("include", "shared_variance with scale='zscore' alone", scale)
+    return every - set(_ZSCORED)
+
+
+def _check_regress(regress: Any) -> str:
+    """Check what is taken out of each unit first; return the attribute that names it."""
+    if isinstance(regress, xr.DataArray) and regress.dtype.kind in "fiub":
+        return "a covariate"
+    if regress is None or (isinstance(regress, str) and regress == "global"):
+        return regress or "none"
+    raise _wrong("regress", "'global', a DataArray over time, or None", regress)
 
 
 def _cutoff(detrend: Any) -> float | None:
@@ -356,7 +310,7 @@ def _cutoff(detrend: Any) -> float | None:
 
 
 def _covariates(pop: Population, regress: Any) -> list[Any]:
-    """Give the covariate of each group, (n_cells, n_bins); None without."""
+    """Return the covariate of each group, (n_cells, n_bins); None without."""
     if not isinstance(regress, xr.DataArray):
         return [None] * len(pop.groups.rows)
     template = pop.counts.isel(unit=0, drop=True)
@@ -392,14 +346,24 @@ def _covariates(pop: Population, regress: Any) -> list[Any]:
     return found
 
 
-def _is_count(value: Any, least: int) -> bool:
-    """Tell whether it is a whole number of at least ``least``."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return bool(whole and value >= least)
+def _wrong(name: str, expected: str, found: Any) -> ArgumentError:
+    return ArgumentError(located(f"dimensionality, {name}", expected, repr(found)))
 
 
-def _wrong(name: str, expected: str, found: Any) -> SelectionError:
-    return SelectionError(located(f"dimensionality, {name}", expected, repr(found), "Correct it."))
+def _transformed(x: np.ndarray, *, scale: Any) -> np.ndarray:
+    """Return a matrix (n_bins, n_units) after the callable or the transformer of the caller."""
+    if hasattr(scale, "fit_transform"):
+        from sklearn.base import clone
+
+        done = clone(scale).fit_transform(x.astype(np.float64))
+    else:
+        done = scale(x.astype(np.float64))
+    done = np.asarray(done, dtype=np.float64)
+    if done.shape != x.shape or not np.isfinite(done).all():
+        expected = f"finite values of shape {x.shape} from {scale!r}"
+        found = f"shape {done.shape}" if done.shape != x.shape else "NaN or infinity"
+        raise ArgumentError(located("dimensionality, scale", expected, found))
+    return done
 
 
 def _depth_halves(ds: xr.Dataset) -> np.ndarray:
@@ -420,22 +384,15 @@ def _depth_halves(ds: xr.Dataset) -> np.ndarray:
     return np.asarray(strip.fillna(0).to_numpy() % 2 == 1)
 
 
-@dataclass(frozen=True)
-class _Common:
-    """What groups have in common: units of each draw (0 for all), bins, a distribution of rates."""
-
-    n_units: int
-    n_bins: int | None = None
-    quantiles: np.ndarray | None = None  # spikes a bin, at the middles of so many equal shares
-
-
 def _common(
     pop: Population, ds: xr.Dataset, match_units: Any, match_rates: Any, min_units: int
 ) -> Any:
-    """Give what the groups have in common, or the promise of it."""
-    size = match_units if isinstance(match_units, int | np.integer) else match_units == "min"
-    if not isinstance(match_units, str) and match_rates != "all":
-        return _Common(int(match_units or 0))
+    """Return what the groups have in common, or the promise of it."""
+    from lsdx.kernels.matching import Common, in_common
+
+    n_units = None if isinstance(match_units, str) else int(match_units or 0)
+    if n_units is not None and match_rates != "all":
+        return Common(n_units)
     lazy = any(hasattr(u, "dask") for u in pop.used)
     flat: list[Any] = [None, None]
     if match_rates == "all":
@@ -444,419 +401,25 @@ def _common(
             ordered = values.transpose("unit", *pop.cells).data
             flat[i] = ordered.reshape((pop.counts.sizes["unit"], -1))
         lazy |= any(hasattr(v, "dask") for v in flat)
-    arguments = (list(pop.used), list(pop.groups.rows), *flat, size, min_units)
+    arguments = (list(pop.used), list(pop.groups.rows), *flat, n_units, min_units)
     if lazy:
         from dask.delayed import delayed
 
-        return delayed(_in_common, pure=True)(*arguments)
-    return _in_common(*arguments)
-
-
-def _in_common(
-    used: Sequence[tuple[np.ndarray, np.ndarray]],
-    rows: Sequence[np.ndarray],
-    n_spikes: np.ndarray | None,
-    bins: np.ndarray | None,
-    size: int,
-    min_units: int,
-) -> _Common:
-    groups = [
-        (mine, units, cells)
-        for mine, (units, cells) in zip(rows, used, strict=True)
-        if cells.any() and units.sum() >= min_units
-    ]
-    if size is True:
-        size = min((int(units.sum()) for _, units, _ in groups), default=-1)
-    if n_spikes is None or bins is None or not groups:
-        return _Common(size)
-    share = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    lowest, n_bins = np.full(_QUANTILES, np.inf), np.inf
-    for mine, units, cells in groups:
-        at = np.ix_(mine[units], cells)
-        n_bins = min(n_bins, float(np.rint(bins[at]).min()))
-        rates = np.sort((n_spikes[at] / bins[at]).min(axis=1))
-        places = (np.arange(rates.size) + 0.5) / rates.size
-        lowest = np.minimum(lowest, np.interp(share, places, rates))
-    return _Common(size, int(n_bins), lowest)
-
-
-# ---- one group ------------------------------------------------------------------------------
-
-
-def _measure_group(
-    counts: np.ndarray,
-    units: np.ndarray,
-    cells: np.ndarray,
-    keys: np.ndarray,
-    half: np.ndarray,
-    ids: Sequence[int],
-    common: _Common,
-    covariate: np.ndarray | None,
-    matched: bool,
-    options: _Options,
-) -> dict[str, Any]:
-    """Measure one group: counts (n_units, n_cells, n_bins); NaN and a note where it cannot be."""
-    n_cells, n = counts.shape[1], int(units.sum())
-    out: dict[str, Any] = {
-        "value": np.full((len(options.names), n_cells), np.nan),
-        "n_bins": np.zeros(n_cells),
-        "n_units": n,
-        "n_units_matched": 0,
-    }
-    kinds = ("draw_sd", "unmatched", "undetrended", "surrogate")
-    out |= {kind: np.full_like(out["value"], np.nan) for kind in kinds}
-    out["draws"] = np.full((len(options.names), n_cells, options.draws), np.nan)
-    for kind in ("", "_unmatched", "_surrogate"):
-        out[f"spectrum{kind}"] = np.full((n_cells, options.n_ranks), np.nan)
-    why = _why_not(units, cells, common.n_units, options)
-    notes, lengths = _observed(counts, units, cells, why, options)
-    if covariate is not None:
-        for c in np.flatnonzero(lengths > 0).tolist():
-            if not np.isfinite(covariate[c][: lengths[c]]).all():
-                notes[c], lengths[c] = "the covariate of regress is NaN or infinite in some bin", 0
-    out["note"] = notes
-    good = np.flatnonzero(lengths > 0).tolist()
-    if n < max(options.min_units, 1) or not good:
-        return out
-    n_bins = int(lengths[good].min())
-    if common.n_bins is not None:
-        n_bins = min(n_bins, common.n_bins)
-    if n_bins < 2 + options.n_slow(n_bins):
-        notes[good] = f"fewer than {2 + options.n_slow(n_bins)} bins"
-        return out
-    out["n_bins"][good] = n_bins
-    rows = np.ascontiguousarray(counts[units][:, good, :n_bins])
-    group = _Group(
-        rows,
-        keys[units],
-        half[units],
-        [ids[c] for c in good],
-        None if covariate is None else np.asarray(covariate)[good, :n_bins],
-        options,
-    )
-    first = [group.measure(k, rows[:, k], costly=not matched) for k in range(len(good))]
-    for k, c in enumerate(good):
-        found = first[k]
-        out["unmatched" if matched else "value"][:, c] = found.values
-        _keep_spectrum(out, "spectrum_unmatched" if matched else "spectrum", c, found.spectrum)
-        if matched and options.detrend is not None:
-            drifting = replace(group, options=replace(options, detrend=None))
-            out["undetrended"][:, c] = drifting.measure(k, rows[:, k], costly=False).values
-    reasons = [found.reasons for found in first]
-    if matched and not why:
-        out["n_units_matched"] = common.n_units or n
-        reasons = _draw(out, group, good, common)
-    for k, c in enumerate(good):
-        told = [notes[c]] if notes[c] else []
-        if lengths[c] > 1.1 * n_bins:
-            told.append(f"cut from {lengths[c]} to {n_bins} bins, as the shortest has")
-        if 0 < out["n_units_matched"] < n / 2:
-            told.append(f"{out['n_units_matched']} of {n} units in each draw")
-        told += reasons[k]
-        notes[c] = "; ".join([*told, *([_LEVELS] if options.levels else [])])
-    return out
-
-
-def _why_not(units: np.ndarray, cells: np.ndarray, n_matched: int, options: _Options) -> str:
-    n = int(units.sum())
-    if not n:
-        return "no unit fires enough in all that is compared" if cells.any() else "not observed"
-    if n < options.min_units:
-        return f"{n} units, fewer than min_units={options.min_units}"
-    if n < n_matched:
-        return f"{n} units, fewer than match_units={n_matched}: unmatched alone"
-    return ""
-
-
-def _observed(
-    counts: np.ndarray, units: np.ndarray, cells: np.ndarray, why: str, options: _Options
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give a note on each cell, and how many bins of it can be used: 0 for none."""
-    notes, lengths = np.full(cells.size, why, dtype=object), np.zeros(cells.size, dtype=np.int64)
-    for c in range(cells.size):
-        if not cells[c]:
-            seen = np.isfinite(counts[:, c]).any(axis=1).sum()
-            notes[c] = f"observed for {seen} of {units.size} units" if seen else "not observed"
-            continue
-        length = n_observed_bins(counts[units, c])
-        least = 2 + options.n_slow(max(length, 0))
-        if length < 0:
-            notes[c] = "NaN bins among those observed"
-        elif length < least:
-            notes[c] = f"fewer than {least} bins"
-        else:
-            lengths[c] = length
-    return notes, lengths
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What one matrix gives: values by measure, and what that of the correlation rests on."""
-
-    values: list[float]
-    of_units: float  # error of the mean squared correlation
-    of_time: float
-    chance: float
-    reasons: list[str]
-    spectrum: np.ndarray
-    surrogate: Sequence[float] = ()
-    surrogate_spectrum: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Counts of a group (n_units, n_cells, n_bins) of used units, and what its draws need."""
-
-    rows: np.ndarray
-    keys: np.ndarray
-    half: np.ndarray
-    ids: Sequence[int]
-    covariate: np.ndarray | None  # (n_cells, n_bins)
-    options: _Options
-
-    def prepared(self, k: int, counts: np.ndarray) -> np.ndarray:
-        """Give the matrix (n_bins, n_units) of cell k that is measured, before detrending."""
-        x = counts.T
-        if self.options.regress is not None:
-            from lsdx.kernels.dimensionality import without_common
-
-            x = without_common(x, None if self.covariate is None else self.covariate[k])
-        return _scaled(x, self.options.scale)
-
-    def measure(
-        self,
-        k: int,
-        counts: np.ndarray,
-        chosen: Any = slice(None),
-        draw: int = 0,
-        *,
-        costly: bool,
-        surrogates: bool = False,
-        known: tuple[np.ndarray, np.ndarray] | None = None,
-        chance: float | None = None,
-    ) -> _Measured:
-        """Measure units of cell k, (n_units, n_bins); correlations, and chance, may be known."""
-        from lsdx.kernels import dimensionality as kernel
-        from lsdx.kernels.resampling import stream_keys
-
-        options = self.options
-        x = self.prepared(k, counts)
-        n_slow = options.n_slow(x.shape[0])
-        scale = "zscore" if options.scale == "zscore" else "center"
-        value: dict[str, float] = {}
-        reasons: list[str] = []
-        of_units = of_time = np.nan
-        if scale == "zscore":
-            r, varies = known or kernel.correlations(x, n_slow=n_slow)
-            freedom = x.shape[0] - n_slow
-            if x.shape[1] < freedom:
-                spectrum = kernel.spectrum_of_correlations(r, varies, freedom)
-            else:
-                spectrum = kernel.explained_variance(x, n_slow=n_slow)
-            if chance is None:
-                chance = float(kernel.chance_squared_correlation(x, n_slow=n_slow))
-            msc = np.nan
-            if freedom > _LEAST_FREEDOM:
-                found, spread = kernel.mean_square_of(r, varies, bias=chance)
-                msc, of_units = float(found), float(spread)
-                if draw == 0:
-                    of_time = float(kernel.time_error(x, r, varies, n_slow=n_slow))
-            value["mean_squared_correlation"] = msc
-            ratio, why = _ratio(msc, float(np.hypot(of_units, of_time)), chance)
-            value[_RATIO] = ratio
-            reasons += [why] if why else []
-        else:
-            spectrum = kernel.explained_variance(x, scale=scale, n_slow=n_slow)
-        value |= _of_spectrum(spectrum, options)
-        for name in _OF_SPECTRUM:
-            if np.isnan(value[name]):
-                first = f" from {options.ranks[0]} on" if name == "power_law_slope" else ""
-                reasons.append(f"{name}: too few ranks{first}")
-        keys = stream_keys(self.keys[chosen], options.seed, _SHIFT, draw, self.ids[k])
-        if "parallel_analysis" in options.names:
-            value["parallel_analysis"] = np.nan
-            if costly and (draw == 0 or "parallel_analysis" in options.include):
-                n = kernel.parallel_analysis(x, scale=scale, n_slow=n_slow, keys=keys)
-                value["parallel_analysis"] = float(n) if n >= 0 else np.nan
-                reasons += ["parallel_analysis: no unit varies"] if n < 0 else []
-        if "shared_variance" in options.names:
-            value["shared_variance"] = np.nan
-            if costly and (draw == 0 or "shared_variance" in options.include):
-                gap = round(_GAP / options.bin_width)
-                half = self.half[chosen]
-                value["shared_variance"] = kernel.shared_variance(
-                    x, half, gap=gap, n_slow=n_slow, n_shifts=_N_SHIFTS, keys=keys
-                )
-                if np.isnan(value["shared_variance"]):
-                    reasons.append("shared_variance: halves of units or of time too small")
-        surrogate: list[float] = []
-        null = None
-        if surrogates and draw == 0:
-            null = kernel.surrogate_spectra(x, scale=scale, n_slow=n_slow, keys=keys)[0]
-            by_chance = _of_spectrum(null, options)
-            surrogate = [by_chance.get(n, np.nan) for n in options.names]
-        values = [value[n] for n in options.names]
-        of_chance = np.nan if chance is None else chance
-        return _Measured(values, of_units, of_time, of_chance, reasons, spectrum, surrogate, null)
-
-
-def _ratio(msc: float, error: float, chance: float) -> tuple[float, str]:
-    """Give the unbiased participation ratio, or why there is none."""
-    from lsdx.kernels.dimensionality import reciprocal_beyond_zero
-
-    if np.isnan(msc):
-        few = f"{_LEAST_FREEDOM} bins less mean and cosines, or three units that vary"
-        return np.nan, f"mean_squared_correlation, and its ratio: fewer than {few}"
-    if not chance * _LEAST_FREEDOM < 1:
-        left = "" if np.isnan(chance) else f", {1 / chance:.0f} independent bins"
-        return np.nan, f"{_RATIO}: slow fluctuations, too few units or bins{left}"
-    ratio = float(reciprocal_beyond_zero(np.asarray(msc), np.asarray(error)))
-    return ratio, f"{_RATIO}: no correlation beyond chance" if np.isnan(ratio) else ""
-
-
-def _of_spectrum(spectrum: np.ndarray, options: _Options) -> dict[str, float]:
-    from lsdx.kernels import dimensionality as kernel
-
-    return {
-        "pc1": float(kernel.pc1(spectrum)),
-        "n_components": float(kernel.n_components(spectrum, level=options.level)),
-        "participation_ratio": float(kernel.participation_ratio(spectrum)),
-        "ngsc": float(kernel.ngsc(spectrum)),
-        "power_law_slope": float(kernel.power_law_slope(spectrum, ranks=options.ranks)),
-    }
-
-
-def _kept_shares(group: _Group, common: _Common) -> np.ndarray:
-    """Give the share of spikes that thinning keeps, (n_units, n_cells)."""
-    from lsdx.kernels.resampling import equal_rate_share
-
-    totals = group.rows.sum(axis=-1, dtype=np.float64)
-    wanted = totals.min(axis=1)
-    if common.quantiles is not None:
-        order = np.lexsort((group.keys, wanted))
-        place = np.empty(wanted.size)
-        place[order] = (np.arange(wanted.size) + 0.5) / wanted.size
-        share = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-        target = np.interp(place, share, common.quantiles) * group.rows.shape[-1]
-        wanted = np.minimum(wanted, target)
-    return equal_rate_share(totals, wanted)
-
-
-def _draw(
-    out: dict[str, Any], group: _Group, good: Sequence[int], common: _Common
-) -> list[list[str]]:
-    """Fill in the means and spreads over draws of units and of spikes; give reasons of NaN."""
-    from lsdx.kernels.dimensionality import correlations
-    from lsdx.kernels.resampling import stream_keys, thin
-
-    options, rows, keys = group.options, group.rows, group.keys
-    n, names = out["n_units_matched"], options.names
-    keep = _kept_shares(group, common)
-    thinned = options.match_rates is not False and bool((keep < 1).any())
-    if thinned:
-        require_whole(rows, "dimensionality")
-    alike = not thinned and n == keys.size
-    n_draws = 1 if alike else options.draws
-    known: list[Any] = [None] * len(good)
-    if not thinned and options.scale == "zscore" and options.regress is None:
-        n_slow = options.n_slow(rows.shape[-1])
-        known = [correlations(rows[:, k].T, n_slow=n_slow) for k in range(len(good))]
-    drawn: list[list[_Measured]] = []
-    for d in range(n_draws):
-        chosen = np.sort(np.argsort(stream_keys(keys, options.seed, _CHOICE, d))[:n])
-        drawn.append([])
-        for k, i in enumerate(group.ids):
-            x, both = rows[chosen, k], known[k]
-            if thinned:
-                streams = stream_keys(keys[chosen], options.seed, _THIN, d, i)
-                x = thin(x, keep[chosen, k], streams)
-            if both is not None:
-                both = both[0][np.ix_(chosen, chosen)], both[1][chosen]
-            # of the same units, thinned otherwise, chance is the same
-            chance = drawn[0][k].chance if d and n == keys.size else None
-            found = group.measure(
-                k, x, chosen, d, costly=True, surrogates=True, known=both, chance=chance
-            )
-            drawn[d].append(found)
-    values = np.array([[m.values for m in of_draw] for of_draw in drawn])  # draw, cell, measure
-    many = np.isfinite(values).sum(axis=0)
-    mean = np.nansum(values, axis=0) / np.where(many, many, np.nan)
-    # what is NaN in some draws is NaN, but for what is worked out in the first alone
-    once = np.array([name in COSTLY and name not in options.include for name in names])
-    mean = np.where(once | (many == n_draws), mean, np.nan)
-    out["value"][:, good] = mean.T
-    if n_draws > 1:
-        out["draw_sd"][:, good] = values.std(axis=0, ddof=1).T
-    else:  # no choice and no thinning: all draws are this one; else one draw has no spread
-        out["draw_sd"][:, good] = np.where(np.isfinite(mean), 0.0 if alike else np.nan, np.nan).T
-    out["draws"][:, good, :n_draws] = values.T
-    if alike:
-        out["draws"][:, good] = out["draws"][:, good, :1]
-    reasons = []
-    for k, c in enumerate(good):
-        mine = [of_draw[k] for of_draw in drawn]
-        told = list(dict.fromkeys(r for m in mine for r in m.reasons if _RATIO not in r))
-        if _RATIO in names:
-            # of the mean over draws: a draw whose interval holds 0 is no reason to leave it out
-            error = np.hypot(np.mean([m.of_units for m in mine]), mine[0].of_time)
-            msc = mean[k, names.index("mean_squared_correlation")]
-            ratio, why = _ratio(float(msc), float(error), mine[0].chance)
-            out["value"][names.index(_RATIO), c] = ratio
-            told += [why] if why else []
-        out["surrogate"][:, c] = mine[0].surrogate
-        _keep_spectrum(out, "spectrum", c, np.mean([m.spectrum for m in mine], axis=0))
-        _keep_spectrum(out, "spectrum_surrogate", c, mine[0].surrogate_spectrum)
-        reasons.append([*told, *_like_noise(names, mean[k], mine[0].surrogate)])
-    return reasons
-
-
-def _like_noise(names: Sequence[str], values: np.ndarray, surrogate: Sequence[float]) -> list[str]:
-    """Name the measures of the spectrum that unrelated units would have too."""
-    pairs = zip(names, values, surrogate, strict=True)
-    alike = [n for n, v, s in pairs if n in _OF_SPECTRUM and abs(v - s) <= _LIKE_NOISE * abs(s)]
-    return [f"like unrelated units: {', '.join(alike)}"] if alike else []
-
-
-def _keep_spectrum(out: dict[str, Any], name: str, cell: int, spectrum: np.ndarray | None) -> None:
-    if spectrum is not None:
-        out[name][cell, : spectrum.size] = spectrum
-
-
-def _scaled(x: np.ndarray, scale: Any) -> np.ndarray:
-    """Apply what the caller wants done to a matrix, unless the kernels do it."""
-    if isinstance(scale, str):
-        return x
-    if hasattr(scale, "fit_transform"):
-        from sklearn.base import clone
-
-        done = clone(scale).fit_transform(x.astype(np.float64))
-    else:
-        call: Callable[[np.ndarray], Any] = scale
-        done = call(x.astype(np.float64))
-    done = np.asarray(done, dtype=np.float64)
-    if done.shape != x.shape or not np.isfinite(done).all():
-        raise SelectionError(
-            located(
-                "dimensionality, scale",
-                f"finite values of shape {x.shape} from {scale!r}",
-                f"shape {done.shape}" if done.shape != x.shape else "NaN or infinity",
-                "Correct it.",
-            )
-        )
-    return done
+        return delayed(in_common, pure=True)(*arguments)
+    return in_common(*arguments)
 
 
 # ---- labels ---------------------------------------------------------------------------------
 
 
 def _labelled(
-    pop: Population, arrays: dict[str, Any], options: _Options, ds: xr.Dataset
+    pop: Population, arrays: dict[str, Any], options: Options, ds: xr.Dataset
 ) -> xr.Dataset:
     dims, cells, lengths = pop.groups.dims, pop.cells, pop.cell_shape
     n_groups = len(dims)
 
     def spread_cells(array: Any, *more: str) -> tuple[tuple[str, ...], Any]:
-        """Give the cells their own dimensions, after the groups'."""
+        """Spread the cells over their own dimensions, after the groups'."""
         shape = (*pop.groups.shape, *lengths, *array.shape[n_groups + 1 :])
         return (*dims, *cells, *more), array.reshape(shape)
 

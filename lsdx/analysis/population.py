@@ -477,40 +477,6 @@ def cell_keys(pop: Population) -> list[int]:
     return pd.util.hash_array(names, hash_key=_ID_KEY, categorize=False).astype(int).tolist()
 
 
-def n_observed_bins(counts: np.ndarray) -> int:
-    """Count the bins observed from the start, (n_units, n_bins); -1 where some are missing.
-
-    Examples
-    --------
-    >>> n_observed_bins(np.array([[1.0, 2.0, np.nan]])), n_observed_bins(np.array([[np.nan, 2.0]]))
-    (2, -1)
-    """
-    if counts.dtype.kind != "f":
-        return int(counts.shape[-1])
-    finite = np.isfinite(counts)
-    every = finite.all(axis=0)
-    length = int(every.sum())
-    return length if every[:length].all() and not finite[:, length:].any() else -1
-
-
-def require_whole(counts: np.ndarray, where: str) -> None:
-    """Refuse what cannot be thinned: numbers that are negative or not whole.
-
-    Examples
-    --------
-    >>> require_whole(np.array([0.0, 2.0]), "test")
-    """
-    if ((counts < 0) | (counts != np.rint(counts))).any():
-        raise SelectionError(
-            located(
-                f"{where}, match_rates=True",
-                "counts of spikes, which can be thinned",
-                "numbers that are negative or not whole",
-                "Pass counts, or match_rates=False.",
-            )
-        )
-
-
 def result_coords(pop: Population) -> dict[Any, Any]:
     """Give the coordinates of a result over groups and cells: theirs, and what is scalar."""
     kept = set(pop.cells)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -15,19 +14,19 @@ from lsdx.analysis.population import (
     binned,
     cell_keys,
     map_groups,
-    n_observed_bins,
     population,
-    require_whole,
     result_attrs,
     result_coords,
     seed_of,
     unit_keys,
 )
+from lsdx.arguments import one_of, whole_number
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spec import text
 
-_PARTS = 4  # of the time of a label
-_THIN = 1  # purpose of random numbers
+if TYPE_CHECKING:
+    from lsdx.kernels.subspaces import Options
+
 _WORDS = {
     "similarity": "Mean squared cosine of the principal angles",
     "similarity_chance": "The same of random subspaces, k / n_units",
@@ -49,7 +48,7 @@ def components(
     scale: str = "zscore",
     min_spikes: float = 30,
 ) -> xr.Dataset:
-    """Give the principal components of each population: loadings and scores.
+    """Return the principal components of each population: loadings and scores.
 
     Parameters
     ----------
@@ -74,8 +73,10 @@ def components(
 
     Raises
     ------
+    ArgumentError
+        For an argument out of range.
     SelectionError
-        For labels that do not exist, groups across sessions, or an argument out of range.
+        An ArgumentError, for labels that do not exist, and groups across sessions.
 
     Examples
     --------
@@ -85,7 +86,10 @@ def components(
     >>> c.loadings.dims, c.scores.dims
     (('unit', 'component'), ('session', 'time', 'component'))
     """
-    _check_arguments("components", n_components, scale)
+    from lsdx.kernels.subspaces import components_of_cells
+
+    n_components = whole_number(n_components, "components, n_components", least=1)
+    one_of(scale, "components, scale", ("zscore", "center"))
     ds = binned(ds, "components")
     pop = population(ds, by, min_spikes, "components")
     n_bins = pop.counts.sizes["time"]
@@ -95,7 +99,7 @@ def components(
         "explained_variance": Field((pop.n_cells, n_components)),
     }
     arguments = [(n_components, scale) for _ in pop.groups.rows]
-    arrays = map_groups(pop, _components_of, arguments, fields)
+    arrays = map_groups(pop, components_of_cells, arguments, fields)
     told = {
         "loadings": ("unit", "Weight of the unit in the component"),
         "scores": ("group", "Scaled activity along the component"),
@@ -117,16 +121,6 @@ def components(
     labels |= {f"unit_{d}": ds[d].drop_vars(d) for d in pop.groups.dims}
     out = xr.Dataset(data, coords | labels)
     return out.assign_attrs(result_attrs(ds), by=", ".join(pop.groups.dims), scale=scale)
-
-
-@dataclass(frozen=True)
-class _Options:
-    n_components: int
-    scale: str
-    min_units: int
-    match_rates: bool
-    draws: int
-    seed: int
 
 
 def subspaces(
@@ -194,10 +188,11 @@ def subspaces(
 
     Raises
     ------
+    ArgumentError
+        For an argument out of range; when computed, for counts to be thinned that are not whole.
     SelectionError
-        If ``between`` is no dimension of two labels and no window; for labels that do not
-        exist, groups across sessions, an argument out of range, or, once computed, counts to
-        be thinned that are not whole.
+        An ArgumentError, if ``between`` is no dimension of two labels and no window; for labels
+        that do not exist, and groups across sessions.
 
     Notes
     -----
@@ -237,15 +232,18 @@ def subspaces(
     >>> w.lsd.subspaces(between="window", n_components=2, min_units=10, rng=0).lag.values[:3]
     array([180., 360., 540.])
     """
-    _check_arguments("subspaces", n_components, scale)
-    counted: tuple[tuple[str, Any, int], ...] = (("min_units", min_units, 2), ("draws", draws, 1))
-    for name, value, least in counted:
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            words = f"a whole number of at least {least}"
-            raise SelectionError(located(f"subspaces, {name}", words, repr(value), "Correct it."))
+    from lsdx.kernels.subspaces import Options
+
+    options = Options(
+        whole_number(n_components, "subspaces, n_components", least=1),
+        one_of(scale, "subspaces, scale", ("zscore", "center")),
+        whole_number(min_units, "subspaces, min_units", least=2),
+        bool(match_rates),
+        whole_number(draws, "subspaces, draws", least=1),
+        seed_of(rng),
+    )
     ds = binned(ds, "subspaces")
     pop = population(ds, by, min_spikes, "subspaces")
-    options = _Options(n_components, scale, min_units, bool(match_rates), draws, seed_of(rng))
     found = (_of_windows if between == "window" else _of_labels)(ds, pop, between, options)
     return found.assign_attrs(
         result_attrs(ds),
@@ -258,7 +256,9 @@ def subspaces(
     )
 
 
-def _of_labels(ds: xr.Dataset, pop: Population, between: str, options: _Options) -> xr.Dataset:
+def _of_labels(ds: xr.Dataset, pop: Population, between: str, options: Options) -> xr.Dataset:
+    from lsdx.kernels.subspaces import N_PARTS, compare_pairs
+
     if between not in pop.cells or pop.counts.sizes[between] != 2:
         sizes = ", ".join(f"{d} ({pop.counts.sizes[d]})" for d in pop.cells)
         raise SelectionError(
@@ -275,7 +275,7 @@ def _of_labels(ds: xr.Dataset, pop: Population, between: str, options: _Options)
     n = len(pairs)
     scalar = ("similarity", "similarity_chance", "similarity_between", "pc1_angle", "quarter")
     fields = dict.fromkeys(scalar, Field((n,))) | {
-        "similarity_within": Field((n, 2, _PARTS - 1)),
+        "similarity_within": Field((n, 2, N_PARTS - 1)),
         "principal_angle": Field((n, options.n_components)),
         "note": Field((n,), object, "no units"),
         "n_units": Field((), fill=0.0),
@@ -284,16 +284,18 @@ def _of_labels(ds: xr.Dataset, pop: Population, between: str, options: _Options)
     arguments = [(keys[r], ids, pairs, width, options) for r in pop.groups.rows]
     coords = {
         "component": ("component", np.arange(1, options.n_components + 1)),
-        "lag": ("lag", np.arange(1, _PARTS), {"long_name": "Quarters apart"}),
+        "lag": ("lag", np.arange(1, N_PARTS), {"long_name": "Quarters apart"}),
     }
     more = {"similarity_within": (between, "lag"), "principal_angle": ("component",)}
     own = pop.counts.coords.get(between)
     if own is not None:
         coords[between] = own.variable
-    return _labelled(pop, map_groups(pop, _turn, arguments, fields), rest, more, coords)
+    return _labelled(pop, map_groups(pop, compare_pairs, arguments, fields), rest, more, coords)
 
 
-def _of_windows(ds: xr.Dataset, pop: Population, between: str, options: _Options) -> xr.Dataset:
+def _of_windows(ds: xr.Dataset, pop: Population, between: str, options: Options) -> xr.Dataset:
+    from lsdx.kernels.subspaces import compare_windows
+
     centre = ds["window"].values if "window" in ds.coords else np.empty(0, dtype=object)
     if pop.cells != (between,) or centre.dtype.kind not in "fiu":
         raise SelectionError(
@@ -320,7 +322,7 @@ def _of_windows(ds: xr.Dataset, pop: Population, between: str, options: _Options
     words = {"units": "s", "long_name": "Distance of the windows, from centre to centre"}
     coords = {"side": ("side", text(("before", "after"))), "lag": ("lag", lags, words)}
     more = {"similarity_within": ("side", "lag"), "similarity_between": ("lag",)}
-    return _labelled(pop, map_groups(pop, _drift, arguments, fields), (), more, coords)
+    return _labelled(pop, map_groups(pop, compare_windows, arguments, fields), (), more, coords)
 
 
 def _labelled(
@@ -350,205 +352,3 @@ def _labelled(
         if c not in left_out and not left_out & set(getattr(v, "dims", ()))
     }
     return xr.Dataset(data, kept | coords)
-
-
-def _check_arguments(where: str, n_components: int, scale: str) -> None:
-    if n_components != int(n_components) or n_components < 1:
-        found = repr(n_components)
-        raise SelectionError(
-            located(f"{where}, n_components", "a whole number from 1", found, "Correct it.")
-        )
-    if scale not in ("zscore", "center"):
-        raise SelectionError(
-            located(f"{where}, scale", "'zscore' or 'center'", repr(scale), "Correct it.")
-        )
-
-
-def _components_of(
-    counts: np.ndarray, units: np.ndarray, cells: np.ndarray, n_components: int, scale: str
-) -> dict[str, Any]:
-    from lsdx.kernels.dimensionality import principal_components, scaled
-
-    n_units, n_cells, n_bins = counts.shape
-    out = {
-        "loadings": np.full((n_units, n_cells, n_components), np.nan),
-        "scores": np.full((n_cells, n_bins, n_components), np.nan),
-        "explained_variance": np.full((n_cells, n_components), np.nan),
-    }
-    for c in np.flatnonzero(cells):
-        x = _observed(counts[units, c])
-        if x is None or not x.shape[1]:
-            continue
-        share, loadings = principal_components(x, n_components=n_components, scale=scale)
-        out["explained_variance"][c] = share
-        out["loadings"][units, c] = loadings
-        out["scores"][c, : x.shape[0]] = scaled(x, scale=scale) @ loadings
-    return out
-
-
-def _turn(
-    counts: np.ndarray,
-    units: np.ndarray,
-    cells: np.ndarray,
-    keys: np.ndarray,
-    ids: Sequence[int],
-    pairs: np.ndarray,
-    bin_width: float,
-    options: _Options,
-) -> dict[str, Any]:
-    """Compare the two cells of each pair, as wholes and by quarters of their time."""
-    from lsdx.kernels import dimensionality as kernel
-
-    n, k, n_pairs = int(units.sum()), options.n_components, len(pairs)
-    scalar = ("similarity", "similarity_chance", "similarity_between", "pc1_angle", "quarter")
-    out: dict[str, Any] = {name: np.full(n_pairs, np.nan) for name in scalar} | {
-        "similarity_within": np.full((n_pairs, 2, _PARTS - 1), np.nan),
-        "principal_angle": np.full((n_pairs, k), np.nan),
-        "note": np.full(n_pairs, "", dtype=object),
-        "n_units": n,
-    }
-    least = max(k + 1, 2)
-    for i, pair in enumerate(pairs):
-        seen = [_observed(counts[units, c]) if cells[c] else None for c in pair]
-        both = [x for x in seen if x is not None]
-        if len(both) < 2:
-            out["note"][i] = "not observed for all units in both"
-            continue
-        length = min(len(x) for x in both)  # equal amounts of data
-        out["note"][i] = _too_few(n, options)
-        if not out["note"][i] and length < _PARTS * least:
-            out["note"][i] = f"fewer than {_PARTS * least} bins"
-        if out["note"][i]:
-            continue
-        part = length // _PARTS
-        rows = np.stack([x[:length].T for x in both], axis=1)
-        side, place = np.repeat([0, 1], _PARTS), np.tile(np.arange(_PARTS), 2)
-        drawn = []
-        for thinned in _draws(rows, keys[units], [ids[c] for c in pair], options):
-            whole = _bases(thinned, options)
-            parts = [
-                thinned[:, c, p * part : (p + 1) * part] for c, p in zip(side, place, strict=True)
-            ]
-            similar = _similarities(_bases(np.stack(parts, axis=1), options))
-            angles = kernel.principal_angles(*whole)
-            drawn.append(
-                {
-                    "similarity": np.mean(np.cos(angles) ** 2),
-                    "similarity_within": _by_lag(similar, side, place, np.arange(1, _PARTS))[0],
-                    "similarity_between": similar[:_PARTS, _PARTS:].mean(),
-                    "principal_angle": np.degrees(angles),
-                    "pc1_angle": np.degrees(kernel.pc1_angle(whole[0][:, 0], whole[1][:, 0])),
-                }
-            )
-        for name in drawn[0]:
-            out[name][i] = np.mean([d[name] for d in drawn], axis=0)
-        out["similarity_chance"][i] = k / n
-        out["quarter"][i] = part * bin_width
-    return out
-
-
-def _drift(
-    counts: np.ndarray,
-    units: np.ndarray,
-    cells: np.ndarray,
-    keys: np.ndarray,
-    ids: Sequence[int],
-    side: np.ndarray,
-    centre: np.ndarray,
-    lags: np.ndarray,
-    options: _Options,
-) -> dict[str, Any]:
-    """Compare windows with one another, by their distance in time; side 0 is left out."""
-    n = int(units.sum())
-    out: dict[str, Any] = {
-        "similarity_within": np.full((2, lags.size), np.nan),
-        "similarity_between": np.full(lags.size, np.nan),
-        "similarity_chance": np.nan,
-        "note": _too_few(n, options) if cells.any() else "not observed",
-        "n_units": n,
-    }
-    seen = {c: _observed(counts[units, c]) for c in np.flatnonzero(cells & (side != 0))}
-    good = [int(c) for c, x in seen.items() if x is not None and len(x) == counts.shape[2]]
-    least = max(options.n_components + 1, 2)
-    if not out["note"]:
-        if len(good) < 2:
-            out["note"] = "fewer than two windows observed, those across 0 aside"
-        elif counts.shape[2] < least:
-            out["note"] = f"fewer than {least} bins"
-    if out["note"]:
-        return out
-    side = (side[good] > 0).astype(int)
-    if side.min() == side.max():
-        out["note"] = f"no window {'before' if side.min() else 'after'} 0"
-    rows = np.ascontiguousarray(counts[units][:, good])
-    drawn = [
-        _by_lag(_similarities(_bases(thinned, options)), side, centre[good], lags)
-        for thinned in _draws(rows, keys[units], [ids[c] for c in good], options)
-    ]
-    out["similarity_within"] = np.mean([d[0] for d in drawn], axis=0)
-    out["similarity_between"] = np.mean([d[1] for d in drawn], axis=0)
-    out["similarity_chance"] = options.n_components / n
-    return out
-
-
-def _too_few(n: int, options: _Options) -> str:
-    if n < options.min_units:
-        return f"{n} units, fewer than min_units={options.min_units}"
-    least = options.n_components + 1
-    return f"{n} units, fewer than n_components + 1 = {least}" if n < least else ""
-
-
-def _draws(
-    rows: np.ndarray, keys: np.ndarray, ids: Sequence[int], options: _Options
-) -> Iterator[np.ndarray]:
-    """Give counts (n_units, n_cells, n_bins), thinned anew in each draw to equal rates."""
-    from lsdx.kernels.resampling import equal_rate_share, stream_keys, thin
-
-    keep = equal_rate_share(rows.sum(axis=-1, dtype=np.float64))
-    if not options.match_rates or not (keep < 1).any():
-        yield rows
-        return
-    require_whole(rows, "subspaces")
-    for d in range(options.draws):
-        cells = [
-            thin(rows[:, c], keep[:, c], stream_keys(keys, options.seed, _THIN, d, i))
-            for c, i in enumerate(ids)
-        ]
-        yield np.stack(cells, axis=1)
-
-
-def _bases(rows: np.ndarray, options: _Options) -> np.ndarray:
-    """Give the loadings of each cell of (n_units, n_cells, n_bins): (n_cells, n_units, k)."""
-    from lsdx.kernels.dimensionality import principal_components
-
-    how: dict[str, Any] = {"n_components": options.n_components, "scale": options.scale}
-    return np.stack([principal_components(x.T, **how)[1] for x in np.moveaxis(rows, 1, 0)])
-
-
-def _similarities(bases: np.ndarray) -> np.ndarray:
-    """Give the mean squared cosine of the angles of all pairs of (m, n_units, k): (m, m)."""
-    m, n_units, k = bases.shape
-    flat = np.moveaxis(bases, 1, 0).reshape(n_units, m * k)
-    squares = (flat.T @ flat) ** 2
-    return np.asarray(squares.reshape(m, k, m, k).sum(axis=(1, 3)) / k)
-
-
-def _by_lag(
-    similar: np.ndarray, side: np.ndarray, place: np.ndarray, lags: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Average over pairs of one side (2, n_lags), and of both (n_lags,), by their distance."""
-    apart = np.abs(place[:, None] - place).round(6)
-    kind = np.where(side[:, None] == side, side, 2)
-    out = np.full((3, lags.size), np.nan)
-    for k in range(3):
-        for i, lag in enumerate(lags):
-            these = similar[(kind == k) & (apart == lag)]
-            if these.size:
-                out[k, i] = these.mean()
-    return out[:2], out[2]
-
-
-def _observed(counts: np.ndarray) -> np.ndarray | None:
-    """Give the bins observed (n_bins, n_units), counted from the start; None if there are gaps."""
-    length = n_observed_bins(counts)
-    return counts[:, :length].T if length >= 2 else None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lsdx.kernels.dimensionality import slow_cosines
+from lsdx.kernels.covariance import slow_cosines
 
 _TAUS = 120  # of the grid on which the decay is looked for
 _LEAST_LAGS = 5

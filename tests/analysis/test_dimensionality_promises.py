@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 
 from lsdx.analysis.dimensionality import dimensionality
 from lsdx.errors import SelectionError
-from lsdx.kernels import dimensionality as kernel
+from lsdx.kernels import correlations, spectra, surrogates
 
 STEP, N_BINS = 0.1, 3000
 UNBIASED = "participation_ratio_unbiased"
@@ -151,10 +151,12 @@ def test_what_white_and_fast_latents_have_is_left() -> None:
         weights = rng.normal(size=(200, 10))
         weights /= np.linalg.norm(weights, axis=1, keepdims=True)
         x = (weights @ z + 1.5 * rng.normal(size=(200, N_BINS))).T
-        without = kernel.participation_ratio_unbiased(x)
-        assert kernel.participation_ratio_unbiased(x, n_slow=3) == pytest.approx(without, rel=0.02)
+        without = correlations.participation_ratio_unbiased(x)
+        assert correlations.participation_ratio_unbiased(x, n_slow=3) == pytest.approx(
+            without, rel=0.02
+        )
         assert without == pytest.approx(105.6, rel=0.1)
-        assert kernel.parallel_analysis(x, n_slow=3, rng=0) == 10
+        assert surrogates.parallel_analysis(x, n_slow=3, rng=0) == 10
 
 
 def test_levels_of_groups_are_alike_once_units_rates_and_times_are() -> None:
@@ -248,7 +250,7 @@ def test_weak_components_beside_a_strong_one_are_found() -> None:
     for _ in range(4):
         weak = rng.normal(size=(N_BINS, 5)) @ (0.3 * rng.normal(size=(5, 40)))
         x = 2 * rng.normal(size=(N_BINS, 1)) + weak + rng.normal(size=(N_BINS, 40))
-        counts.append(kernel.parallel_analysis(x, rng=0))
+        counts.append(surrogates.parallel_analysis(x, rng=0))
     assert counts.count(6) >= 3
     assert min(counts) >= 5
 
@@ -260,17 +262,17 @@ def test_components_of_more_units_than_bins_are_counted() -> None:
         latents = rng.normal(size=(n_bins, n_latents))
         x = latents @ (weight * rng.normal(size=(n_latents, 400)))
         x += rng.normal(size=x.shape)
-        assert kernel.parallel_analysis(x, n_slow=3, rng=0) in (n_latents, n_latents + 1)
+        assert surrogates.parallel_analysis(x, n_slow=3, rng=0) in (n_latents, n_latents + 1)
 
 
 @pytest.mark.parametrize("twice", [2, 4, 12])
 def test_units_that_repeat_others_are_counted_once(twice: int) -> None:
     """Three unrelated units, each so many times: nothing is left beside them."""
     x = np.repeat(np.random.default_rng(0).poisson(2.0, (500, 3)), twice, axis=1)
-    assert kernel.parallel_analysis(x, n_slow=3, rng=0) == 3
+    assert surrogates.parallel_analysis(x, n_slow=3, rng=0) == 3
     same = np.repeat(x[:, :1], 4, axis=1)
-    assert kernel.parallel_analysis(same, n_slow=3, rng=0) == 1
-    assert kernel.parallel_analysis(np.repeat(x[:5], 20, axis=1), rng=0) in (3, 4)
+    assert surrogates.parallel_analysis(same, n_slow=3, rng=0) == 1
+    assert surrogates.parallel_analysis(np.repeat(x[:5], 20, axis=1), rng=0) in (3, 4)
 
 
 def test_what_all_units_share_can_be_taken_out() -> None:
@@ -305,9 +307,9 @@ def test_taking_out_a_known_covariate_is_least_squares_of_the_other_half() -> No
     rng = np.random.default_rng(12)
     course = rng.normal(size=200)
     x = course[:, None] * [2.0, -1.0] + 3
-    np.testing.assert_allclose(kernel.without_common(x, course).std(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(spectra.without_common(x, course).std(axis=0), 0, atol=1e-12)
     noise = rng.normal(size=(200, 2))
-    found = kernel.without_common(noise, course)
+    found = spectra.without_common(noise, course)
     slope = np.polyfit(course[100:], noise[100:, 0], 1)
     expected = noise[:100, 0] - np.polyval(slope, course[:100])
     np.testing.assert_allclose(found[:100, 0], expected, atol=1e-12)
@@ -324,7 +326,7 @@ def held(n_draws: int, n_latent: int, n_units: int, tau: float, seed: int) -> fl
         weights = rng.normal(size=(n_latent, n_units)) / np.sqrt(n_latent)
         z = fluctuations(rng, tau, n_latent) if tau else rng.normal(size=(n_latent, N_BINS))
         x = (weights.T @ z).T + rng.normal(size=(N_BINS, n_units))
-        value, error = kernel.mean_squared_correlation(x, n_slow=3)
+        value, error = correlations.mean_squared_correlation(x, n_slow=3)
         inside += abs(value - truth) < 1.96 * error
     return inside / n_draws
 

@@ -10,8 +10,9 @@ import xarray as xr
 from scipy.signal import lfilter
 
 from lsdx.analysis.subspaces import subspaces
-from lsdx.errors import SelectionError
-from lsdx.kernels.dimensionality import principal_components, subspace_similarity
+from lsdx.errors import ArgumentError
+from lsdx.kernels.spectra import principal_components
+from lsdx.kernels.subspaces import subspace_similarity
 
 N_BEFORE, N_AFTER, WIDTH, BIN = 6, 12, 150.0, 0.5
 
@@ -186,14 +187,14 @@ def test_windows_that_overlap_or_are_missing_are_not_compared(two: list[np.ndarr
 def test_wrong_arguments_are_refused(
     two: list[np.ndarray], make: Any, options: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(SelectionError, match=words):
+    with pytest.raises(ArgumentError, match=words):
         subspaces(make(two), **options)
 
 
 def test_rates_cannot_be_thinned(two: list[np.ndarray]) -> None:
     ds = as_phases(two)
     halved = ds.assign(counts=ds.counts * 0.5)
-    with pytest.raises(SelectionError, match="which can be thinned"):
+    with pytest.raises(ArgumentError, match="which can be thinned"):
         subspaces(halved, n_components=3)
     assert subspaces(halved, n_components=3, match_rates=False).similarity.notnull().all()
 
