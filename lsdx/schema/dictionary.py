@@ -12,7 +12,7 @@ checks every byte, `lsdx gc` removes what no catalog names.
 | path | what it is |
 |---|---|
 | `catalog.json` | names what is current; replaced in one step; nothing else makes a store current |
-| `parts/<recipe>/<eid>-<digest>/` | a session's part, `<noun>.arrow` or `spikes.zarr`, and its manifest |
+| `parts/<recipe>/<eid>-<digest>/` | a session's `<noun>.arrow` or `spikes.zarr`, and its manifest |
 | `flat/<recipe>-<digest>/` | all sessions put together, which the openers read, likewise |
 | `tags/<name>.json` | catalogs kept by `lsdx tag` |
 | `report.json` | the report of the last build |
