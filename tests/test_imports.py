@@ -28,7 +28,7 @@ LAYERS: dict[str, set[str]] = {
     "schema": set(),
     "kernels": set(),
     "regions": set(),
-    "demo": set(),
+    "demo": {"arguments"},
     "readers": {"clock", "config", "kernels", "schema"},
     "sources": {"readers", "config", "demo"},
     "assemble": {"clock", "config", "readers", "kernels", "regions", "schema"},
