@@ -99,7 +99,8 @@ def open_source(
     from lsdx.sources.cache import CacheSource
 
     if settings.source == "alyx":
-        from lsdx.sources.alyx import AlyxSource, default_root
+        from lsdx.sources.alyx import AlyxSource
+        from lsdx.sources.connection import default_root
 
         root = settings.cache_dir or default_root(settings)
         alyx = AlyxSource(root, settings, offline=offline, refresh=refresh, progress=progress)
