@@ -43,6 +43,8 @@ SILENT_INTERVALS = 30
 # what makes an epoch unobserved for the whole session
 SESSION_WIDE = ("order", "overlap")
 EPOCH_WIDE = ("bounds", "no_spikes")
+# provenances of times that were read on the spike clock
+ON_CLOCK = ("alf", "alf_cut", "gabor")
 
 
 class Span(NamedTuple):
@@ -68,7 +70,8 @@ def assemble_epochs(recording: Recording) -> xr.Dataset:
     -------
     Dataset
         One session: ``start``, ``stop``, ``provenance``, ``flags`` by phase and epoch; the
-        injection's time; the residuals of the rig clocks. NaN where a time is not known.
+        injection's time; the residuals of the rig clocks. NaN where a time is not known. The
+        attribute ``notes`` lists what the build report says.
     """
     runs = recording.passive_runs
     session_flags = ["extra_passive_run"] if len(runs) > len(recording.phases) else []
@@ -109,9 +112,8 @@ def assemble_epochs(recording: Recording) -> xr.Dataset:
             "rig_residual": [_rig_residuals(runs, recording.epochs)],
         },
     )
-    recording.notes.extend(note for run in recording.runs for note in run.notes)
-    recording.notes.extend(_notes(epochs))
-    return epochs
+    of_runs = [note for run in recording.runs for note in run.notes]
+    return epochs.assign_attrs(notes=[*of_runs, *_notes(epochs)])
 
 
 def observed(epochs: xr.Dataset, probe: str) -> np.ndarray:
@@ -139,6 +141,29 @@ def observed(epochs: xr.Dataset, probe: str) -> np.ndarray:
             return np.zeros_like(seen)
         seen[place] &= not names & fails
     return np.asarray(seen)
+
+
+def known_residuals(epochs: xr.Dataset) -> np.ndarray:
+    """Return the residuals of the rig clocks, in s, where both runs have tables."""
+    residuals = epochs["rig_residual"].values
+    return np.asarray(residuals[np.isfinite(residuals)])
+
+
+def uncertainty(epochs: xr.Dataset) -> np.ndarray:
+    """Return the 95 % bound of each epoch's times, from the residuals of the rig clocks.
+
+    Times read on the spike clock have none. A shifted time is as uncertain as the same
+    prediction is wrong where it can be checked: the 95th percentile of abs(residual). Not
+    known for times shifted from a run that did not go as planned.
+    """
+    provenance = epochs["provenance"].values
+    residuals = np.abs(known_residuals(epochs))
+    bound = float(np.quantile(residuals, 0.95)) if residuals.size else np.nan
+    out = np.full(provenance.shape, np.nan)
+    out[np.isin(provenance.astype(str), ON_CLOCK)] = 0.0
+    flags = epochs["flags"].values.astype(str)
+    out[(provenance == "rig_clock") & (np.char.find(flags, "cut_reference") < 0)] = bound
+    return out
 
 
 def _run_spans(run: Run, runs: tuple[Run, ...], epochs: tuple[str, ...]) -> list[Span]:

@@ -12,8 +12,9 @@ import xarray as xr
 
 from lsdx.assemble.insertions import histology_stage, read_outcome
 from lsdx.assemble.labelled import dataset
-from lsdx.assemble.layout import dataset_status, find_probes
+from lsdx.assemble.layout import find_probes
 from lsdx.assemble.recording import Recording
+from lsdx.assemble.status import dataset_status
 from lsdx.config import Pharmacology
 from lsdx.readers.lab import PROJECT, Administration, flag_administrations
 from lsdx.readers.records import SessionRecord

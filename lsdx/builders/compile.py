@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lsdx.assemble.epochs import uncertainty
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.sessions import Cohort
 from lsdx.builders.write import find_store, unit_digest, write_store
@@ -22,7 +23,6 @@ from lsdx.store.access import read_store
 from lsdx.store.catalog import Entry, digest_of
 from lsdx.store.place import Place
 
-_ON_CLOCK = ("alf", "alf_cut", "gabor")
 _UNIT_LABELS = ("condition", "session_n", "cohort_year", "days_since_lsd")
 
 
@@ -161,29 +161,6 @@ def _joined(
     elif schema.name == "insertions":
         columns["exclusion"] = _exclusion(ds, cohort, ("insertion", "session"))
     return dataset(schema, columns, cohort=True)
-
-
-def known_residuals(epochs: xr.Dataset) -> np.ndarray:
-    """Give the residuals of the rig clocks, in s, where both runs have tables."""
-    residuals = epochs["rig_residual"].values
-    return np.asarray(residuals[np.isfinite(residuals)])
-
-
-def uncertainty(epochs: xr.Dataset) -> np.ndarray:
-    """Give the 95 % bound of each epoch's times from the residuals of the rig clocks.
-
-    Times read on the spike clock have none. A shifted time is as uncertain as the same
-    prediction is wrong where it can be checked: the 95th percentile of abs(residual). Not
-    known for times shifted from a run that did not go as planned.
-    """
-    provenance = epochs["provenance"].values
-    residuals = np.abs(known_residuals(epochs))
-    bound = float(np.quantile(residuals, 0.95)) if residuals.size else np.nan
-    out = np.full(provenance.shape, np.nan)
-    out[np.isin(provenance.astype(str), _ON_CLOCK)] = 0.0
-    flags = epochs["flags"].values.astype(str)
-    out[(provenance == "rig_clock") & (np.char.find(flags, "cut_reference") < 0)] = bound
-    return out
 
 
 def _exclusion(ds: xr.Dataset, cohort: Cohort, keys: Sequence[str]) -> list[str]:

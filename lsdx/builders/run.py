@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
+from lsdx.assemble.epochs import known_residuals
 from lsdx.assemble.sessions import Cohort
-from lsdx.builders.compile import known_residuals
 from lsdx.builders.lock import building, publishing
 from lsdx.builders.publish import check_same_world, current_catalog, publish
 from lsdx.builders.recipe import choose, load_recipes

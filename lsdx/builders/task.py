@@ -160,7 +160,6 @@ def _build_part(
         if recipe.store != "counts":  # nothing needs counts
             made[recipe.store] = read_store(Place(folder), entry, decode=recipe.store != "spikes")
         return "reused", entry
-    notes = len(reading.recording.notes)
     needed = {name: made.get(name) for name in recipe.needs}
     ds = recipe.assemble(reading.recording, **needed, **recipe.parameters)
     if ds is None:
@@ -171,7 +170,7 @@ def _build_part(
         "recipe": recipe.name,
         "made_by": made_by(recipe, recipes),
         "simulated": int(source.simulated),
-        "notes": reading.recording.notes[notes:],
+        "notes": [],
         **ds.attrs,
     }
     if recipe.store == "insertions":

@@ -37,8 +37,8 @@ class DatasetRecord:
         Whether this revision is the one to use.
     present : bool
         Whether the dataset exists at all (Alyx: a ``data_url``; offline: on disk).
-    on_disk : bool
-        Whether the cache says it has the file.
+    readable : bool
+        Whether it can be read: the cache has the file, or the source can fetch it.
     version : str
         Version of the software that wrote it, ``""`` if not recorded.
     url : str
@@ -56,7 +56,7 @@ class DatasetRecord:
     md5: str | None = None
     default_revision: bool = True
     present: bool = True
-    on_disk: bool = True
+    readable: bool = True
     version: str = ""
     url: str = ""
 
@@ -322,7 +322,7 @@ def _dataset(record: Mapping[str, Any], where: str) -> DatasetRecord:
         md5=record.get("hash") or None,
         default_revision=str(record.get("default_revision")) == "True",
         present=record.get("data_url") is not None,
-        on_disk=False,
+        readable=False,
         version=str(record.get("version") or ""),
         url=str(record.get("data_url") or ""),
     )

@@ -88,7 +88,7 @@ class AlyxSource(LocalFiles):
             problems=problems,
         )
         self._datasets = {
-            eid: tuple(replace(d, on_disk=self._obtainable(eid, d)) for d in datasets)
+            eid: tuple(replace(d, readable=self._is_readable(eid, d)) for d in datasets)
             for eid, datasets in snapshot.datasets.items()
         }
 
@@ -104,7 +104,7 @@ class AlyxSource(LocalFiles):
         """What to do about a probe without an insertion record."""
         return "Register the insertion in Alyx, then pass --refresh."
 
-    def _obtainable(self, eid: str, dataset: DatasetRecord) -> bool:
+    def _is_readable(self, eid: str, dataset: DatasetRecord) -> bool:
         return (dataset.present and not self.offline) or self.path(eid, dataset).is_file()
 
     def missing(self, wanted: Iterable[tuple[str, Sequence[DatasetRecord]]]) -> list[Download]:

@@ -164,7 +164,7 @@ def _dataset_records(table: pd.DataFrame, root: Path) -> dict[str, tuple[Dataset
                 # ONE's own tables may lack the column: then nothing is flagged
                 default_revision=_truth(row.get("default_revision")),
                 present=bool(row["exists"]),
-                on_disk=bool(row["exists"]),
+                readable=bool(row["exists"]),
             )
         )
     return {eid: tuple(sorted(rows, key=lambda d: d.path)) for eid, rows in records.items()}
@@ -232,7 +232,7 @@ def _joined(local: DatasetRecord, stated: DatasetRecord) -> DatasetRecord:
         size=local.size if stated.size is None else stated.size,
         md5=local.md5 if stated.md5 is None else stated.md5,
         default_revision=stated.default_revision,
-        present=stated.present or local.on_disk,
-        on_disk=local.on_disk,
+        present=stated.present or local.readable,
+        readable=local.readable,
         version=stated.version,
     )

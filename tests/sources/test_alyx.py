@@ -482,7 +482,7 @@ def test_advice_fits_the_source(settings: Settings, server: AlyxServer, cohort: 
         for d in online.datasets(session["id"])
         if (d.collection, d.name) == (times["collection"], times["name"])
     ]
-    assert (dataset.present, dataset.on_disk) == (False, False)  # known, and not to be had
+    assert (dataset.present, dataset.readable) == (False, False)  # known, and not to be had
     with pytest.raises(SourceError, match=r"no online copy of it: ask whoever uploads"):
         online.fetch(session["id"], dataset)
     assert "Register the insertion in Alyx" in online.insertion_advice
