@@ -10,12 +10,12 @@ All times are seconds on the spike clock. The rules:
    is never used.
 4. A passive run without a table takes another run's times, shifted by the difference of the
    two rig start times.
-5. A row of the table of epochs replaces what the files say, and stands: that epochs follow one
-   another and do not overlap is a rule of the protocol's own times alone.
+5. A row of the table of epochs replaces what the files say. Its times are not checked for order
+   and overlap, as those of the files are.
 6. Otherwise the times are NaN.
 
-A probe observed an epoch if it recorded all of it: there are spikes until its stop, and no silence
-of the whole probe reaches into it that a live probe never has.
+A probe observed an epoch if it recorded all of it: its spikes reach the epoch's stop, and it is not
+silent within the epoch for longer than a live probe ever is.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def assemble_epochs(recording: Recording) -> xr.Dataset:
 
 
 def observed(epochs: xr.Dataset, probe: str) -> np.ndarray:
-    """Tell which epochs of a session one probe observed.
+    """Return which epochs of a session one probe observed.
 
     Parameters
     ----------
@@ -152,9 +152,9 @@ def known_residuals(epochs: xr.Dataset) -> np.ndarray:
 def uncertainty(epochs: xr.Dataset) -> np.ndarray:
     """Return the 95 % bound of each epoch's times, from the residuals of the rig clocks.
 
-    Times read on the spike clock have none. A shifted time is as uncertain as the same
-    prediction is wrong where it can be checked: the 95th percentile of abs(residual). Not
-    known for times shifted from a run that did not go as planned.
+    It is 0 for times that were read on the spike clock. For shifted times it is the 95th
+    percentile of abs(residual), over all sessions in which both runs have tables. It is NaN for
+    times that were shifted from a run that did not go as planned.
     """
     provenance = epochs["provenance"].values
     residuals = np.abs(known_residuals(epochs))
@@ -186,7 +186,7 @@ def _run_spans(run: Run, runs: tuple[Run, ...], epochs: tuple[str, ...]) -> list
 def _references(
     runs: tuple[Run, ...], run: Run
 ) -> Iterator[tuple[Run, Mapping[str, tuple[float, float]], float]]:
-    """Give the runs whose times are tabulated, with the rig's seconds from them to ``run``."""
+    """Yield the runs whose times are tabulated, with the rig's seconds from them to ``run``."""
     for reference in runs:
         if reference.intervals is not None:
             shift = rig_seconds(reference.settings, run.settings)
@@ -267,7 +267,7 @@ def _check(recording: Recording, start: np.ndarray, stop: np.ndarray) -> list[li
 
 
 def silent_stretches(ticks: np.ndarray) -> np.ndarray:
-    """Find where a whole probe is silent longer than a live one ever is.
+    """Find where a whole probe is silent for longer than a live probe ever is.
 
     Parameters
     ----------

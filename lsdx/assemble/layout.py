@@ -146,7 +146,7 @@ def find_probes(datasets: Iterable[DatasetRecord], named: Collection[str] = ()) 
 
 
 def passed_over(datasets: Iterable[DatasetRecord]) -> tuple[str, ...]:
-    """List the files that look like sorted spikes and lie where no sorting is looked for.
+    """List the files that look like sorted spikes, in folders where sortings are not expected.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def passed_over(datasets: Iterable[DatasetRecord]) -> tuple[str, ...]:
 def not_to_be_had(
     datasets: Iterable[DatasetRecord], probe: str, sorting: Sorting | None
 ) -> tuple[str, ...]:
-    """List the files of a probe's sorting that the records know, and that are not on disk.
+    """List the files of a probe's sorting that are recorded and cannot be read.
 
     Parameters
     ----------
@@ -194,8 +194,8 @@ def find_sorting(
     iblsorter comes before pykilosort before ks2, then any other folder that holds
     ``spikes.times.npy``, last the probe's own; units and spikes come from that folder alone. A
     revision is that of ``spikes.times.npy``; each other file is its own default, or its newest,
-    that is not later. Where the channels lie is settled later than the sorting, under revisions
-    of its own. ``get`` advises how to get a file that is recorded and not on disk.
+    that is not later. The places of the channels come from histology, after the sorting, and
+    have revisions of their own. ``get`` advises how to get a file that is recorded and not on disk.
 
     Raises
     ------
@@ -282,8 +282,8 @@ def find_runs(
 ) -> tuple[RunFiles, ...]:
     """List the task runs that have rig settings, in order of their number.
 
-    Those that exist but are not on disk are listed too: to pass over one would be to mistake
-    one run for another.
+    Runs that exist but are not on disk are listed too, since the order of all runs decides which
+    phase each is.
 
     Raises
     ------

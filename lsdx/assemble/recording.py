@@ -86,7 +86,7 @@ class Recording:
 
 
 def rig_seconds(first: TaskSettings, second: TaskSettings) -> float:
-    """Give the seconds from one run's rig start to another's, NaN if not both are known.
+    """Return the seconds from one run's rig start to another's, NaN if not both are known.
 
     The same field of both is used, ``SESSION_DATETIME`` before ``SESSION_START_TIME``:
     both are of one rig PC, and only their difference means anything. Times with a zone are

@@ -140,7 +140,7 @@ class Cohort:
         return np.array(sorted(days), dtype="datetime64[D]")
 
     def labels(self, eids: Iterable[str]) -> dict[str, list[object]]:
-        """Give the cohort's labels of sessions, one list a label, in the order of ``eids``."""
+        """Return the cohort's labels of sessions, one list a label, in the order of ``eids``."""
         by_eid = {s.eid: s for s in self.sessions}
         ranks = _session_ranks(self.sessions)
         odd = flag_administrations(self.administrations.values(), self.rules)
@@ -177,7 +177,7 @@ class Cohort:
         return ", ".join(flags)
 
     def _misdated(self, session: SessionRecord) -> str:
-        """Give the day that the table of trajectories has, where it is another one."""
+        """Return the day in the table of trajectories, if it is another one; else blank."""
         stated = self.trajectories.get(session.eid, {}).get("date", "")
         return "" if stated == f"{session.date:%Y-%m-%d}" else stated
 

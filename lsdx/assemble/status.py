@@ -19,7 +19,7 @@ def dataset_status(
     has_file: dict[str, bool],
     probes: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Return of each derived dataset whether it is there, and if not, whether its raw data are.
+    """Return the state of each derived dataset: there, not extracted, or without raw data.
 
     Parameters
     ----------

@@ -107,7 +107,7 @@ def write_cohort(
 
 
 def _is_written(target: Path, generator: Record) -> bool:
-    """Tell whether the directory holds this cohort; refuse one that holds anything else."""
+    """Return whether the directory holds this cohort; refuse one that holds anything else."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return False
     held = _held_generator(target / "truth.json")

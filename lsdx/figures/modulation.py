@@ -85,7 +85,7 @@ def plot_rates(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        Units with a value of 0 in a phase are left out, and their number is told.
+        Units with a value of 0 in a phase are left out, and their number is in the legend.
 
     Raises
     ------

@@ -40,12 +40,12 @@ def plot_raster(
     Returns
     -------
     Axes
-        Spikes over depth as dots; if they are more than 500,000 as a density, spikes per s in
-        20 um, with a colour bar. Units without a depth are left out, and their number is told;
-        where no unit has one, units are drawn in their order. Beside it a strip of regions in the
-        colours of the Allen atlas, grey where that knows none; epochs shaded; the injection a
-        line. Several insertions are panels within, ``child_axes``, from top to bottom in the
-        order of the data, with one time axis.
+        Spikes over depth as dots; more than 500,000 as a density, spikes per s in 20 um, with a
+        colour bar. Units without a depth are left out, and the title says how many; if no unit
+        has a depth, units are drawn in their order. A strip beside it shows the regions in the
+        colours of the Allen atlas, grey where it has none. Epochs are shaded; a line marks the
+        injection. Several insertions are panels, ``child_axes``, from top to bottom in the order
+        of the data, with one time axis.
 
     Raises
     ------
@@ -73,9 +73,7 @@ def plot_raster(
     end = float(times.max(initial=0.0)) if stop is None else stop
     if not start < end:
         found = f"{start:g} s and {'the last spike at ' if stop is None else ''}{end:g} s"
-        raise SelectionError(
-            located("plot_raster", "start before stop", found, "Give others: start=, stop=.")
-        )
+        raise SelectionError(located("plot_raster", "start before stop", found))
     rows = [np.flatnonzero(insertion == name) for name in dict.fromkeys(insertion.tolist())]
     parts = [data.isel(unit=i) for i in rows]
     places = [_places(one) for one in parts]
@@ -245,7 +243,7 @@ def _strip_of_regions(ax: Axes, depth: np.ndarray, region: np.ndarray, fits: int
 
 
 def _spread(wanted: np.ndarray, low: float, high: float, fits: int) -> np.ndarray:
-    """Move sorted places so little that ``fits`` of them would fill low to high, none overlap."""
+    """Move sorted places as little as possible so that ``fits`` of them fill low to high."""
     from scipy.optimize import isotonic_regression
 
     gap = (high - low) / max(fits, 1)

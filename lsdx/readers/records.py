@@ -148,7 +148,7 @@ def uuid_of(value: object, where: str) -> str:
 
 
 def without_uuid(name: str) -> str:
-    """Give a file name without the dataset's UUID, which data servers put before its extension.
+    """Return a file name without the dataset's UUID, which data servers put before its extension.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def parse_snapshot(raw: Mapping[str, Any], where: str) -> Snapshot:
 
 
 def stacks_published(names: Iterable[str]) -> bool:
-    """Tell from the files of a subject's folder of stacks whether both channels are there.
+    """Return whether the files of a subject's folder of stacks hold both channels.
 
     Examples
     --------
@@ -301,7 +301,7 @@ def _datasets(records: Iterable[Mapping[str, Any]], where: str) -> tuple[Dataset
 
 
 def _dataset_path(record: Mapping[str, Any], where: str) -> str:
-    """Give a dataset's path in its session: Alyx names a revision only in the address."""
+    """Return a dataset's path in its session: Alyx names a revision only in the address."""
     revision = str(record.get("revision") or "")
     if revision and is_uuid_string(revision):
         revision = ""

@@ -1,6 +1,6 @@
 """An Alyx database as a source: its records by REST, kept as a dated snapshot; files on demand.
 
-Nothing is asked of the network where the snapshot and the files are there. User, password or token
+The network is not used where the snapshot and the files are on disk. User, password or token
 come from the environment or from ONE's own parameters; they go to the servers they are for, and are
 kept nowhere.
 """
@@ -39,11 +39,11 @@ class AlyxSource(LocalFiles):
     settings : Settings
         ``base_url``, ``project`` and ``task_protocol``.
     offline : bool
-        Whether to do without the network: what is not on disk is not there.
+        Whether to use only what is on disk, without the network.
     refresh : bool
-        Whether to read the records again though there is a snapshot of them.
+        Whether to read the records again, even if there is a snapshot of them.
     progress : bool
-        Whether to show a bar.
+        Whether to show a progress bar.
 
     Raises
     ------
@@ -108,12 +108,12 @@ class AlyxSource(LocalFiles):
         return (dataset.present and not self.offline) or self.path(eid, dataset).is_file()
 
     def missing(self, wanted: Iterable[tuple[str, Sequence[DatasetRecord]]]) -> list[Download]:
-        """List what of these datasets is not on disk, or not whole."""
+        """List the files of these datasets that are not on disk, or not complete."""
         return [
             Download(f"session {eid}, {d.path}", d.url, self.path(eid, d), d.size, d.md5)
             for eid, datasets in wanted
             for d in datasets
-            if d.url and not _whole(self.path(eid, d), d.size)
+            if d.url and not _is_complete(self.path(eid, d), d.size)
         ]
 
     def download(
@@ -144,5 +144,5 @@ class AlyxSource(LocalFiles):
         return super()._absent(where, path)
 
 
-def _whole(path: Path, size: int | None) -> bool:
+def _is_complete(path: Path, size: int | None) -> bool:
     return path.is_file() and (size is None or path.stat().st_size == size)

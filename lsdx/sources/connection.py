@@ -1,4 +1,4 @@
-"""The connection to an Alyx database: login, questions by REST, what ONE keeps of both."""
+"""The connection to an Alyx database: its address, the login, requests by REST."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _REFUSED = {
 
 
 class NoLogin(SourceError):
-    """The database refuses the login: what follows would be refused too."""
+    """The database refuses the login, so that every other question would fail too."""
 
 
 class Alyx:
@@ -54,7 +54,7 @@ class Alyx:
     url : str
         Address of the database.
     user, password, token : str or None
-        The token, or what one can be had for.
+        The token, or the user and password to get one with.
     """
 
     def __init__(

@@ -98,7 +98,7 @@ def take_snapshot(
 
 
 def _wanted_sessions(alyx: Alyx, wanted: Mapping[str, str]) -> list[str]:
-    """List the sessions of a project; Alyx itself takes a part of its name for the whole."""
+    """List the sessions of a project; Alyx also lists projects whose names contain this one."""
     listed = alyx.get_all("sessions", **wanted)
     projects = sorted({str(name) for record in listed for name in record.get("projects") or ()})
     eids = dict.fromkeys(
