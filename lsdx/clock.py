@@ -29,7 +29,7 @@ def to_seconds(value: str | float, name: str = "duration") -> float:
     >>> to_seconds("100 ms"), to_seconds("5 min"), to_seconds(2)
     (0.1, 300.0, 2.0)
     """
-    wrong = ConfigError(located(name, "a duration such as '100 ms'", repr(value), "Correct it."))
+    wrong = ConfigError(located(name, "a duration such as '100 ms'", repr(value)))
     if isinstance(value, str):
         import pint
 
@@ -45,7 +45,7 @@ def to_seconds(value: str | float, name: str = "duration") -> float:
     else:
         raise wrong
     if not math.isfinite(seconds):
-        raise ConfigError(located(name, "a finite duration", repr(value), "Correct it."))
+        raise ConfigError(located(name, "a finite duration", repr(value)))
     return seconds
 
 
@@ -64,9 +64,7 @@ def to_bin_ticks(value: str | float, name: str = "bin_width") -> int:
     ticks = to_seconds(value, name) * TICKS_PER_SECOND
     whole = round(ticks)
     if whole < 1 or abs(ticks - whole) > 1e-6:
-        raise ConfigError(
-            located(name, "a whole number of 10 us", repr(value), "Choose such a width.")
-        )
+        raise ConfigError(located(name, "a whole number of 10 us", repr(value)))
     return whole
 
 
@@ -106,7 +104,7 @@ def n_bins(length: np.ndarray | int, width: int) -> np.ndarray:
 
 
 def bin_centres(length: int, width: int) -> np.ndarray:
-    """Give the centres of the bins in s from the epoch's start.
+    """Return the centres of the bins, in s from the epoch's start.
 
     Examples
     --------

@@ -180,7 +180,7 @@ _SCALARS = ("source", *_NAMES, *_PATHS)
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
-    """Give a path that a user wrote, with ``~`` and ``$NAME`` replaced as in a shell.
+    """Return a path that a user wrote, with ``~`` and ``$NAME`` replaced as in a shell.
 
     Raises
     ------
@@ -269,9 +269,7 @@ def merge_file(settings: Settings, path: Path) -> Settings:
             located(str(path), "a TOML file", "nothing there", "Name an existing file.")
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(
-            located(str(path), "a TOML file", str(error), "Mend the file.")
-        ) from error
+        raise ConfigError(located(str(path), "a TOML file", str(error))) from error
     return _merge(settings, values, str(path), path.parent)
 
 
@@ -376,7 +374,7 @@ def _administration(value: object, where: str) -> Pharmacology:
 
 
 def _named(protocol: Protocol, administration: Pharmacology) -> Protocol:
-    """Let the names of drug and control stand for the first conditions, unless both are given."""
+    """Name the first conditions after drug and control, unless they are named already."""
     given = protocol.conditions
     default = given == Protocol().conditions
     named = list(given)
@@ -418,12 +416,12 @@ def _eid(value: object, where: str, key: str) -> str:
 
 def _unknown(where: str, key: str, known: list[str]) -> ConfigError:
     close = difflib.get_close_matches(key, known, n=1)
-    advice = f"Did you mean {close[0]!r}?" if close else "Remove it or correct it."
+    advice = f"Did you mean {close[0]!r}?" if close else ""
     return ConfigError(located(where, "one of " + ", ".join(known), repr(key), advice))
 
 
 def _wrong(where: str, key: str, expected: str, value: object) -> ConfigError:
-    return ConfigError(located(f"{where}, {key}", expected, repr(value), "Correct it."))
+    return ConfigError(located(f"{where}, {key}", expected, repr(value)))
 
 
 def fill_from(settings: Settings, path: Path) -> Settings:

@@ -17,7 +17,7 @@ import pytest
 from iblatlas.regions import BrainRegions
 
 from lsdx.demo import write_cohort
-from lsdx.errors import ConfigError
+from lsdx.errors import ArgumentError, ConfigError
 
 N_UNITS = 24
 ODDITIES = {
@@ -161,7 +161,7 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
     [{"n_sessions": 0}, {"n_units": 3}, {"seed": -1}, {"n_units": 20.0}, {"n_sessions": True}],
 )
 def test_arguments_out_of_range_are_refused(tmp_path: Path, bad: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=f"{next(iter(bad))}=.*whole number of at least"):
+    with pytest.raises(ArgumentError, match=f"{next(iter(bad))}: .*whole number of at least"):
         write_cohort(tmp_path / "new", **bad)
     assert not (tmp_path / "new").exists()
 
@@ -170,7 +170,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def fail(*_: Any, **__: Any) -> None:
         raise OSError("no space")
 
-    monkeypatch.setattr("lsdx.demo._write_lab_tables", fail)
+    monkeypatch.setattr("lsdx.demo.write_lab_tables", fail)
     with pytest.raises(OSError, match="no space"):
         write_cohort(tmp_path / "new", n_sessions=1, n_units=4)
     assert not list(tmp_path.iterdir())
@@ -595,9 +595,9 @@ def test_latents_gain_dimensions_under_lsd(
 
 
 def test_further_sessions_are_ordinary_and_distinct() -> None:
-    from lsdx.demo import _plan
+    from lsdx.demo.plan import plan_session
 
-    plans = [_plan(index) for index in range(120)]
+    plans = [plan_session(index) for index in range(120)]
     assert len({plan.path for plan in plans}) == 120
     days: dict[str, list[Any]] = {}
     for plan in plans:

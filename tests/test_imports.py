@@ -28,7 +28,7 @@ LAYERS: dict[str, set[str]] = {
     "schema": set(),
     "kernels": set(),
     "regions": set(),
-    "demo": set(),
+    "demo": {"arguments"},
     "readers": {"clock", "config", "kernels", "schema"},
     "sources": {"readers", "config", "demo"},
     "assemble": {"clock", "config", "readers", "kernels", "regions", "schema"},
@@ -309,9 +309,10 @@ import sys
 import lsdx
 assert {"figures", "export", "open_units", "__version__"} <= set(dir(lsdx))
 assert "lsdx.figures" not in sys.modules
-assert dir(lsdx.figures) == ["alignment", "dimensionality", "single_units"]
-assert "lsdx.figures.single_units" not in sys.modules
-assert lsdx.figures.single_units.plot_raster
+names = ["alignment", "dimensionality", "modulation", "proportions", "raster", "responses"]
+assert dir(lsdx.figures) == names
+assert "lsdx.figures.raster" not in sys.modules
+assert lsdx.figures.raster.plot_raster
 for package in (lsdx, lsdx.analysis, lsdx.export, lsdx.figures):
     for name in dir(package):
         assert getattr(package, name)

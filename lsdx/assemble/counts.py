@@ -46,7 +46,8 @@ def assemble_counts(
     -------
     Dataset or None
         ``counts`` with the maximum of its dtype where not observed; ``n_spikes`` and
-        ``duration`` with NaN there. None where the session has no units.
+        ``duration`` with NaN there. None where the session has no units. The attribute
+        ``notes`` lists what the build report says.
 
     Raises
     ------
@@ -68,7 +69,6 @@ def assemble_counts(
     highest = int(counts.max(initial=0))
     for k in range(bins.shape[1]):  # by interval: the mask of all would be as large as counts
         counts[:, k][np.arange(length) >= bins[:, k, None]] = np.iinfo(counts.dtype).max
-    _note_remainder(recording, epochs, insertions, width)
     shape = (row_size.size, epochs.sizes["phase"], epochs.sizes["epoch"])
     out = dataset(
         SCHEMAS["counts"],
@@ -89,6 +89,7 @@ def assemble_counts(
         bin_width_ticks=width,
         duplicates=duplicates,
         highest=highest,
+        notes=_notes(recording, epochs, insertions, width, duplicates),
     )
 
 
@@ -112,18 +113,21 @@ def _kept(recording: Recording, spikes: xr.Dataset, duplicates: str) -> np.ndarr
         raise RecipeError(
             located(where, "duplicates 'keep' or 'drop'", repr(duplicates), "Correct the recipe.")
         )
-    bare = [p.insertion.probe for p in recording.probes if p.duplicates is None]
-    if bare:
-        recording.notes.append(
-            f"{', '.join(bare)}: duplicates kept, for there is no mask of bombcell's"
-        )
     return ~spikes["duplicate"].values
 
 
-def _note_remainder(
-    recording: Recording, epochs: xr.Dataset, insertions: xr.Dataset, width: int
-) -> None:
-    """Report the spikes that lie in an epoch past its last whole bin."""
+def _notes(
+    recording: Recording,
+    epochs: xr.Dataset,
+    insertions: xr.Dataset,
+    width: int,
+    duplicates: str,
+) -> list[str]:
+    """List probes without a mask of duplicates, and spikes past the last whole bin of an epoch."""
+    notes = []
+    bare = [p.insertion.probe for p in recording.probes if p.duplicates is None]
+    if duplicates == "drop" and bare:
+        notes.append(f"{', '.join(bare)}: duplicates kept, for there is no mask of bombcell's")
     first = epochs["start"].values.ravel()
     last = epochs["stop"].values.ravel()
     seen = dict(zip(insertions["insertion"].values, insertions["observed"].values, strict=True))
@@ -134,7 +138,8 @@ def _note_remainder(
             binned = begin + int(n_bins(end - begin, width)) * width
             left += spikes_between(probe.spikes.ticks, binned, max(binned, end))
     if left:
-        recording.notes.append(f"{left} spikes past the last whole bin of their epochs")
+        notes.append(f"{left} spikes past the last whole bin of their epochs")
+    return notes
 
 
 def _intervals(

@@ -10,12 +10,12 @@ All times are seconds on the spike clock. The rules:
    is never used.
 4. A passive run without a table takes another run's times, shifted by the difference of the
    two rig start times.
-5. A row of the table of epochs replaces what the files say, and stands: that epochs follow one
-   another and do not overlap is a rule of the protocol's own times alone.
+5. A row of the table of epochs replaces what the files say. Its times are not checked for order
+   and overlap, as those of the files are.
 6. Otherwise the times are NaN.
 
-A probe observed an epoch if it recorded all of it: there are spikes until its stop, and no silence
-of the whole probe reaches into it that a live probe never has.
+A probe observed an epoch if it recorded all of it: its spikes reach the epoch's stop, and it is not
+silent within the epoch for longer than a live probe ever is.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ SILENT_INTERVALS = 30
 # what makes an epoch unobserved for the whole session
 SESSION_WIDE = ("order", "overlap")
 EPOCH_WIDE = ("bounds", "no_spikes")
+# provenances of times that were read on the spike clock
+ON_CLOCK = ("alf", "alf_cut", "gabor")
 
 
 class Span(NamedTuple):
@@ -69,7 +71,8 @@ def assemble_epochs(recording: Recording) -> xr.Dataset:
     -------
     Dataset
         One session: ``start``, ``stop``, ``provenance``, ``flags`` by phase and epoch; the
-        injection's time; the residuals of the rig clocks. NaN where a time is not known.
+        injection's time; the residuals of the rig clocks. NaN where a time is not known. The
+        attribute ``notes`` lists what the build report says.
     """
     runs = recording.passive_runs
     session_flags = ["extra_passive_run"] if len(runs) > len(recording.phases) else []
@@ -110,13 +113,12 @@ def assemble_epochs(recording: Recording) -> xr.Dataset:
             "rig_residual": [_rig_residuals(runs, recording.epochs)],
         },
     )
-    recording.notes.extend(note for run in recording.runs for note in run.notes)
-    recording.notes.extend(_notes(epochs))
-    return epochs
+    of_runs = [note for run in recording.runs for note in run.notes]
+    return epochs.assign_attrs(notes=[*of_runs, *_notes(epochs)])
 
 
 def observed(epochs: xr.Dataset, probe: str) -> np.ndarray:
-    """Tell which epochs of a session one probe observed.
+    """Return which epochs of a session one probe observed.
 
     Parameters
     ----------
@@ -142,6 +144,29 @@ def observed(epochs: xr.Dataset, probe: str) -> np.ndarray:
     return np.asarray(seen)
 
 
+def known_residuals(epochs: xr.Dataset) -> np.ndarray:
+    """Return the residuals of the rig clocks, in s, where both runs have tables."""
+    residuals = epochs["rig_residual"].values
+    return np.asarray(residuals[np.isfinite(residuals)])
+
+
+def uncertainty(epochs: xr.Dataset) -> np.ndarray:
+    """Return the 95 % bound of each epoch's times, from the residuals of the rig clocks.
+
+    It is 0 for times that were read on the spike clock. For shifted times it is the 95th
+    percentile of abs(residual), over all sessions in which both runs have tables. It is NaN for
+    times that were shifted from a run that did not go as planned.
+    """
+    provenance = epochs["provenance"].values
+    residuals = np.abs(known_residuals(epochs))
+    bound = float(np.quantile(residuals, 0.95)) if residuals.size else np.nan
+    out = np.full(provenance.shape, np.nan)
+    out[np.isin(provenance.astype(str), ON_CLOCK)] = 0.0
+    flags = epochs["flags"].values.astype(str)
+    out[(provenance == "rig_clock") & (np.char.find(flags, "cut_reference") < 0)] = bound
+    return out
+
+
 def _run_spans(run: Run, runs: tuple[Run, ...], epochs: tuple[str, ...]) -> list[Span]:
     if run.intervals is not None:
         return [_own_span(run, run.intervals, epoch) for epoch in epochs]
@@ -162,7 +187,7 @@ def _run_spans(run: Run, runs: tuple[Run, ...], epochs: tuple[str, ...]) -> list
 def _references(
     runs: tuple[Run, ...], run: Run
 ) -> Iterator[tuple[Run, Mapping[str, tuple[float, float]], float]]:
-    """Give the runs whose times are tabulated, with the rig's seconds from them to ``run``."""
+    """Yield the runs whose times are tabulated, with the rig's seconds from them to ``run``."""
     for reference in runs:
         if reference.intervals is not None:
             shift = rig_seconds(reference.settings, run.settings)
@@ -243,7 +268,7 @@ def _check(recording: Recording, start: np.ndarray, stop: np.ndarray) -> list[li
 
 
 def silent_stretches(ticks: np.ndarray) -> np.ndarray:
-    """Find where a whole probe is silent longer than a live one ever is.
+    """Find where a whole probe is silent for longer than a live probe ever is.
 
     Parameters
     ----------
@@ -371,32 +396,6 @@ def _notes(epochs: xr.Dataset) -> list[str]:
         if flags:
             notes.append(f"{name.removesuffix('_flags')}: {flags}")
     return notes
-
-
-_ON_CLOCK = ("alf", "alf_cut", "gabor")
-
-
-def known_residuals(epochs: xr.Dataset) -> np.ndarray:
-    """Give the residuals of the rig clocks, in s, where both runs have tables."""
-    residuals = epochs["rig_residual"].values
-    return np.asarray(residuals[np.isfinite(residuals)])
-
-
-def uncertainty(epochs: xr.Dataset) -> np.ndarray:
-    """Give the 95 % bound of each epoch's times from the residuals of the rig clocks.
-
-    Times read on the spike clock have none. A shifted time is as uncertain as the same
-    prediction is wrong where it can be checked: the 95th percentile of abs(residual). Not
-    known for times shifted from a run that did not go as planned.
-    """
-    provenance = epochs["provenance"].values
-    residuals = np.abs(known_residuals(epochs))
-    bound = float(np.quantile(residuals, 0.95)) if residuals.size else np.nan
-    out = np.full(provenance.shape, np.nan)
-    out[np.isin(provenance.astype(str), _ON_CLOCK)] = 0.0
-    flags = epochs["flags"].values.astype(str)
-    out[(provenance == "rig_clock") & (np.char.find(flags, "cut_reference") < 0)] = bound
-    return out
 
 
 def _columns(ds: xr.Dataset, _joining: Joining) -> dict[str, np.ndarray]:

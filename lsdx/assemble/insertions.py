@@ -75,7 +75,7 @@ def assemble_insertions(recording: Recording, *, epochs: xr.Dataset) -> xr.Datas
 
 
 def histology_stage(insertion: InsertionRecord, stacks: bool | None = None) -> str:
-    """Give the highest histology stage reached.
+    """Return the highest histology stage reached.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def histology_stage(insertion: InsertionRecord, stacks: bool | None = None) -> s
 
 
 def as_number(value: object) -> float:
-    """Read a number of a record, which may be text; NaN for what is none.
+    """Read a number of a record, which may be text; NaN if it is no number.
 
     Examples
     --------
@@ -131,7 +131,7 @@ def read_outcome(value: object) -> tuple[str, float]:
 
 
 def _stated(insertion: InsertionRecord, stacks: bool | None) -> dict[str, Any]:
-    """Give what the insertion's record says of its quality and place."""
+    """Return what the insertion's record says of its quality and place."""
     checks = _checks(insertion)
     exists = checks.get("tracing_exists")
     stated = {name: insertion.json.get(key) for key, (name, *_) in RECORD_NUMBERS.items()}
@@ -162,7 +162,7 @@ def _side(ml: np.ndarray) -> str:
 
 
 def _picks(insertion: InsertionRecord) -> np.ndarray:
-    """Give the picks of the track, (n, 3) in um from bregma, ML (right of it) first."""
+    """Return the picks of the track, (n, 3) in um from bregma, ML (right of it) first."""
     try:
         picks = np.asarray(insertion.json.get("xyz_picks") or (), dtype=np.float64)
     except (TypeError, ValueError):

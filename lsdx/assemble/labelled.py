@@ -36,7 +36,7 @@ def dataset(schema: Schema, columns: Mapping[str, Any], *, cohort: bool = False)
 
 
 def variable(declared: Variable, values: Any) -> xr.Variable:
-    """Make one variable with its declared dtype and units."""
+    """Return one variable with its declared dtype and units."""
     if declared.dtype == "str":
         array = text(values)
     elif declared.dtype in ("ticks", "counts"):
@@ -48,5 +48,5 @@ def variable(declared: Variable, values: Any) -> xr.Variable:
 
 
 def blank(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Make an array of the value that stands for unknown."""
+    """Return an array of the value that stands for unknown."""
     return np.full(shape, _BLANK[dtype], dtype=object if dtype == "str" else dtype)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from lsdx.errors import SourceError, located
 from lsdx.readers.records import DatasetRecord
-from lsdx.schema.sessions import CAMERAS
 
 SORTERS = ("iblsorter", "pykilosort", "ks2")
 SORTING_FILES = (
@@ -25,7 +24,6 @@ NEEDED = SORTING_FILES[:4]
 LEAD = SORTING_FILES[0]
 UNKNOWN_SORTER = "unknown"  # of files that lie in the probe's own folder
 _SORTED = re.compile(r"alf/([^/]+)(?:/([^/]+))?")
-LF_POWER = "_iblqc_ephysSpectralDensityLF.power.npy"
 SETTINGS = "_iblrig_taskSettings.raw.json"
 INTERVALS = "_ibl_passivePeriods.intervalsTable.csv"
 GABORS = "_ibl_passiveGabor.table.csv"
@@ -148,7 +146,7 @@ def find_probes(datasets: Iterable[DatasetRecord], named: Collection[str] = ()) 
 
 
 def passed_over(datasets: Iterable[DatasetRecord]) -> tuple[str, ...]:
-    """List the files that look like sorted spikes and lie where no sorting is looked for.
+    """List the files that look like sorted spikes, in folders where sortings are not expected.
 
     Examples
     --------
@@ -158,7 +156,7 @@ def passed_over(datasets: Iterable[DatasetRecord]) -> tuple[str, ...]:
     return tuple(
         d.path
         for d in datasets
-        if d.on_disk
+        if d.readable
         and "spikes.times" in d.name
         and not (d.name == LEAD and _SORTED.fullmatch(d.collection))
     )
@@ -167,7 +165,7 @@ def passed_over(datasets: Iterable[DatasetRecord]) -> tuple[str, ...]:
 def not_to_be_had(
     datasets: Iterable[DatasetRecord], probe: str, sorting: Sorting | None
 ) -> tuple[str, ...]:
-    """List the files of a probe's sorting that the records know, and that are not on disk.
+    """List the files of a probe's sorting that are recorded and cannot be read.
 
     Parameters
     ----------
@@ -178,14 +176,14 @@ def not_to_be_had(
 
     Examples
     --------
-    >>> not_to_be_had([DatasetRecord("alf/p/ks2/spikes.times.npy", on_disk=False)], "p", None)
+    >>> not_to_be_had([DatasetRecord("alf/p/ks2/spikes.times.npy", readable=False)], "p", None)
     ('alf/p/ks2/spikes.times.npy',)
     """
     names = {LEAD} if sorting is None else set(SORTING_FILES) - {d.name for d in sorting.files}
-    absent = [d for d in datasets if not d.on_disk and d.name in names]
+    absent = [d for d in datasets if not d.readable and d.name in names]
     if sorting is not None:
         return tuple(d.path for d in absent if d.collection == sorting.collection)
-    return tuple(d.path for d in absent if _sorter_of(d.collection, probe) is not None)
+    return tuple(d.path for d in absent if sorter_of(d.collection, probe) is not None)
 
 
 def find_sorting(
@@ -196,8 +194,8 @@ def find_sorting(
     iblsorter comes before pykilosort before ks2, then any other folder that holds
     ``spikes.times.npy``, last the probe's own; units and spikes come from that folder alone. A
     revision is that of ``spikes.times.npy``; each other file is its own default, or its newest,
-    that is not later. Where the channels lie is settled later than the sorting, under revisions
-    of its own. ``get`` advises how to get a file that is recorded and not on disk.
+    that is not later. The places of the channels come from histology, after the sorting, and
+    have revisions of their own. ``get`` advises how to get a file that is recorded and not on disk.
 
     Raises
     ------
@@ -208,14 +206,14 @@ def find_sorting(
     by_sorter: dict[str, dict[str, list[DatasetRecord]]] = {}
     recorded: dict[str, set[str]] = {}
     for dataset in listed:
-        sorter = _sorter_of(dataset.collection, probe)
+        sorter = sorter_of(dataset.collection, probe)
         if sorter is None:
             continue
         if dataset.present:
             recorded.setdefault(sorter, set()).add(dataset.name)
-        if dataset.on_disk and dataset.name in SORTING_FILES:
+        if dataset.readable and dataset.name in SORTING_FILES:
             by_sorter.setdefault(sorter, {}).setdefault(dataset.name, []).append(dataset)
-    sorter = _best_sorter(by_sorter)
+    sorter = best_sorter(by_sorter)
     if sorter is None:
         return None
     names = by_sorter[sorter]
@@ -242,7 +240,7 @@ def find_sorting(
                 else "Ask whoever sorted the spikes for the whole folder.",
             )
         )
-    if (best := _best_sorter(recorded)) not in (None, sorter):
+    if (best := best_sorter(recorded)) not in (None, sorter):
         notes.append(f"{sorter} read; {best} is recorded but not on disk")
     elif not times.default_revision and any(
         d.default_revision and d.present and (d.collection, d.name) == (collection, LEAD)
@@ -260,14 +258,14 @@ def find_sorting(
     )
 
 
-def _sorter_of(collection: str, probe: str) -> str | None:
-    """Give the sorter whose folder of a probe this is, None for any other folder."""
+def sorter_of(collection: str, probe: str) -> str | None:
+    """Return the sorter whose folder of a probe this is, None for any other folder."""
     match = _SORTED.fullmatch(collection)
     return match.group(2) or UNKNOWN_SORTER if match and match.group(1) == probe else None
 
 
-def _best_sorter(by_sorter: Mapping[str, Collection[str]]) -> str | None:
-    """Choose among sorters, each with the names of its files, those with spike times."""
+def best_sorter(by_sorter: Mapping[str, Collection[str]]) -> str | None:
+    """Return the sorter to read; ``by_sorter`` maps each to the names of its files."""
     ranked = sorted(
         (s for s, names in by_sorter.items() if LEAD in names),
         key=lambda s: (
@@ -284,8 +282,8 @@ def find_runs(
 ) -> tuple[RunFiles, ...]:
     """List the task runs that have rig settings, in order of their number.
 
-    Those that exist but are not on disk are listed too: to pass over one would be to mistake
-    one run for another.
+    Runs that exist but are not on disk are listed too, since the order of all runs decides which
+    phase each is.
 
     Raises
     ------
@@ -294,7 +292,7 @@ def find_runs(
     """
     by_place: dict[tuple[str, str], list[DatasetRecord]] = {}
     for dataset in datasets:
-        if dataset.present or dataset.on_disk:
+        if dataset.present or dataset.readable:
             by_place.setdefault((dataset.collection, dataset.name), []).append(dataset)
     runs = []
     for collection, name in sorted(by_place):
@@ -324,69 +322,3 @@ def find_runs(
             )
         )
     return tuple(sorted(runs, key=lambda r: r.number))
-
-
-def dataset_status(
-    datasets: Sequence[DatasetRecord],
-    passive_runs: Sequence[int],
-    phases: Sequence[str],
-    has_file: dict[str, bool],
-    probes: Sequence[str] = (),
-) -> dict[str, str]:
-    """Tell of each derived dataset whether it is there, and if not, whether its raw data are.
-
-    Parameters
-    ----------
-    datasets : sequence of DatasetRecord
-        All of the session's.
-    passive_runs : sequence of int
-        Numbers of the passive runs, in order.
-    phases : sequence of str
-        The protocol's phases.
-    has_file : dict
-        Whether labels of bombcell's were read, by probe (no record lists them).
-    probes : sequence of str
-        The session's probes; where none is known, probe00 and probe01.
-
-    Returns
-    -------
-    dict
-        ``group/slot/name`` to one of the three states.
-    """
-    present = [(d.collection, d.name) for d in datasets if d.present]
-    places = set(present)
-    status: dict[str, str] = {}
-
-    def tell(key: str, found: bool, raw: bool) -> None:
-        state = "extraction error" if raw else "raw data missing"
-        status[key] = "extraction complete" if found else state
-
-    for i, phase in enumerate(phases):
-        number = passive_runs[i] if i < len(passive_runs) else None
-        raw = number is not None
-        tell(f"task/{phase}/raw", raw, False)
-        for name in (INTERVALS, STIMS, GABORS):
-            short = name.removeprefix("_ibl_").rsplit(".", 1)[0]
-            tell(f"task/{phase}/{short}", raw and (f"alf/task_{number:02d}", name) in places, raw)
-    for probe in probes or ("probe00", "probe01"):
-        folder = f"raw_ephys_data/{probe}"
-        names = [n for c, n in present if c == folder]
-        raw = any(re.search(r"\.imec\d+\.ap\.cbin$", n) for n in names)
-        sync = any(re.search(r"\.imec\d+\.sync\.npy$", n) for n in names)
-        tell(f"ephys/{probe}/raw_ap", raw, False)
-        tell(f"ephys/{probe}/sync", sync, raw)
-        tell(f"ephys/{probe}/lf_power", LF_POWER in names, raw)
-        by_sorter: dict[str, set[str]] = {}
-        for collection, name in places:
-            if (sorter := _sorter_of(collection, probe)) is not None:
-                by_sorter.setdefault(sorter, set()).add(name)
-        files = by_sorter.get(_best_sorter(by_sorter) or "", set())
-        tell(f"ephys/{probe}/spikes", {"spikes.times.npy", "spikes.clusters.npy"} <= files, raw)
-        tell(f"ephys/{probe}/uuids", "clusters.uuids.csv" in files, raw)
-        tell(f"ephys/{probe}/bombcell", has_file.get(probe, False), raw)
-    for camera in CAMERAS:
-        raw = ("raw_video_data", f"_iblrig_{camera}Camera.raw.mp4") in places
-        tell(f"video/{camera}/raw", raw, False)
-        for key, name in (("pose", "lightningPose"), ("dlc", "dlc")):
-            tell(f"video/{camera}/{key}", ("alf", f"_ibl_{camera}Camera.{name}.pqt") in places, raw)
-    return status

@@ -61,7 +61,7 @@ class Recording:
     ``overrides`` are the session's rows of the table of epochs: (phase, epoch) to (start,
     stop) in s; ``events`` its rows of the table of events. ``rules`` say how long after the
     injection the second phase should come. ``unread`` are probes whose sorting could not be
-    read. ``notes`` go to the build report. ``stacks`` is whether the subject's image stacks are
+    read. ``stacks`` is whether the subject's image stacks are
     published, None if not known.
     """
 
@@ -78,7 +78,6 @@ class Recording:
     rules: Pharmacology = PROJECT
     unread: frozenset[str] = frozenset()
     stacks: bool | None = None
-    notes: list[str] = field(default_factory=list)
 
     @property
     def passive_runs(self) -> tuple[Run, ...]:
@@ -87,7 +86,7 @@ class Recording:
 
 
 def rig_seconds(first: TaskSettings, second: TaskSettings) -> float:
-    """Give the seconds from one run's rig start to another's, NaN if not both are known.
+    """Return the seconds from one run's rig start to another's, NaN if not both are known.
 
     The same field of both is used, ``SESSION_DATETIME`` before ``SESSION_START_TIME``:
     both are of one rig PC, and only their difference means anything. Times with a zone are

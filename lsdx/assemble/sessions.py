@@ -12,8 +12,9 @@ import xarray as xr
 
 from lsdx.assemble.insertions import histology_stage, read_outcome
 from lsdx.assemble.labelled import dataset
-from lsdx.assemble.layout import dataset_status, find_probes
+from lsdx.assemble.layout import find_probes
 from lsdx.assemble.recording import Recording
+from lsdx.assemble.status import dataset_status
 from lsdx.assemble.stored import Joining, Stored, as_text, table
 from lsdx.config import Pharmacology
 from lsdx.readers.lab import PROJECT, Administration, flag_administrations
@@ -140,7 +141,7 @@ class Cohort:
         return np.array(sorted(days), dtype="datetime64[D]")
 
     def labels(self, eids: Iterable[str]) -> dict[str, list[object]]:
-        """Give the cohort's labels of sessions, one list a label, in the order of ``eids``."""
+        """Return the cohort's labels of sessions, one list a label, in the order of ``eids``."""
         by_eid = {s.eid: s for s in self.sessions}
         ranks = _session_ranks(self.sessions)
         odd = flag_administrations(self.administrations.values(), self.rules)
@@ -177,7 +178,7 @@ class Cohort:
         return ", ".join(flags)
 
     def _misdated(self, session: SessionRecord) -> str:
-        """Give the day that the table of trajectories has, where it is another one."""
+        """Return the day in the table of trajectories, if it is another one; else blank."""
         stated = self.trajectories.get(session.eid, {}).get("date", "")
         return "" if stated == f"{session.date:%Y-%m-%d}" else stated
 

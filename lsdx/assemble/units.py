@@ -34,17 +34,14 @@ def assemble_units(recording: Recording) -> xr.Dataset | None:
     -------
     Dataset or None
         One row a cluster, those without spikes included, sorted by region (in the order of
-        the ontology), depth, insertion, cluster.
+        the ontology), depth, insertion, cluster. The attribute ``notes`` lists what the build
+        report says.
 
     Raises
     ------
     SourceError
         For a unit id that stands twice.
     """
-    for probe in recording.probes:
-        name = probe.insertion.probe
-        recording.notes.extend(probe.sorting.notes)
-        recording.notes.extend(f"{name}: {note}" for note in probe.spikes.notes)
     tables = [_probe_units(recording, p) for p in recording.probes]
     tables = [t for t in tables if t["unit"].size]
     if not tables:
@@ -63,7 +60,23 @@ def assemble_units(recording: Recording) -> xr.Dataset | None:
             "distinct cluster UUIDs",
             f"{ids[counts > 1][0]} twice",
         )
-    return dataset(SCHEMAS["units"], columns)
+    return dataset(SCHEMAS["units"], columns).assign_attrs(notes=_notes(recording))
+
+
+def _notes(recording: Recording) -> list[str]:
+    notes = []
+    for probe in recording.probes:
+        notes += [*probe.sorting.notes]
+        notes += [f"{probe.insertion.probe}: {note}" for note in probe.spikes.notes]
+    for probe in recording.probes:
+        unknown = [] if probe.channels is None else regions.unknown_ids(probe.channels.atlas_id)
+        if unknown:
+            notes.append(
+                f"{probe.sorting.collection}/channels.brainLocationIds_ccf_2017.npy: "
+                f"{len(unknown)} ids that the ontology does not have "
+                f"({', '.join(map(str, unknown[:3]))}); their units have no region"
+            )
+    return notes
 
 
 def _probe_units(recording: Recording, probe: Probe) -> dict[str, np.ndarray]:
@@ -79,7 +92,7 @@ def _probe_units(recording: Recording, probe: Probe) -> dict[str, np.ndarray]:
         "spike_count": count_clusters(probe.spikes.clusters, n),
         **{name: clusters.metrics[name] for name in METRICS},
         "has_duplicate_mask": np.full(n, probe.duplicates is not None),
-        **_places(recording, probe),
+        **_places(probe),
     }
     constant = {
         "session": recording.session.eid,
@@ -102,7 +115,7 @@ def _unit_ids(probe: Probe) -> np.ndarray:
     )
 
 
-def _places(recording: Recording, probe: Probe) -> dict[str, np.ndarray]:
+def _places(probe: Probe) -> dict[str, np.ndarray]:
     channels, index = probe.channels, probe.clusters.channels
     n = index.size
     if channels is None:
@@ -114,13 +127,6 @@ def _places(recording: Recording, probe: Probe) -> dict[str, np.ndarray]:
             "histology": blank,
             **dict(zip("xyz", xyz.T, strict=True)),
         }
-    unknown = regions.unknown_ids(channels.atlas_id)
-    if unknown:
-        recording.notes.append(
-            f"{probe.sorting.collection}/channels.brainLocationIds_ccf_2017.npy: {len(unknown)} "
-            f"ids that the ontology does not have ({', '.join(map(str, unknown[:3]))}); their "
-            "units have no region"
-        )
     region = regions.from_ids(channels.atlas_id)[index]
     xyz = channels.mlapdv[index] / 1e6
     return {

@@ -151,7 +151,6 @@ def _build_part(
             raw = any(v.dtype == "ticks" for v in schema.variables)
             made[recipe.store] = read_store(Place(folder), entry, decode=not raw)
         return "reused", entry
-    notes = len(reading.recording.notes)
     needed = {name: made.get(name) for name in recipe.needs}
     ds = recipe.assemble(reading.recording, **needed, **recipe.parameters)
     if ds is None:
@@ -162,7 +161,7 @@ def _build_part(
         "recipe": recipe.name,
         "made_by": made_by(recipe, recipes),
         "simulated": int(source.simulated),
-        "notes": reading.recording.notes[notes:],
+        "notes": [],
         **ds.attrs,
     }
     if "unit" in ds.dims:

@@ -16,7 +16,7 @@ _WHO = {
 
 
 def session_grid(sessions: xr.Dataset, *, colour: bool = False) -> str:
-    """Draw a grid of sessions and datasets, a mark a state, and say what is missing.
+    """Return a grid of sessions and datasets, with a mark for each state, and what is missing.
 
     Columns are numbered from top to bottom, those of one group (a run, a probe, a camera) stand
     together; a legend under the grid names them.
@@ -74,7 +74,7 @@ def session_grid(sessions: xr.Dataset, *, colour: bool = False) -> str:
 
 
 def alignment_list(found: xr.Dataset) -> str:
-    """List the verdicts of each session and phase, and why those that fail or cannot be told.
+    """List the verdicts of each session and phase, and the reason for each that is no pass.
 
     Examples
     --------

@@ -23,7 +23,7 @@ NEXT_STEP = {
 
 
 def session_table(sessions: xr.Dataset, epochs: xr.Dataset, insertions: xr.Dataset) -> pd.DataFrame:
-    """Give one row a session, as `lsdx.open_sessions` and its like opened them.
+    """Return one row a session, from the stores of sessions, epochs and insertions.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def session_table(sessions: xr.Dataset, epochs: xr.Dataset, insertions: xr.Datas
 
 
 def insertion_table(insertions: xr.Dataset) -> pd.DataFrame:
-    """Give one row an insertion, ``pre_spontaneous_observed`` and its like among the columns.
+    """Return one row an insertion, with columns such as ``pre_spontaneous_observed``.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def insertion_table(insertions: xr.Dataset) -> pd.DataFrame:
 
 
 def unit_table(units: xr.Dataset) -> pd.DataFrame:
-    """Give one row a unit: labels, quality, ``pre_spontaneous_n_spikes`` and ``_duration``.
+    """Return one row a unit: labels, quality, ``pre_spontaneous_n_spikes`` and ``_duration``.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def unit_table(units: xr.Dataset) -> pd.DataFrame:
 
 
 def histology_table(insertions: xr.Dataset, sessions: xr.Dataset) -> pd.DataFrame:
-    """Give one row a probe: its histology stage, and what it waits for.
+    """Return one row a probe: its histology stage, and the next step.
 
     Probes of which there are raw recordings but no insertion record are listed too.
 
@@ -151,7 +151,7 @@ def _add_epochs(table: pd.DataFrame, ds: xr.Dataset, fields: Iterable[str]) -> N
 
 
 def _field(dataset: str) -> str:
-    """Give the column of a dataset's state.
+    """Return the column of a dataset's state.
 
     Examples
     --------

@@ -1,13 +1,20 @@
-"""Pictures: each function takes labelled data and Axes, draws on them, and gives them back."""
+"""Pictures: each function takes labelled data and Axes, draws on them, and returns them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lsdx.figures import alignment, dimensionality, single_units
+    from lsdx.figures import (
+        alignment,
+        dimensionality,
+        modulation,
+        proportions,
+        raster,
+        responses,
+    )
 
-__all__ = ["alignment", "dimensionality", "single_units"]
+__all__ = ["alignment", "dimensionality", "modulation", "proportions", "raster", "responses"]
 
 
 def __getattr__(name: str) -> Any:

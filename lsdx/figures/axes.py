@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def on_axes(
     ax: Axes | None, data: xr.Dataset | xr.DataArray, *, height: float | None = None
 ) -> Axes:
-    """Give the Axes, new ones if there are none (``height`` in inches); mark what is simulated."""
+    """Return the Axes, new ones if None (``height`` in inches), and mark what is simulated."""
     if ax is None:
         import matplotlib.pyplot as plt
 
@@ -29,7 +29,7 @@ def on_axes(
 
 
 def as_dataset(data: Any, where: str, needed: set[str], do: str) -> xr.Dataset:
-    """Give the Dataset of a picture; one variable taken from it will do where it is enough."""
+    """Return the Dataset of a picture; one variable of it will do if the picture needs no other."""
     if isinstance(data, xr.DataArray):
         name = "value" if data.name is None else data.name
         data = data.coords.to_dataset() if name in data.coords else data.to_dataset(name=name)
@@ -47,7 +47,7 @@ def as_dataset(data: Any, where: str, needed: set[str], do: str) -> xr.Dataset:
 
 
 def require_array(data: Any, where: str) -> None:
-    """Refuse what is no DataArray: a Dataset does not say which of its variables to draw."""
+    """Check that it is a DataArray: a Dataset does not say which of its variables to draw."""
     if not isinstance(data, xr.DataArray):
         have = ", ".join(map(str, data.data_vars)) if isinstance(data, xr.Dataset) else ""
         raise SelectionError(
@@ -61,7 +61,7 @@ def require_array(data: Any, where: str) -> None:
 
 
 def require_dims(data: Any, where: str, needed: set[str], most: int) -> None:
-    """Refuse data without the dimensions that a picture needs, or with too many others."""
+    """Check that data have the dimensions that a picture needs, and few others."""
     dims = set(map(str, data.dims))
     if not needed <= dims or len(dims - needed) > most:
         raise SelectionError(
@@ -74,8 +74,13 @@ def require_dims(data: Any, where: str, needed: set[str], most: int) -> None:
         )
 
 
+def is_scalar(data: xr.Dataset, name: str) -> bool:
+    """Return whether a coordinate has one value for the whole of the data."""
+    return name in data.coords and data[name].ndim == 0
+
+
 def axis_label(data: xr.DataArray) -> str:
-    """Give a label of what an array holds, with its units."""
+    """Return a label of what an array holds, with its units."""
     name = str(data.attrs.get("long_name", "" if data.name is None else data.name))
     units = data.attrs.get("units", "1")
     label = name if units == "1" else f"{name} ({units})"
@@ -84,7 +89,7 @@ def axis_label(data: xr.DataArray) -> str:
 
 
 def series(data: xr.DataArray, along: str) -> list[tuple[str, np.ndarray]]:
-    """Give the lines of an array: one for each label of its other dimension, if it has one."""
+    """Return the lines of an array: one for each label of its other dimension, if it has one."""
     other = [d for d in data.dims if d != along]
     if not other:
         return [("", data.values)]
@@ -94,7 +99,7 @@ def series(data: xr.DataArray, along: str) -> list[tuple[str, np.ndarray]]:
 
 
 def row_names(data: xr.DataArray, dim: str) -> list[str]:
-    """Name the rows along a dimension, sessions by their label and condition."""
+    """Return the names of the rows along a dimension: of sessions, label and condition."""
     named = [n for n in ("session_label", "condition") if n in data.coords]
     if dim != "session" or "session_label" not in named:
         return [str(v) for v in data[dim].values]

@@ -139,7 +139,7 @@ def _precision(times: np.ndarray, name: str) -> tuple[str, ...]:
 
 
 def _order(times: np.ndarray, name: str) -> tuple[np.ndarray | None, int]:
-    """Give the stable order of times, None if they are in order, and how many are not."""
+    """Return the stable order of times, None if they are in order, and how many are not."""
     # one comparison finds NaN, infinity and disorder alike
     ordered = times[1:] >= times[:-1]
     if not times.size or (ordered.all() and np.isfinite(times[[0, -1]]).all()):
@@ -350,7 +350,7 @@ def _read_metrics(path: Path, where: str, n: int) -> tuple[dict[str, np.ndarray]
 
 
 def _blank_nan(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Give text, blank where it is missing."""
+    """Return text, blank where it is missing."""
     return column.astype(object).where(column.notna(), "").astype(str)
 
 

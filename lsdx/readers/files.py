@@ -23,7 +23,7 @@ def broken(where: str, expected: str, found: object, do: str = MEND) -> SourceEr
 
 
 def md5_of(path: Path) -> str:
-    """Give the MD5 of a file, in hexadecimal."""
+    """Return the MD5 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "md5").hexdigest()
 
@@ -106,7 +106,7 @@ def read_json(path: Path, where: str) -> dict[str, Any]:
 
 
 def numbers(table: pd.DataFrame, column: str, where: str) -> np.ndarray:
-    """Give a column as float64, blank cells as NaN; text that is no number is an error."""
+    """Return a column as float64, blank cells as NaN; text that is no number is an error."""
     try:
         return table[column].to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:

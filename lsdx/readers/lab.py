@@ -266,7 +266,7 @@ def read_exclusions(path: Path) -> Mapping[str, str]:
 
 
 def _as_text(names: Collection[str], blank: Collection[str]) -> dict[str, Any]:
-    """Have pandas read columns as text, in which NA is a name; others may be blank."""
+    """Return options for pandas: columns that are text, where NA is a name; others may be blank."""
     absent = {n: ["", "NA", "NaN", "nan"] for n in blank if n not in names}
     return {"dtype": dict.fromkeys(names, str), "keep_default_na": False, "na_values": absent}
 

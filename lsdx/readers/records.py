@@ -37,8 +37,8 @@ class DatasetRecord:
         Whether this revision is the one to use.
     present : bool
         Whether the dataset exists at all (Alyx: a ``data_url``; offline: on disk).
-    on_disk : bool
-        Whether the cache says it has the file.
+    readable : bool
+        Whether it can be read: the cache has the file, or the source can fetch it.
     version : str
         Version of the software that wrote it, ``""`` if not recorded.
     url : str
@@ -56,7 +56,7 @@ class DatasetRecord:
     md5: str | None = None
     default_revision: bool = True
     present: bool = True
-    on_disk: bool = True
+    readable: bool = True
     version: str = ""
     url: str = ""
 
@@ -148,7 +148,7 @@ def uuid_of(value: object, where: str) -> str:
 
 
 def without_uuid(name: str) -> str:
-    """Give a file name without the dataset's UUID, which data servers put before its extension.
+    """Return a file name without the dataset's UUID, which data servers put before its extension.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def parse_snapshot(raw: Mapping[str, Any], where: str) -> Snapshot:
 
 
 def stacks_published(names: Iterable[str]) -> bool:
-    """Tell from the files of a subject's folder of stacks whether both channels are there.
+    """Return whether the files of a subject's folder of stacks hold both channels.
 
     Examples
     --------
@@ -301,7 +301,7 @@ def _datasets(records: Iterable[Mapping[str, Any]], where: str) -> tuple[Dataset
 
 
 def _dataset_path(record: Mapping[str, Any], where: str) -> str:
-    """Give a dataset's path in its session: Alyx names a revision only in the address."""
+    """Return a dataset's path in its session: Alyx names a revision only in the address."""
     revision = str(record.get("revision") or "")
     if revision and is_uuid_string(revision):
         revision = ""
@@ -322,7 +322,7 @@ def _dataset(record: Mapping[str, Any], where: str) -> DatasetRecord:
         md5=record.get("hash") or None,
         default_revision=str(record.get("default_revision")) == "True",
         present=record.get("data_url") is not None,
-        on_disk=False,
+        readable=False,
         version=str(record.get("version") or ""),
         url=str(record.get("data_url") or ""),
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """What lsdx asks of any place that holds recordings.
+    """What any place that holds recordings must offer.
 
     An implementation is picklable, so that a worker process can fetch.
     """
@@ -51,37 +51,37 @@ class Source(Protocol):
         """List the datasets of a session, in order of path."""
 
     def missing(self, wanted: Iterable[tuple[str, Sequence[DatasetRecord]]]) -> list[Download]:
-        """List what of these datasets, by session, is not on this machine and can be had."""
+        """List those of these datasets, by session, that are not here and can be fetched."""
 
     def download(
         self, wanted: Iterable[tuple[str, Sequence[DatasetRecord]]], *, progress: bool = False
     ) -> None:
-        """Bring datasets, by session, to this machine, as far as they can be had."""
+        """Fetch datasets, by session, to this machine, as far as the source has them."""
 
     def stacks(self, subject: str) -> bool | None:
         """Whether a subject's image stacks are published; None if that is not known."""
 
     def fetch(self, eid: str, dataset: DatasetRecord) -> Path:
-        """Give the local path of a dataset whose size and md5 have been checked."""
+        """Return the local path of a dataset whose size and md5 have been checked."""
 
     def extra_file(self, eid: str, path: str) -> Path | None:
-        """Give a file of the session's folder that no record lists, None if absent."""
+        """Return a file of the session's folder that no record lists, None if absent."""
 
 
 def open_source(
     settings: Settings, *, offline: bool = False, refresh: bool = False, progress: bool = False
 ) -> tuple[Source, Settings]:
-    """Open the source that the settings name, simulating the demo cohort where it is asked for.
+    """Open the source that the settings name; a demo cohort that is not there is simulated.
 
     Parameters
     ----------
     settings : Settings
     offline : bool
-        Whether Alyx is done without: records and files as they are in the cache.
+        Whether to use the records and files of the cache as they are, without asking Alyx.
     refresh : bool
-        Whether Alyx's records are read again though there is a snapshot of them.
+        Whether to read Alyx's records again, even if there is a snapshot of them.
     progress : bool
-        Whether to show bars.
+        Whether to show progress bars.
 
     Returns
     -------
@@ -94,12 +94,13 @@ def open_source(
     ConfigError
         If no ``cache_dir`` is set.
     SourceError
-        If the cache cannot be read, or holds recordings where the demo was asked for.
+        If the cache cannot be read, or holds recordings although the source is the demo.
     """
     from lsdx.sources.cache import CacheSource
 
     if settings.source == "alyx":
-        from lsdx.sources.alyx import AlyxSource, default_root
+        from lsdx.sources.alyx import AlyxSource
+        from lsdx.sources.connection import default_root
 
         root = settings.cache_dir or default_root(settings)
         alyx = AlyxSource(root, settings, offline=offline, refresh=refresh, progress=progress)

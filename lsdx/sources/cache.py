@@ -135,7 +135,7 @@ def _session_records(table: pd.DataFrame, root: Path) -> dict[str, SessionRecord
     for row in table.reset_index().to_dict("records"):
         eid = uuid_of(row["id"], where)
         if eid in records:
-            raise SourceError(located(where, "each session once", f"{eid} twice", "Correct it."))
+            raise SourceError(located(where, "each session once", f"{eid} twice"))
         date = timestamp(row["date"], f"{where}, session {eid}").normalize()
         records[eid] = SessionRecord(
             eid=eid,
@@ -164,14 +164,14 @@ def _dataset_records(table: pd.DataFrame, root: Path) -> dict[str, tuple[Dataset
                 # ONE's own tables may lack the column: then nothing is flagged
                 default_revision=_truth(row.get("default_revision")),
                 present=bool(row["exists"]),
-                on_disk=bool(row["exists"]),
+                readable=bool(row["exists"]),
             )
         )
     return {eid: tuple(sorted(rows, key=lambda d: d.path)) for eid, rows in records.items()}
 
 
 def _insertion_records(root: Path) -> dict[str, tuple[InsertionRecord, ...]]:
-    """Read the table of insertions, which no function of ONE writes, whoever wrote it."""
+    """Read the table of insertions; it is written by hand, since no function of ONE writes it."""
     if not (root / INSERTIONS).is_file():
         return {}
     where = f"{root}/{INSERTIONS}"
@@ -188,7 +188,7 @@ def _insertion_records(root: Path) -> dict[str, tuple[InsertionRecord, ...]]:
         try:
             parsed = json.loads(raw) if isinstance(raw, str) and raw else raw or {}
         except ValueError as error:
-            raise SourceError(located(where, "JSON in json", str(error), "Correct it.")) from error
+            raise SourceError(located(where, "JSON in json", str(error))) from error
         eid = uuid_of(row["eid"], where)
         records.setdefault(eid, []).append(
             InsertionRecord(
@@ -226,13 +226,13 @@ def _text(value: Any) -> str:
 
 
 def _joined(local: DatasetRecord, stated: DatasetRecord) -> DatasetRecord:
-    """Let what Alyx states of a dataset complete what the cache knows of its file."""
+    """Return one record of what Alyx states of a dataset and the cache knows of its file."""
     return DatasetRecord(
         path=stated.path,
         size=local.size if stated.size is None else stated.size,
         md5=local.md5 if stated.md5 is None else stated.md5,
         default_revision=stated.default_revision,
-        present=stated.present or local.on_disk,
-        on_disk=local.on_disk,
+        present=stated.present or local.readable,
+        readable=local.readable,
         version=stated.version,
     )

@@ -1,4 +1,4 @@
-"""Fetch files over HTTP: several at once, resumed where they broke off, checked, never half."""
+"""Fetch files over HTTP: several at once, resumed after a break, and checked."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Unreachable(SourceError):
 
 @dataclass(frozen=True)
 class Download:
-    """One file to fetch: from where, to where, and what it must be."""
+    """One file to fetch: its address, its place on disk, and its size and md5."""
 
     where: str
     url: str
@@ -65,31 +65,31 @@ def session() -> requests.Session:
 def download_all(
     downloads: Iterable[Download], *, auth: Mapping[str, tuple[str, str]], progress: bool
 ) -> tuple[dict[Path, str], int]:
-    """Fetch files in parallel; give why for each that could not be had.
+    """Fetch files in parallel, and return why each of the others could not be fetched.
 
-    After ``MAX_IN_A_ROW`` files in a row for which the server gave no answer, or only that it
-    has failed, the rest is not asked for. A file that it does not have (404), or of which it has
-    another version, is an answer.
+    It stops after ``MAX_IN_A_ROW`` files in a row for which the server gave no answer or said
+    that it has failed. That it does not have a file (404), or has another version of it, is an
+    answer.
 
     Parameters
     ----------
     downloads : iterable of Download
     auth : mapping
-        User and password by the start of the addresses they are for; sent nowhere else.
+        Address -> user and password, which are sent only to addresses that begin so.
     progress : bool
-        Whether to show a bar.
+        Whether to show a progress bar.
 
     Returns
     -------
     failed : dict
-        Path -> the reason, for those that could not be had or were not asked for.
+        Path -> the reason, for each file that could not be fetched.
     not_asked : int
-        How many were not asked for.
+        How many of them were not tried.
 
     Raises
     ------
     OSError
-        If the disk refuses.
+        If a file cannot be written.
     """
     from tqdm import tqdm
 
@@ -138,7 +138,7 @@ def download(
     auth: Mapping[str, tuple[str, str]],
     arrived: Callable[[int], Any],
 ) -> None:
-    """Fetch one file into its place; a broken-off one goes on, a wrong one is fetched once more.
+    """Fetch one file; a partial one is continued, a wrong one is fetched once more.
 
     Raises
     ------
@@ -247,7 +247,7 @@ def _refused(wanted: Download, reply: requests.Response) -> SourceError:
 
 
 def _wrong(wanted: Download, path: Path) -> str:
-    """Say how a file differs from its record; blank if it does not."""
+    """Return how a file differs from its record; blank if it does not."""
     size = path.stat().st_size
     if wanted.size is not None and size != wanted.size:
         return f"{size} bytes"

@@ -1,4 +1,4 @@
-"""Files of a ONE cache on this machine, and the records that say what they must be."""
+"""Files of a ONE cache on this machine, and their records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def session_folder(session: SessionRecord, where: str) -> str:
-    """Give a session's folder in a ONE cache, relative to its root."""
+    """Return a session's folder in a ONE cache, relative to its root."""
     folder = (
         f"{session.lab}/Subjects/{session.subject}/{session.date:%Y-%m-%d}/{session.number:03d}"
     )
@@ -28,7 +28,7 @@ def session_folder(session: SessionRecord, where: str) -> str:
 
 
 def _same_day(sessions: Iterable[SessionRecord]) -> Iterator[str]:
-    """Say which subjects have several sessions of one day."""
+    """Yield which subjects have several sessions of one day."""
     days: dict[tuple[str, str], list[int]] = {}
     for s in sessions:
         days.setdefault((s.subject, f"{s.date:%Y-%m-%d}"), []).append(s.number)
@@ -39,7 +39,7 @@ def _same_day(sessions: Iterable[SessionRecord]) -> Iterator[str]:
 
 
 class LocalFiles:
-    """Sessions, insertions and datasets by record, files below one root.
+    """Records of sessions, insertions and datasets, and files below one root.
 
     Parameters
     ----------
@@ -130,14 +130,14 @@ class LocalFiles:
     def download(
         self, wanted: Iterable[tuple[str, Sequence[DatasetRecord]]], *, progress: bool = False
     ) -> None:
-        """Have these datasets on disk: here, they are or they are not."""
+        """Fetch nothing: this source has only what is on disk."""
 
     def path(self, eid: str, dataset: DatasetRecord) -> Path:
-        """Give where a dataset lies, or would."""
+        """Return the place of a dataset, whether it is there or not."""
         return self.root / self._folders[eid] / dataset.path
 
     def fetch(self, eid: str, dataset: DatasetRecord) -> Path:
-        """Give the local path of a dataset whose size and md5 have been checked.
+        """Return the local path of a dataset whose size and md5 have been checked.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class LocalFiles:
         return path
 
     def extra_file(self, eid: str, path: str) -> Path | None:
-        """Give a file of the session's folder that no record lists, None if absent."""
+        """Return a file of the session's folder that no record lists, None if absent."""
         found = self.root / self._folders[eid] / check_dataset_path(path, f"session {eid}")
         return found if found.is_file() else None
 

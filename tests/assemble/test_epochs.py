@@ -468,8 +468,7 @@ def test_no_intervals_table_anywhere_is_missing():
 
 
 def assemble_notes(recording):
-    assemble(recording)
-    return recording.notes
+    return assemble(recording).attrs["notes"]
 
 
 def test_table_of_the_filler_run_is_no_reference():
@@ -625,7 +624,7 @@ def test_no_injection_time_is_missing_and_keeps_the_session(administration):
     assert np.isnan(time)
     assert (provenance, names) == ("missing", "")
     assert span(epochs, "post", "replay") == (3621.5, 3919.25, "gabor")
-    assert "no injection time" in recording.notes
+    assert "no injection time" in epochs.attrs["notes"]
 
 
 def test_injection_from_the_table_is_missing_where_pre_is():

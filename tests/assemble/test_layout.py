@@ -10,7 +10,6 @@ from lsdx.assemble.layout import (
     NEEDED,
     SETTINGS,
     STIMS,
-    dataset_status,
     find_probes,
     find_runs,
     find_sorting,
@@ -18,6 +17,7 @@ from lsdx.assemble.layout import (
     pick_revision,
     pinned,
 )
+from lsdx.assemble.status import dataset_status
 from lsdx.errors import SourceError
 from lsdx.readers.records import DatasetRecord
 
@@ -71,8 +71,8 @@ def test_a_folder_without_spike_times_is_no_sorting():
 
 
 def test_spikes_that_are_not_on_disk_are_no_sorting():
-    assert chosen(sorting("iblsorter", on_disk=False) + sorting("ks2")).sorter == "ks2"
-    assert chosen(sorting(on_disk=False)) is None
+    assert chosen(sorting("iblsorter", readable=False) + sorting("ks2")).sorter == "ks2"
+    assert chosen(sorting(readable=False)) is None
 
 
 def test_each_probe_has_its_own_sorting():
@@ -275,12 +275,12 @@ def test_runs_are_in_order_of_their_number():
 
 def test_a_run_without_rig_settings_is_no_run():
     assert find_runs(files("alf/task_01", [INTERVALS]), "session") == ()
-    absent = task("00", INTERVALS, on_disk=False, present=False)
+    absent = task("00", INTERVALS, readable=False, present=False)
     assert find_runs(absent, "session") == ()
 
 
 def test_what_exists_but_is_not_on_disk_is_listed_not_passed_over():
-    datasets = task("00", INTERVALS, on_disk=False) + task("01")
+    datasets = task("00", INTERVALS, readable=False) + task("01")
     runs = find_runs(datasets, "session")
     assert [r.number for r in runs] == [0, 1]
     assert set(runs[0].extracted) == {INTERVALS}
@@ -343,7 +343,7 @@ def test_a_dataset_whose_record_has_no_url_is_absent(key, collection, names):
 
 @pytest.mark.parametrize(("key", "collection", "names"), DERIVED)
 def test_presence_is_that_of_the_record_not_of_the_disk(key, collection, names):
-    remote = files(collection, names, on_disk=False) + raw(on_disk=False)
+    remote = files(collection, names, readable=False) + raw(readable=False)
     assert status(remote)[key] == COMPLETE
 
 

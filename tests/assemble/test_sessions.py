@@ -365,7 +365,7 @@ def test_a_session_s_row_is_its_record():
 
 def test_a_session_without_start_time_or_insertions():
     datasets = tuple(
-        DatasetRecord(f"alf/probe0{i}/ks2/spikes.times.npy", on_disk=False) for i in range(2)
+        DatasetRecord(f"alf/probe0{i}/ks2/spikes.times.npy", readable=False) for i in range(2)
     )
     out = assemble_sessions(Recording(session("a", "2023-07-05"), datasets=datasets))
     validate(out, SCHEMAS["sessions"], cohort=False)

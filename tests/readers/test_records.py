@@ -187,7 +187,7 @@ def test_a_snapshot_is_read_as_written(file: Path) -> None:
                 md5="0" * 32,
                 default_revision=True,
                 present=True,
-                on_disk=False,
+                readable=False,
                 version="1.2.3",
                 url="https://x/spikes.times.npy",
             ),

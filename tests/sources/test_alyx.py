@@ -21,7 +21,7 @@ from lsdx.config import Settings
 from lsdx.demo import write_cohort
 from lsdx.errors import ConfigError, SourceError
 from lsdx.sources import open_source
-from lsdx.sources.alyx import LOGIN_TIMEOUT, _data_login
+from lsdx.sources.connection import LOGIN_TIMEOUT, data_login
 from lsdx.sources.download import N_THREADS
 from tests.builders.same import hashes
 from tests.sources.alyx_server import PASSWORD, TOKEN, USER, AlyxServer, serving
@@ -58,7 +58,8 @@ def settings(
     monkeypatch.setenv("LSDX_ALYX_PASSWORD", PASSWORD)
     monkeypatch.setattr("lsdx.sources.download.BACKOFF", 0.01)
     monkeypatch.setattr("lsdx.sources.download.TIMEOUT", (5, 0.5))
-    monkeypatch.setattr("lsdx.sources.alyx.TIMEOUT", (5, 0.5))
+    monkeypatch.setattr("lsdx.sources.connection.TIMEOUT", (5, 0.5))
+    monkeypatch.setattr("lsdx.sources.snapshot.TIMEOUT", (5, 0.5))
     cache = stocked(tmp_path / "cache", cohort)
     return Settings(source="alyx", base_url=server.url, cache_dir=cache, stores=tmp_path / "stores")
 
@@ -386,7 +387,7 @@ def test_a_login_that_is_never_answered_ends(
     settings: Settings, server: AlyxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert sum(LOGIN_TIMEOUT) <= 60
-    monkeypatch.setattr("lsdx.sources.alyx.LOGIN_TIMEOUT", (5, 0.5))
+    monkeypatch.setattr("lsdx.sources.connection.LOGIN_TIMEOUT", (5, 0.5))
     server.stall = 3.0
     server.fail("/auth-token", "slow", times=99)
     with pytest.raises(SourceError, match=r"expected a connection, found ReadTimeout.*--offline"):
@@ -481,7 +482,7 @@ def test_advice_fits_the_source(settings: Settings, server: AlyxServer, cohort: 
         for d in online.datasets(session["id"])
         if (d.collection, d.name) == (times["collection"], times["name"])
     ]
-    assert (dataset.present, dataset.on_disk) == (False, False)  # known, and not to be had
+    assert (dataset.present, dataset.readable) == (False, False)  # known, and not to be had
     with pytest.raises(SourceError, match=r"no online copy of it: ask whoever uploads"):
         online.fetch(session["id"], dataset)
     assert "Register the insertion in Alyx" in online.insertion_advice
@@ -553,12 +554,12 @@ def test_a_login_goes_to_its_server_alone(settings: Settings, server: AlyxServer
     known = known.set("HTTP_DATA_SERVER", f"{server.url}/data")
     known = known.set("HTTP_DATA_SERVER_LOGIN", "me").set("HTTP_DATA_SERVER_PWD", "secret")
     one.params.save(known, server.url)
-    ((start, login),) = _data_login(server.url).items()
+    ((start, login),) = data_login(server.url).items()
     assert login == ("me", "secret")
     assert f"{server.url}/data/a".startswith(start)
     # an address that only begins alike is another's
     assert not f"{server.url}/data.elsewhere.org/a".startswith(start)
-    assert _data_login("http://127.0.0.1:9") == {}
+    assert data_login("http://127.0.0.1:9") == {}
 
 
 def test_odd_addresses_sizes_and_json_cost_nothing_else(

@@ -355,14 +355,14 @@ def test_the_snapshot_tells_more_of_a_session(cache: Cache) -> None:
 def test_what_only_the_snapshot_lists_is_not_on_disk(cache: Cache) -> None:
     cache.snapshot(datasets=[stated(), stated(name="spikes.amps.npy")])
     amps, times = cache.open().datasets(EID)
-    assert (amps.name, amps.present, amps.on_disk) == ("spikes.amps.npy", True, False)
-    assert (times.name, times.present, times.on_disk) == ("spikes.times.npy", True, True)
+    assert (amps.name, amps.present, amps.readable) == ("spikes.amps.npy", True, False)
+    assert (times.name, times.present, times.readable) == ("spikes.times.npy", True, True)
 
 
 def test_what_is_on_disk_is_present_whatever_the_snapshot_says(cache: Cache) -> None:
     cache.snapshot(datasets=[stated(data_url=None)])
     (dataset,) = cache.open().datasets(EID)
-    assert (dataset.present, dataset.on_disk) == (True, True)
+    assert (dataset.present, dataset.readable) == (True, True)
 
 
 def test_what_only_the_table_lists_is_kept(cache: Cache) -> None:
