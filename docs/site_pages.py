@@ -186,10 +186,28 @@ class AccessorMethod(Directive):
 
 
 def _parsed(directive: Directive, lines: list[str]) -> list[nodes.Node]:
+    lines = as_written("\n".join(lines)).split("\n")
     node = nodes.Element()
     source = directive.state_machine.document.current_source
     directive.state.nested_parse(StringList(lines, source), 0, node, match_titles=True)
     return node.children
+
+
+TABLE = re.compile(r"^( *)=+(?:  +=+)+\n(?:.*\S.*\n)+?\1=+(?:  +=+)+(?=\n\n|\n?\Z)", re.MULTILINE)
+
+
+def as_written(text: str) -> str:
+    """Show a table as it is written, where text runs from one of its columns into the next."""
+
+    def shown(match: re.Match[str]) -> str:
+        border, *rows = match[0].split("\n")
+        margins = [i for i in range(len(border)) if border.lstrip()[:1] and border[i] == " "]
+        if all(row.strip("=- ") == "" or not any(row[i : i + 1].strip() for i in margins)
+               for row in rows):  # fmt: skip
+            return match[0]
+        return f"{match[1]}::\n\n" + "\n".join(f"   {line}" for line in (border, *rows))
+
+    return TABLE.sub(shown, text)
 
 
 def _mathml(tex: str, block: bool) -> str:
