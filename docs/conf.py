@@ -82,7 +82,7 @@ def setup(app):
     folder = tempfile.TemporaryDirectory(prefix="lsdx-docs-")
     app.connect("builder-inited", lambda _: _make_cohort(Path(folder.name)))
     app.connect("build-finished", lambda *_: folder.cleanup())
-    app.connect("build-finished", site_pages.refuse_network)
+    app.connect("build-finished", site_pages.check_pages)
 
 
 def _make_cohort(folder):
@@ -93,3 +93,4 @@ def _make_cohort(folder):
     subprocess.run([*lsdx, "demo", cohort, "--units", "100"], check=True)
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     os.environ.update(LSDX_STORES=str(stores), LSDX_CACHE_DIR=str(cohort))
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # whatever it was

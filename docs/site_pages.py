@@ -234,10 +234,17 @@ FROM_NETWORK = re.compile(
 )
 
 
-def refuse_network(app, exception) -> None:
-    """Fail a build whose pages would load anything from elsewhere."""
+PICTURES = {"index": 1, "tour": 2, "cookbook": 10}
+
+
+def check_pages(app, exception) -> None:
+    """Fail a build whose pages lack pictures, or would load anything from the network."""
     if exception is not None or app.builder.format != "html":
         return
+    for name, number in PICTURES.items():
+        page = (Path(app.outdir) / f"{name}.html").read_text(encoding="utf-8")
+        if page.count("_images/") < number:
+            raise RuntimeError(f"{name}: expected {number} pictures")
     found = {
         f"{page.relative_to(app.outdir)}: {escape(hit)}"
         for page in Path(app.outdir).rglob("*.html")

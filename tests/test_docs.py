@@ -68,7 +68,7 @@ def test_what_does_not_run_says_why() -> None:
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "shell")], ids=name_of)
 def test_the_commands_exist(page: Path, tmp_path: Path) -> None:
     sessions = (ROOT / "noxfile.py").read_text(encoding="utf-8")
-    for line in "".join(blocks(page, "shell")).splitlines():
+    for line in "".join(blocks(page, "shell")).replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         if words[:1] == ["lsdx"]:
             _parser().parse_args(words[1:])
@@ -94,7 +94,15 @@ def test_the_options_and_commands_in_sentences_exist() -> None:
 def test_the_settings_files_are_valid(page: Path, tmp_path: Path) -> None:
     for block in blocks(page, "toml"):
         (tmp_path / "lsdx.toml").write_text(block)
-        assert load_settings(file=tmp_path / "lsdx.toml", environ={}).source == "cache"
+        settings = load_settings(file=tmp_path / "lsdx.toml", environ={})
+        assert settings.source == "cache"
+        assert ("[conditions]" in block) == bool(settings.conditions)
+
+
+def test_the_links_of_the_readme_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / target).exists(), target
 
 
 def test_the_extras_exist() -> None:
