@@ -133,6 +133,19 @@ def notebooks(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into docs/_build/html on a demo cohort of its own; warnings are errors."""
+    session.install(PROJECT, *group("docs"))
+    # an empty HOME, as in run_pytest
+    with tempfile.TemporaryDirectory() as home:
+        session.run(
+            *("python", "-m", "sphinx", "-W", "--keep-going", "-b", "html"),
+            *("docs", "docs/_build/html", *session.posargs),
+            env={"HOME": home, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+        )
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Write the simulated cohort: `nox -s demo -- DIR`."""
     session.install("-e.")
