@@ -10,7 +10,8 @@ import xarray as xr
 
 from lsdx import regions
 from lsdx.analysis.events import psth
-from lsdx.analysis.population import result_attrs, seed_of
+from lsdx.analysis.results import result_attrs
+from lsdx.analysis.seeds import seed_of
 from lsdx.analysis.trains import Promised, kept_trains, map_trains
 from lsdx.clock import to_ticks
 from lsdx.errors import SelectionError, located

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from lsdx.analysis.binning import bin_spikes, zero_of
-from lsdx.analysis.population import binned, result_attrs
-from lsdx.analysis.trains import require_spikes
+from lsdx.analysis.binning import bin_spikes
+from lsdx.analysis.inputs import binned, require_spikes
+from lsdx.analysis.results import result_attrs
+from lsdx.analysis.windows import zero_of
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
 from lsdx.errors import LsdxError, SelectionError, located
 
@@ -15,7 +16,7 @@ _LEAST_SPIKES = 30
 
 
 def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -> xr.Dataset:
-    """Give the time in which the autocorrelation of each unit's counts decays.
+    """Return the time in which the autocorrelation of each unit's counts decays.
 
     Parameters
     ----------
@@ -287,7 +288,7 @@ _FIELDS = {
 
 
 def _largest_by_chance(n_bins: int, least: int = 2) -> float:
-    """Give the gain that the best split of normal values of variance 1 exceeds in one of 20."""
+    """Return the gain that the best split of normal values of variance 1 exceeds in one of 20."""
     from scipy.integrate import quad
     from scipy.optimize import brentq
     from scipy.stats import norm

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.analysis.population import carried_labels, result_attrs, seed_of, with_text
-from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
+from lsdx.analysis.inputs import require_spikes, with_text
+from lsdx.analysis.results import carried_labels, result_attrs
+from lsdx.analysis.seeds import seed_of
+from lsdx.analysis.trains import Promised, kept_trains, map_trains
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
 from lsdx.errors import ConfigError, SelectionError, located
 
@@ -31,7 +33,7 @@ def psth(
     duplicates: str = "keep",
     rng: np.random.Generator | int | None = None,
 ) -> xr.Dataset:
-    """Give peri-event histograms of units or of sites, and test whether they respond.
+    """Return peri-event histograms of units or of sites, and test whether they respond.
 
     Parameters
     ----------
@@ -327,7 +329,7 @@ def _other_sessions(events: xr.Dataset, ds: xr.Dataset) -> SelectionError:
 
 
 def _as_dataset(events: Any, ds: xr.Dataset) -> xr.Dataset:
-    """Give events over ``event`` from what else holds them: a table, or times of one session."""
+    """Return events over ``event`` from what else holds them: a table, or times of one session."""
     if isinstance(events, xr.Dataset):
         return events
     if isinstance(events, pd.DataFrame):
@@ -357,7 +359,7 @@ def _as_dataset(events: Any, ds: xr.Dataset) -> xr.Dataset:
 def _listed(
     events: xr.Dataset, names: Sequence[str], order: Mapping[str, np.ndarray]
 ) -> tuple[dict[int, _Events], dict[str, tuple[str, np.ndarray, Any]]]:
-    """Give the events of each session, and the labels of their cells."""
+    """Return the events of each session, and the labels of their cells."""
     missing = [n for n in ("session", "start", *names) if n not in events.variables]
     if missing or "event" not in events.dims or len(set(names)) < len(names):
         raise SelectionError(
@@ -422,7 +424,7 @@ def _listed(
 
 
 def _sites(ds: xr.Dataset, pool: str) -> tuple[np.ndarray, _Sites]:
-    """Give each unit the number of its site."""
+    """Return each unit the number of its site."""
     labels = {str(n) for n, v in ds.coords.items() if v.dims == ("unit",)}
     width = None
     if pool not in labels:
@@ -464,7 +466,7 @@ def _sites(ds: xr.Dataset, pool: str) -> tuple[np.ndarray, _Sites]:
 
 
 def _seen(plan: _Plan, session: int, last: int) -> _Events:
-    """Give the events of a session that its recording saw."""
+    """Return the events of a session that its recording saw."""
     none = np.empty(0, dtype=np.int64)
     events = plan.events.get(session, _Events(none, none, none))
     seen = (events.start >= 0) & (events.start <= last)
@@ -491,7 +493,7 @@ def _of_trains(
     last: np.ndarray,
     plan: _Plan,
 ) -> np.ndarray:
-    """Give histogram, z, responses and p of each row, at the first of its units."""
+    """Return histogram, z, responses and p of each row, at the first of its units."""
     n = len(plan.bins.window)
     out = np.full((len(code), plan.n_cells, 2 * n + 4), np.nan)
     trains = kept_trains(ticks, keep, row_start, row_size)

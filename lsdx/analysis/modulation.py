@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from lsdx.analysis.binning import labels_of_windows, observed_ticks, zero_of
-from lsdx.analysis.population import result_attrs, seed_of, unit_keys
-from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
+from lsdx.analysis.inputs import require_spikes
+from lsdx.analysis.results import result_attrs
+from lsdx.analysis.seeds import seed_of, unit_keys
+from lsdx.analysis.trains import Promised, kept_trains, map_trains
 from lsdx.analysis.variability import (
     METRICS,
     OF_BITS,
@@ -23,6 +24,7 @@ from lsdx.analysis.variability import (
     stream_of,
     thinning_keys,
 )
+from lsdx.analysis.windows import labels_of_windows, observed_ticks, zero_of
 from lsdx.clock import TICKS_PER_SECOND, n_bins, to_bin_ticks, to_seconds
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spec import text
@@ -409,7 +411,7 @@ def _check_choice(
 
 
 def _two_phases(ds: xr.Dataset) -> tuple[str, str]:
-    """Give the phases of a dataset that has two."""
+    """Return the phases of a dataset that has two."""
     phases = list(map(str, ds["phase"].values)) if "phase" in ds.dims else []
     if len(phases) != 2:
         raise SelectionError(
@@ -492,20 +494,20 @@ def _is_listed(value: Any) -> bool:
 
 
 def _blocks(begin: np.ndarray, end: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give how many blocks each phase of (n_units, 2, n_epochs) has, and their ticks."""
+    """Return how many blocks each phase of (n_units, 2, n_epochs) has, and their ticks."""
     common = (end - begin).min(axis=1)
     number = np.where(common > 0, np.maximum(np.rint(common / block), 1), 0).astype(np.int64)
     return number, common // np.maximum(number, 1)
 
 
 def _draws(method: str, n_blocks: int, n_permutations: int) -> int:
-    """Give how many draws of the null there are."""
+    """Return how many draws of the null there are."""
     n_ways = comb(2 * n_blocks, n_blocks)
     return min(n_ways - 1, n_permutations) if method == "block" else n_permutations
 
 
 def _n_distinct(n_blocks: int, n_permutations: int) -> int:
-    """Give how many ways there are but for mirror images, where all of them are made."""
+    """Return how many ways there are but for mirror images, where all of them are made."""
     n_ways = comb(2 * n_blocks, n_blocks)
     return n_ways // 2 if n_ways <= n_permutations + 1 else n_permutations + 1
 
@@ -523,7 +525,7 @@ def _of_trains(
     keys: np.ndarray,
     plan: _Plan,
 ) -> np.ndarray:
-    """Give all fields and the null of each unit, epoch and metric."""
+    """Return all fields and the null of each unit, epoch and metric."""
     from lsdx.kernels.modulation import modulation_index
 
     trains = kept_trains(ticks, keep, row_start, row_size)
@@ -582,7 +584,7 @@ def _at_equal_rates(
     plan: _Plan,
     thinning: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give trains whose spikes of either interval are thinned to the lower of the rates."""
+    """Return trains whose spikes of either interval are thinned to the lower of the rates."""
     from lsdx.kernels.binning import count_in_intervals
     from lsdx.kernels.resampling import kept_spikes, stream_keys
 
@@ -604,7 +606,7 @@ class _Measure:
     n_thinnings: int = THINNINGS  # of what is thinned window by window
 
     def of_intervals(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """Give the measure in each interval, (n_units, n_intervals)."""
+        """Return the measure in each interval, (n_units, n_intervals)."""
         if self.name == "mean_rate":
             from lsdx.kernels.binning import count_in_intervals
 
@@ -629,7 +631,7 @@ class _Measure:
     def in_blocks(
         self, begin: np.ndarray, end: np.ndarray, number: int, length: int
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Give the measure in each block of the first, then of the second interval.
+        """Return the measure in each block of the first, then of the second interval.
 
         Where a block is too short for it, the windows or bits that it is made of come second,
         (n_units, n_blocks, n_windows).
@@ -650,7 +652,7 @@ class _Measure:
         return self.of_intervals(starts, starts + length), None
 
     def of_parts(self, parts: np.ndarray) -> np.ndarray:
-        """Give the measure of blocks put together, from (n_units, n_blocks, n_windows)."""
+        """Return the measure of blocks put together, from (n_units, n_blocks, n_windows)."""
         if self.name in OF_BITS:
             bits = parts.reshape(len(parts), 1, -1)
             return self._ratio(bits, np.full(bits.shape[:2], bits.shape[-1]))[:, 0]
@@ -702,7 +704,7 @@ def _tested(
     times: tuple[np.ndarray, np.ndarray],
     kind: np.ndarray,
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
-    """Give statistic, p, mean and sd of the null, draws, least p; the nulls; the distances.
+    """Return statistic, p, mean and sd of the null, draws, least p; the nulls; the distances.
 
     The null of the statistic comes first, then that of the index.
     """
@@ -763,7 +765,7 @@ def _tested(
 
 
 def _index_of_ways(by_block: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """Give the modulation index of the means of blocks, for each way to deal them."""
+    """Return the modulation index of the means of blocks, for each way to deal them."""
     from lsdx.kernels.modulation import modulation_index
 
     def mean(side: np.ndarray) -> np.ndarray:
@@ -810,7 +812,7 @@ def _by_draws(
 def _interval_shuffles(
     measure: _Measure, begin: np.ndarray, end: np.ndarray
 ) -> tuple[Callable[[np.ndarray, int, int], np.ndarray], int]:
-    """Give a draw of the measure in both intervals after shuffling their spikes' intervals."""
+    """Return a draw of the measure in both intervals after shuffling their spikes' intervals."""
     from lsdx.kernels.resampling import shuffle_intervals, stream_keys
 
     ticks, row_start, row_size = measure.trains
@@ -1006,7 +1008,7 @@ def _over_units(
 def _q_of_family(
     p: np.ndarray, least: np.ndarray, far: np.ndarray | None, alpha: float
 ) -> tuple[np.ndarray, float]:
-    """Give q of each unit, and what it is at best: of all with p < alpha, or else of one."""
+    """Return q of each unit, and what it is at best: of all with p < alpha, or else of one."""
     from lsdx.kernels.permutation import benjamini_hochberg, false_discovery_rates
 
     if not p.size:

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.analysis.population import result_attrs, seed_of, with_text
+from lsdx.analysis.inputs import with_text
+from lsdx.analysis.results import result_attrs
+from lsdx.analysis.seeds import seed_of
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spec import text
 
@@ -33,7 +35,7 @@ def proportions(
     level: float = 0.95,
     rng: np.random.Generator | int | None = None,
 ) -> xr.Dataset:
-    """Give the shares of units that go up, go down, change at all or do not change, by labels.
+    """Return the shares of units that go up, go down, change at all or do not change, by labels.
 
     Parameters
     ----------
@@ -229,7 +231,7 @@ def _checked(
 def _cells(
     ds: xr.Dataset, names: Sequence[str]
 ) -> tuple[list[np.ndarray], dict[str, tuple[str, np.ndarray]]]:
-    """Give the units of each combination of labels."""
+    """Return the units of each combination of labels."""
     codes, coords = [], {}
     for name in names:
         code, values = pd.factorize(ds[name].values, sort=True)
@@ -305,7 +307,7 @@ def _max_statistic(
     session: np.ndarray,
     options: Mapping[str, Any],
 ) -> np.ndarray:
-    """Give p of each cell's share of modulated units, of the largest of all cells."""
+    """Return p of each cell's share of modulated units, of the largest of all cells."""
     import scipy.stats
 
     alpha, draws = options["alpha"], options["draws"]

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from lsdx.analysis.binning import bin_spikes, labels_of_windows, observed_ticks
-from lsdx.analysis.population import binned, seed_of, unit_keys
-from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
+from lsdx.analysis.binning import bin_spikes
+from lsdx.analysis.inputs import binned, require_spikes
+from lsdx.analysis.seeds import seed_of, unit_keys
+from lsdx.analysis.trains import Promised, kept_trains, map_trains
+from lsdx.analysis.windows import labels_of_windows, observed_ticks
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
 from lsdx.errors import SelectionError, located
 
@@ -36,7 +38,7 @@ THINNINGS = 20  # to equal rates, of which means are taken
 
 
 def rates(ds: xr.Dataset) -> xr.DataArray:
-    """Give the firing rate of each unit in each epoch.
+    """Return the firing rate of each unit in each epoch.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ def cv(
     epoch: str | Sequence[str] | None = None,
     duplicates: str = "keep",
 ) -> xr.DataArray:
-    """Give the coefficient of variation of each unit's inter-spike intervals.
+    """Return the coefficient of variation of each unit's inter-spike intervals.
 
     Parameters
     ----------
@@ -150,7 +152,7 @@ def cv2(
     epoch: str | Sequence[str] | None = None,
     duplicates: str = "keep",
 ) -> xr.DataArray:
-    """Give CV2 of each unit: how much neighbouring inter-spike intervals differ.
+    """Return CV2 of each unit: how much neighbouring inter-spike intervals differ.
 
     Parameters
     ----------
@@ -193,7 +195,7 @@ def lv(
     epoch: str | Sequence[str] | None = None,
     duplicates: str = "keep",
 ) -> xr.DataArray:
-    """Give the local variation of each unit's inter-spike intervals.
+    """Return the local variation of each unit's inter-spike intervals.
 
     Parameters
     ----------
@@ -236,7 +238,7 @@ def lvr(
     epoch: str | Sequence[str] | None = None,
     duplicates: str = "keep",
 ) -> xr.DataArray:
-    """Give LvR of each unit: local variation revised for a refractoriness of 5 ms.
+    """Return LvR of each unit: local variation revised for a refractoriness of 5 ms.
 
     Parameters
     ----------
@@ -276,7 +278,7 @@ def lvr(
 def fano_factor(
     ds: xr.Dataset, *, window: str | float | Sequence[str | float] = _WINDOWS
 ) -> xr.DataArray:
-    """Give the Fano factor of each unit's counts in windows: variance over mean (ddof 1).
+    """Return the Fano factor of each unit's counts in windows: variance over mean (ddof 1).
 
     Parameters
     ----------
@@ -317,7 +319,7 @@ def fano_factor(
 def allan_factor(
     ds: xr.Dataset, *, window: str | float | Sequence[str | float] = _WINDOWS
 ) -> xr.DataArray:
-    """Give the Allan factor of each unit's counts in windows: of successive ones.
+    """Return the Allan factor of each unit's counts in windows: of successive ones.
 
     Parameters
     ----------
@@ -366,7 +368,7 @@ def _spikes_measures(
     epoch: str | Sequence[str] | None = None,
     duplicates: str = "keep",
 ) -> xr.Dataset:
-    """Give measures of the spikes themselves of each unit in epochs, in one pass."""
+    """Return measures of the spikes themselves of each unit in epochs, in one pass."""
     ds = require_spikes(ds, where, duplicates)
     start, begin, end = observed_ticks(ds, where, phase, epoch)
     flat = (ds.sizes["unit"], int(np.prod(begin.shape[1:])))
@@ -417,7 +419,7 @@ def _of_spikes(
 def measures_of_intervals(
     trains: tuple[np.ndarray, np.ndarray, np.ndarray], begin: np.ndarray, end: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Give the measures of inter-spike intervals, by name, each (n_units, n_intervals)."""
+    """Return the measures of inter-spike intervals, by name, each (n_units, n_intervals)."""
     from lsdx.kernels.variability import interval_measures
 
     found = interval_measures(*trains, begin, end, refractoriness=_REFRACTORINESS)
@@ -427,7 +429,7 @@ def measures_of_intervals(
 def _windows_measure(
     ds: xr.Dataset, name: str, *, window: str | float | Sequence[str | float]
 ) -> xr.DataArray:
-    """Give a measure of the counts in windows of each unit."""
+    """Return a measure of the counts in windows of each unit."""
     ds = binned(ds, name)
     sizes = _window_sizes(ds, name, window)
     out: xr.DataArray = xr.apply_ufunc(
@@ -460,7 +462,7 @@ def lempel_ziv(
     surrogates: int = 100,
     rng: np.random.Generator | int | None = None,
 ) -> xr.Dataset:
-    """Give the Lempel-Ziv complexity of each unit's counts, and its ratio to shuffled bins.
+    """Return the Lempel-Ziv complexity of each unit's counts, and its ratio to shuffled bins.
 
     Parameters
     ----------
@@ -574,7 +576,7 @@ def lempel_ziv(
 
 
 def cell_streams(counts: xr.DataArray, cells: Sequence[str]) -> list[int]:
-    """Give each cell a number that follows from its labels alone, as `stream_of` says.
+    """Return each cell a number that follows from its labels alone, as `stream_of` says.
 
     Labels of ``phase``, ``epoch`` and ``centre`` count where one of them was selected too; those
     of other dimensions only while they are dimensions.
@@ -591,7 +593,7 @@ def cell_streams(counts: xr.DataArray, cells: Sequence[str]) -> list[int]:
 
 
 def stream_of(*labels: Any) -> int:
-    """Give the number that thinning of a phase and epoch is keyed by.
+    """Return the number that thinning of a phase and epoch is keyed by.
 
     Examples
     --------
@@ -602,7 +604,7 @@ def stream_of(*labels: Any) -> int:
 
 
 def thinning_keys(units: np.ndarray, seed: int, streams: Sequence[int]) -> np.ndarray:
-    """Give the keys (n_units, n_cells) of thinning, from unit, seed and the cells' labels."""
+    """Return the keys (n_units, n_cells) of thinning, from unit, seed and the cells' labels."""
     from lsdx.kernels.resampling import stream_keys
 
     keys = [stream_keys(units, seed, stream) for stream in streams]
@@ -619,7 +621,7 @@ def _of_bits(
     surrogates: int,
     seed: int,
 ) -> tuple[np.ndarray, ...]:
-    """Give what `lempel_ziv` does of counts (n_units, cells..., n_bins) in windows of ``sizes``."""
+    """Return the arrays of `lempel_ziv`, of counts (n_units, cells..., n_bins)."""
     from lsdx.kernels.complexity import thinned_lempel_ziv
     from lsdx.kernels.variability import window_counts
 
@@ -652,7 +654,7 @@ def unit_metrics(
     duplicates: str = "keep",
     rng: np.random.Generator | int | None = None,
 ) -> xr.Dataset:
-    """Give many measures of each unit in each epoch, from spikes.
+    """Return many measures of each unit in each epoch, from spikes.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ def baseline_z(counts: np.ndarray, baseline: np.ndarray) -> np.ndarray:
 
 
 def response_statistics(counts: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Give what tells a response: the largest ``|z|``, and the change of the rate.
+    """Return what tells a response: the largest ``|z|``, and the change of the rate.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def response_statistics(counts: np.ndarray, before: np.ndarray, after: np.ndarra
 
 
 def combined_p(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give one p of several statistics, and one corrected for several cells.
+    """Return one p of several statistics, and one corrected for several cells.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def combined_p(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _share_reaching(values: np.ndarray) -> np.ndarray:
-    """Give the share of values along the first axis that are at least as large as each."""
+    """Return the share of values along the first axis that are at least as large as each."""
     import scipy.stats
 
     rank = scipy.stats.rankdata(-values, method="max", axis=0)

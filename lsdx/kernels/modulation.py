@@ -6,7 +6,7 @@ import numpy as np
 
 
 def modulation_index(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
-    """Give the modulation index of two rates, or of other measures that are not negative.
+    """Return the modulation index of two rates, or of other measures that are not negative.
 
     Parameters
     ----------

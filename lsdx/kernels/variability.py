@@ -8,7 +8,7 @@ from lsdx.kernels.compile import jit
 
 
 def cv(times: np.ndarray) -> float:
-    """Give the coefficient of variation of the inter-spike intervals of a train.
+    """Return the coefficient of variation of the inter-spike intervals of a train.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def cv(times: np.ndarray) -> float:
 
 
 def cv2(times: np.ndarray) -> float:
-    """Give CV2 of a train: how much neighbouring inter-spike intervals differ.
+    """Return CV2 of a train: how much neighbouring inter-spike intervals differ.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def cv2(times: np.ndarray) -> float:
 
 
 def lv(times: np.ndarray) -> float:
-    """Give the local variation of a train's inter-spike intervals.
+    """Return the local variation of a train's inter-spike intervals.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def lv(times: np.ndarray) -> float:
 
 
 def lvr(times: np.ndarray, *, refractoriness: float = 0.005) -> float:
-    """Give the local variation revised for refractoriness.
+    """Return the local variation revised for refractoriness.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def interval_measures(
     *,
     refractoriness: float = 0.0,
 ) -> np.ndarray:
-    """Give `cv`, `cv2`, `lv` and `lvr` of units in their intervals of time, in one pass.
+    """Return `cv`, `cv2`, `lv` and `lvr` of units in their intervals of time, in one pass.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def interval_measures(
 
 
 def fano_factor(counts: np.ndarray, *, axis: int = -1) -> np.ndarray:
-    """Give the Fano factor of counts in windows: their variance over their mean.
+    """Return the Fano factor of counts in windows: their variance over their mean.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def fano_factor(counts: np.ndarray, *, axis: int = -1) -> np.ndarray:
 
 
 def allan_factor(counts: np.ndarray, *, axis: int = -1) -> np.ndarray:
-    """Give the Allan factor of counts: the variance from window to window over the mean.
+    """Return the Allan factor of counts: the variance from window to window over the mean.
 
     Parameters
     ----------

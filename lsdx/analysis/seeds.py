@@ -1,0 +1,50 @@
+"""Random numbers that belong to a unit and a cell: seeds, keys and streams."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from lsdx.analysis.grouping import Population
+from lsdx.errors import SelectionError, located
+from lsdx.schema.spec import text
+
+_ID_KEY = "lsdx unit stream"  # of pandas' hash: ids get the same numbers everywhere
+
+
+def seed_of(rng: np.random.Generator | int | None) -> int:
+    """Return the seed of a measure: a whole number is its own, anything else draws one.
+
+    Examples
+    --------
+    >>> seed_of(7)
+    7
+    """
+    if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and 0 <= rng < 2**63:
+        return int(rng)
+    if rng is None or isinstance(rng, np.random.Generator):
+        return int(np.random.default_rng(rng).integers(2**63))
+    raise SelectionError(
+        located("rng", "a Generator or a whole number from 0 to 2**63", repr(rng), "Correct it.")
+    )
+
+
+def unit_keys(ds: xr.Dataset) -> np.ndarray:
+    """Return each unit a number that follows from its id alone."""
+    ids = ds["unit"].values if "unit" in ds.coords else np.arange(ds.sizes["unit"])
+    return pd.util.hash_array(text(ids), hash_key=_ID_KEY, categorize=False)
+
+
+def cell_keys(pop: Population) -> list[int]:
+    """Return each cell a number that follows from its labels alone, whatever their order."""
+    dims = sorted(pop.cells)
+    labels = [
+        pop.counts[d].values if d in pop.counts.coords else np.arange(pop.counts.sizes[d])
+        for d in pop.cells
+    ]
+    table = pd.MultiIndex.from_product(labels, names=pop.cells).to_frame() if dims else None
+    if table is None:
+        return [0]
+    names = table[dims].astype(str).agg("|".join, axis=1).to_numpy(dtype=object)
+    return pd.util.hash_array(names, hash_key=_ID_KEY, categorize=False).astype(int).tolist()
