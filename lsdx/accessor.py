@@ -464,7 +464,7 @@ class LsdAccessor:
         >>> lsdx.open_units(demo_stores).lsd.rates().attrs["units"]
         'Hz'
         """
-        from lsdx.analysis.variability import rates
+        from lsdx.analysis.counts import rates
 
         return rates(self._ds)
 
@@ -502,7 +502,7 @@ class LsdAccessor:
         >>> lsdx.open_spikes(demo_stores).lsd.cv(phase="pre").dims
         ('unit', 'epoch')
         """
-        from lsdx.analysis.variability import cv
+        from lsdx.analysis.intervals import cv
 
         return cv(self._ds, phase=phase, epoch=epoch, duplicates=duplicates)
 
@@ -540,7 +540,7 @@ class LsdAccessor:
         >>> lsdx.open_spikes(demo_stores).lsd.cv2(phase="pre").dims
         ('unit', 'epoch')
         """
-        from lsdx.analysis.variability import cv2
+        from lsdx.analysis.intervals import cv2
 
         return cv2(self._ds, phase=phase, epoch=epoch, duplicates=duplicates)
 
@@ -578,7 +578,7 @@ class LsdAccessor:
         >>> lsdx.open_spikes(demo_stores).lsd.lv(phase="pre").dims
         ('unit', 'epoch')
         """
-        from lsdx.analysis.variability import lv
+        from lsdx.analysis.intervals import lv
 
         return lv(self._ds, phase=phase, epoch=epoch, duplicates=duplicates)
 
@@ -616,7 +616,7 @@ class LsdAccessor:
         >>> lsdx.open_spikes(demo_stores).lsd.lvr(phase="pre").dims
         ('unit', 'epoch')
         """
-        from lsdx.analysis.variability import lvr
+        from lsdx.analysis.intervals import lvr
 
         return lvr(self._ds, phase=phase, epoch=epoch, duplicates=duplicates)
 
@@ -648,7 +648,7 @@ class LsdAccessor:
         >>> lsdx.open_units(demo_stores).lsd.fano_factor(window="1 s").dims
         ('unit', 'phase', 'epoch', 'window')
         """
-        from lsdx.analysis.variability import fano_factor
+        from lsdx.analysis.counts import fano_factor
 
         return fano_factor(self._ds, window=window)
 
@@ -680,7 +680,7 @@ class LsdAccessor:
         >>> lsdx.open_units(demo_stores).lsd.allan_factor(window="1 s").dims
         ('unit', 'phase', 'epoch', 'window')
         """
-        from lsdx.analysis.variability import allan_factor
+        from lsdx.analysis.counts import allan_factor
 
         return allan_factor(self._ds, window=window)
 
@@ -724,7 +724,7 @@ class LsdAccessor:
         >>> list(u.lsd.lempel_ziv(surrogates=2, rng=0))
         ['lempel_ziv', 'lempel_ziv_ratio', 'lempel_ziv_sd', 'lempel_ziv_ratio_sd']
         """
-        from lsdx.analysis.variability import lempel_ziv
+        from lsdx.analysis.complexity import lempel_ziv
 
         return lempel_ziv(self._ds, window=window, rate=rate, surrogates=surrogates, rng=rng)
 
@@ -782,7 +782,7 @@ class LsdAccessor:
         >>> lsdx.open_spikes(demo_stores).lsd.unit_metrics(metrics=["cv2"]).cv2.dims
         ('unit', 'phase', 'epoch')
         """
-        from lsdx.analysis.variability import unit_metrics
+        from lsdx.analysis.single_units import unit_metrics
 
         return unit_metrics(
             self._ds,

@@ -12,24 +12,17 @@ import xarray as xr
 import lsdx
 from lsdx.accessor import LsdAccessor, LsdArrayAccessor
 from lsdx.analysis.binning import bin_spikes, sliding
+from lsdx.analysis.complexity import lempel_ziv
+from lsdx.analysis.counts import allan_factor, fano_factor, rates
 from lsdx.analysis.courses import autocorrelation_timescale, changepoint
 from lsdx.analysis.dimensionality import dimensionality
 from lsdx.analysis.events import psth
+from lsdx.analysis.intervals import cv, cv2, lv, lvr
 from lsdx.analysis.modulation import modulation
 from lsdx.analysis.proportions import proportions
 from lsdx.analysis.selection import quantify, select, unit_table
+from lsdx.analysis.single_units import unit_metrics
 from lsdx.analysis.subspaces import components, subspaces
-from lsdx.analysis.variability import (
-    allan_factor,
-    cv,
-    cv2,
-    fano_factor,
-    lempel_ziv,
-    lv,
-    lvr,
-    rates,
-    unit_metrics,
-)
 
 FORWARDED = {
     "select": select,

@@ -19,6 +19,7 @@ from lsdx.clock import (
     to_ticks,
 )
 from lsdx.errors import ConfigError, SelectionError, located
+from lsdx.kernels.trains import Trains
 from lsdx.schema.spec import text
 
 
@@ -260,10 +261,7 @@ def _stimulus_shares(ds: xr.Dataset, begin: np.ndarray, width: float) -> np.ndar
 
 
 def _count_block(
-    ticks: np.ndarray,
-    keep: np.ndarray | None,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
+    trains: Trains,
     begin: np.ndarray,
     bins: np.ndarray,
     width: int,
@@ -271,8 +269,6 @@ def _count_block(
 ) -> np.ndarray:
     from lsdx.kernels.binning import count_spikes
 
-    counts = count_spikes(
-        ticks, row_start, row_size, begin, bins, width, length, keep, dtype=np.float32
-    )
+    counts = count_spikes(*trains, begin, bins, width, length, dtype=np.float32)
     counts[np.arange(length) >= bins[..., None]] = np.nan
     return counts

@@ -37,7 +37,7 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
     ------
     SelectionError
         If ``ds`` has no counts, their bin width is not known, or their sums are not ``n_spikes``
-        (`lsdx.analysis.variability.rates` says how these belong together).
+        (`lsdx.analysis.counts.rates` says how these belong together).
 
     Notes
     -----

@@ -14,9 +14,10 @@ import xarray as xr
 from lsdx.analysis.inputs import require_spikes, with_text
 from lsdx.analysis.results import carried_labels, result_attrs
 from lsdx.analysis.seeds import seed_of
-from lsdx.analysis.trains import Promised, kept_trains, map_trains
+from lsdx.analysis.trains import Promised, map_trains
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
 from lsdx.errors import ConfigError, SelectionError, located
+from lsdx.kernels.trains import Trains
 
 
 def psth(
@@ -484,10 +485,7 @@ def _counted(plan: _Plan, session: int, last: int, *, moved: bool = False) -> np
 
 
 def _of_trains(
-    ticks: np.ndarray,
-    keep: np.ndarray | None,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
+    trains: Trains,
     code: np.ndarray,
     session: np.ndarray,
     last: np.ndarray,
@@ -496,7 +494,6 @@ def _of_trains(
     """Return histogram, z, responses and p of each row, at the first of its units."""
     n = len(plan.bins.window)
     out = np.full((len(code), plan.n_cells, 2 * n + 4), np.nan)
-    trains = kept_trains(ticks, keep, row_start, row_size)
     for end in np.unique(last):  # insertions end at their own times
         events = _seen(plan, int(session[0]), int(end))
         chosen = np.flatnonzero((code >= 0) & (last == end))
@@ -506,7 +503,7 @@ def _of_trains(
 
 
 def _respond(
-    trains: tuple[np.ndarray, np.ndarray, np.ndarray],
+    trains: Trains,
     pooled: np.ndarray,
     code: np.ndarray,
     events: _Events,
@@ -523,7 +520,7 @@ def _respond(
     )
 
     n = len(plan.bins.window)
-    trains = trains[0], trains[1][pooled], trains[2][pooled]
+    trains = trains.of_units(pooled)
     first, row = np.unique(code[pooled], return_index=True, return_inverse=True)[1:]
     bins = plan.bins
     every = np.arange(*_reach(bins.window, bins.baseline, bins.response))

@@ -12,21 +12,14 @@ import xarray as xr
 
 from lsdx.analysis.inputs import require_spikes
 from lsdx.analysis.results import result_attrs
-from lsdx.analysis.seeds import seed_of, unit_keys
-from lsdx.analysis.trains import Promised, kept_trains, map_trains
-from lsdx.analysis.variability import (
-    METRICS,
-    OF_BITS,
-    OF_INTERVALS,
-    OF_WINDOWS,
-    THINNINGS,
-    measures_of_intervals,
-    stream_of,
-    thinning_keys,
-)
+from lsdx.analysis.seeds import seed_of, stream_of, unit_keys
+from lsdx.analysis.trains import Promised, map_trains
 from lsdx.analysis.windows import labels_of_windows, observed_ticks, zero_of
 from lsdx.clock import TICKS_PER_SECOND, n_bins, to_bin_ticks, to_seconds
 from lsdx.errors import SelectionError, located
+from lsdx.kernels.metrics import METRICS, lists_metrics, measures_of_spikes
+from lsdx.kernels.resampling import THINNINGS, thinning_keys
+from lsdx.kernels.trains import Trains
 from lsdx.schema.spec import text
 
 METHODS = ("block", "isi_shuffle")
@@ -75,6 +68,7 @@ class _Plan:
     n_far: int  # ways whose distances q is worked out from; none where it is of p alone
 
 
+@lists_metrics
 def modulation(
     ds: xr.Dataset,
     *,
@@ -102,8 +96,8 @@ def modulation(
     ds : Dataset
         What `lsdx.open_spikes` gives, or a selection of its units.
     metric : str or sequence of str
-        Of ``mean_rate``, ``cv``, ``cv2``, ``lv``, ``lvr``, ``fano_factor``, ``allan_factor`` and
-        ``lempel_ziv`` (its ratio to shuffled bits).
+        Of {metrics}
+        (of ``lempel_ziv`` its ratio to shuffled bits).
     between : tuple of two, optional
         Phases, the first and the second; by default those of ``ds``, which must be two. Or any
         two windows that do not overlap, each as ``(phase, epoch)`` or as ``(start, stop)`` from
@@ -516,10 +510,7 @@ def _n_distinct(n_blocks: int, n_permutations: int) -> int:
 
 
 def _of_trains(
-    ticks: np.ndarray,
-    keep: np.ndarray | None,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
+    trains: Trains,
     begin: np.ndarray,
     end: np.ndarray,
     keys: np.ndarray,
@@ -528,7 +519,6 @@ def _of_trains(
     """Return all fields and the null of each unit, epoch and metric."""
     from lsdx.kernels.modulation import modulation_index
 
-    trains = kept_trains(ticks, keep, row_start, row_size)
     n_units, _, n_epochs = begin.shape
     n_fields, first_null = len(_FIELDS), len(_FIELDS) + plan.n_far
     out = np.full((n_units, n_epochs, len(plan.metrics), first_null + 2 * plan.n_null), np.nan)
@@ -539,13 +529,15 @@ def _of_trains(
             if kind[0] == 0:
                 continue
             rows = np.flatnonzero((kinds == kind).all(axis=1))
-            mine = trains[0], trains[1][rows], trains[2][rows]
+            mine = trains.of_units(rows)
             times = begin[rows, :, e], end[rows, :, e]
             named = [_Measure(n, mine, keys[rows], plan.streams[e], plan) for n in plan.metrics]
             means = {one.name: one.of_intervals(*times) for one in named}
             tested = {one.name: one for one in named}
             # what is made of bits is thinned window by window
-            of_spikes = [one for one in named if one.name not in ("mean_rate", *OF_BITS)]
+            of_spikes = [
+                one for one in named if METRICS[one.name].needs in ("intervals", "windows")
+            ]
             if plan.match_rates and of_spikes:
                 sums = {one.name: np.zeros((2, len(rows), 2)) for one in of_spikes}
                 for i in range(THINNINGS):
@@ -577,13 +569,13 @@ def _of_trains(
 
 
 def _at_equal_rates(
-    trains: tuple[np.ndarray, np.ndarray, np.ndarray],
+    trains: Trains,
     times: tuple[np.ndarray, np.ndarray],
     keys: np.ndarray,
     streams: tuple[int, ...],
     plan: _Plan,
     thinning: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> Trains:
     """Return trains whose spikes of either interval are thinned to the lower of the rates."""
     from lsdx.kernels.binning import count_in_intervals
     from lsdx.kernels.resampling import kept_spikes, stream_keys
@@ -591,7 +583,7 @@ def _at_equal_rates(
     rate = count_in_intervals(*trains, *times) / (times[1] - times[0])
     keep = rate.min(axis=1, keepdims=True) / np.where(rate > 0, rate, 1.0)
     of_phases = stream_keys(thinning_keys(keys, plan.seed, streams), thinning)
-    return kept_trains(trains[0], kept_spikes(*trains, times, keep, of_phases), *trains[1:])
+    return trains.kept(kept_spikes(*trains, times, keep, of_phases))
 
 
 @dataclass(frozen=True)
@@ -599,7 +591,7 @@ class _Measure:
     """One measure of some units' trains in intervals of one length, or in blocks."""
 
     name: str
-    trains: tuple[np.ndarray, np.ndarray, np.ndarray]  # ticks, row_start, row_size
+    trains: Trains
     keys: np.ndarray
     streams: tuple[int, ...]
     plan: _Plan
@@ -607,17 +599,14 @@ class _Measure:
 
     def of_intervals(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
         """Return the measure in each interval, (n_units, n_intervals)."""
-        if self.name == "mean_rate":
-            from lsdx.kernels.binning import count_in_intervals
-
-            n = count_in_intervals(*self.trains, begin, end)
-            return np.asarray(n / ((end - begin) / TICKS_PER_SECOND))
-        if self.name in OF_INTERVALS:
-            return measures_of_intervals(self.trains, begin, end)[self.name]
-        if self.name in OF_BITS:
+        metric = METRICS[self.name]
+        if metric.of_spikes:
+            found = measures_of_spikes([self.name], self.trains, begin, end, TICKS_PER_SECOND)
+            return found[self.name]
+        if metric.needs == "bits":
             from lsdx.kernels.complexity import thinned_lempel_ziv
 
-            found = thinned_lempel_ziv(
+            bits = thinned_lempel_ziv(
                 self._windows(begin, end),
                 thinning_keys(self.keys, self.plan.seed, self.streams),
                 n_thinnings=self.n_thinnings,
@@ -625,7 +614,7 @@ class _Measure:
                 seed=self.plan.seed,
                 mean=self._mean,
             )
-            return np.asarray(found[1])
+            return np.asarray(bits[1])
         return self._of_counts(self._windows(begin, end))
 
     def in_blocks(
@@ -639,21 +628,21 @@ class _Measure:
         first = begin[..., None] + np.arange(number) * length
         starts = first.reshape(len(begin), 2 * number)
         undefined = np.full(starts.shape, np.nan)
-        if self.name in OF_BITS:
+        if METRICS[self.name].needs == "bits":
             bits, n_bits = self._bits(begin, end)
             n = int(min(n_bits.min(), (number * length + 1) // self.plan.window)) // number
             parts = bits[..., : n * number].reshape(*starts.shape, n)
             if n < 200:
                 return undefined, parts
             return self._ratio(parts, np.full(starts.shape, n)), None
-        if self.name in OF_WINDOWS:
+        if METRICS[self.name].needs == "windows":
             parts = self._windows(starts, starts + length)
             return (self._of_counts(parts), None) if parts.shape[-1] > 1 else (undefined, parts)
         return self.of_intervals(starts, starts + length), None
 
     def of_parts(self, parts: np.ndarray) -> np.ndarray:
         """Return the measure of blocks put together, from (n_units, n_blocks, n_windows)."""
-        if self.name in OF_BITS:
+        if METRICS[self.name].needs == "bits":
             bits = parts.reshape(len(parts), 1, -1)
             return self._ratio(bits, np.full(bits.shape[:2], bits.shape[-1]))[:, 0]
         # blocks that did not follow one another have no successive windows
@@ -671,9 +660,7 @@ class _Measure:
         return counts
 
     def _of_counts(self, counts: np.ndarray) -> np.ndarray:
-        from lsdx.kernels import variability
-
-        return np.asarray(getattr(variability, self.name)(counts))
+        return np.asarray(METRICS[self.name].kernel(counts))
 
     def _bits(self, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from lsdx.kernels.complexity import equal_rate_bits
@@ -688,9 +675,7 @@ class _Measure:
         return None if self.plan.match_rates else np.inf
 
     def _ratio(self, bits: np.ndarray, n_bits: np.ndarray) -> np.ndarray:
-        from lsdx.kernels.complexity import lempel_ziv_ratio
-
-        found = lempel_ziv_ratio(
+        found = METRICS[self.name].kernel(
             bits.reshape(n_bits.size, bits.shape[-1]),
             n_bits.reshape(-1),
             n_shuffles=self.plan.surrogates,
@@ -839,7 +824,11 @@ def _interval_shuffles(
         each = np.arange(n_draws)[:, None] * rows.size + mine
         shuffled = _Measure(
             measure.name,
-            (made.reshape(-1).astype(np.uint32), each.reshape(-1), np.tile(size[units], n_draws)),
+            Trains(
+                made.reshape(-1).astype(np.uint32),
+                each.reshape(-1),
+                np.tile(size[units], n_draws),
+            ),
             np.tile(measure.keys[units], n_draws),
             measure.streams,
             measure.plan,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -11,6 +15,7 @@ from lsdx.errors import SelectionError, located
 from lsdx.schema.spec import text
 
 _ID_KEY = "lsdx unit stream"  # of pandas' hash: ids get the same numbers everywhere
+_LABELS = ("phase", "epoch", "centre")  # of cells, also where one is selected
 
 
 def seed_of(rng: np.random.Generator | int | None) -> int:
@@ -48,3 +53,31 @@ def cell_keys(pop: Population) -> list[int]:
         return [0]
     names = table[dims].astype(str).agg("|".join, axis=1).to_numpy(dtype=object)
     return pd.util.hash_array(names, hash_key=_ID_KEY, categorize=False).astype(int).tolist()
+
+
+def cell_streams(counts: xr.DataArray, cells: Sequence[str]) -> list[int]:
+    """Return each cell a number that follows from its labels alone, as `stream_of` says.
+
+    Labels of ``phase``, ``epoch`` and ``centre`` count where one of them was selected too; those
+    of other dimensions only while they are dimensions.
+    """
+    first = [n for n in _LABELS if n in cells or (n in counts.coords and not counts[n].ndim)]
+    names = [*first, *sorted(set(cells) - set(first))]
+    labels = {
+        n: counts[n].values if n in counts.coords else np.arange(counts.sizes[n]) for n in names
+    }
+    return [
+        stream_of(*(labels[n][place[cells.index(n)]] if n in cells else labels[n] for n in names))
+        for place in np.ndindex(*(counts.sizes[d] for d in cells))
+    ]
+
+
+def stream_of(*labels: Any) -> int:
+    """Return the number that thinning of a phase and epoch is keyed by.
+
+    Examples
+    --------
+    >>> stream_of("pre", "rfm") == stream_of("pre/rfm")
+    True
+    """
+    return zlib.crc32("/".join(map(str, labels)).encode())

@@ -12,12 +12,13 @@ from numpy.typing import DTypeLike
 
 from lsdx.clock import TICKS_PER_SECOND
 from lsdx.errors import SelectionError, located
+from lsdx.kernels.trains import Trains
 from lsdx.schema.spikes import session_runs
 
 
 @dataclass(frozen=True)
 class Promised:
-    """What a function of trains gives for each unit: shape and dtype."""
+    """What a function of trains returns for each unit: shape and dtype."""
 
     shape: tuple[int, ...]
     dtype: DTypeLike = np.float64
@@ -38,8 +39,8 @@ def map_trains(
     ds : Dataset
         What `lsdx.open_spikes` gives, or a selection of its units.
     function : callable
-        Of (ticks uint32 (n_spikes,), keep (n_spikes,) or None, row_start, row_size,
-        *per_unit, *arguments); gives (n_units, *shape).
+        Of (trains, *per_unit, *arguments), with `lsdx.kernels.trains.Trains` in ticks (uint32),
+        without the duplicates that are dropped; returns (n_units, *shape).
     per_unit : sequence of ndarray (n_units, ...)
     arguments : sequence
         The same for all.
@@ -82,10 +83,14 @@ def _call(
     function: Callable[..., np.ndarray],
     ticks: np.ndarray,
     duplicate: tuple[Sequence[np.ndarray], int, int] | None,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
     *arguments: Any,
 ) -> np.ndarray:
-    keep = None if duplicate is None else ~np.concatenate(_cut(*duplicate))
-    return function(ticks, keep, *arguments)
+    trains = Trains(ticks, row_start, row_size)
+    if duplicate is not None:
+        trains = trains.kept(~np.concatenate(_cut(*duplicate)))
+    return function(trains, *arguments)
 
 
 def _cut(chunks: Sequence[np.ndarray], low: int, high: int) -> list[np.ndarray]:
@@ -124,17 +129,6 @@ def _to_ticks(seconds: np.ndarray) -> np.ndarray:
             )
         )
     return times.astype(np.uint32)
-
-
-def kept_trains(
-    ticks: np.ndarray, keep: np.ndarray | None, row_start: np.ndarray, row_size: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Leave out the spikes that are not kept: ticks, and where each unit's are now."""
-    if keep is None:
-        return ticks, row_start, row_size
-    before = np.r_[0, np.cumsum(keep)]
-    first = before[row_start]
-    return ticks[keep], first, before[row_start + row_size] - first
 
 
 def _check_rows(ticks: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from lsdx.clock import TICKS_PER_SECOND, to_ticks
+from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_ticks
 from lsdx.errors import SelectionError, located
 
+WINDOWS = ("100 ms", "1 s", "10 s")  # of measures of counts, by default
 _LATEST = 42_949.0  # s; the last that a tick in uint32 can tell
 
 
@@ -150,3 +151,52 @@ def _labelled(windows: xr.Dataset, name: str, wanted: Any) -> xr.Dataset:
         raise SelectionError(
             located(f"bin, {name}", f"one of {have}", repr(wanted), "Correct it.")
         ) from None
+
+
+def window_lengths(window: Any) -> list[Any]:
+    """Return one length or several as a list.
+
+    Examples
+    --------
+    >>> window_lengths("1 s")
+    ['1 s']
+    """
+    return [window] if isinstance(window, str) or np.ndim(window) == 0 else list(window)
+
+
+def window_sizes(ds: xr.Dataset, where: str, window: Any) -> list[int]:
+    """Return the lengths of windows in bins of ``ds``.
+
+    Raises
+    ------
+    SelectionError
+        If one is no whole number of bins.
+    """
+    if "window" in ds["counts"].dims:
+        raise SelectionError(
+            located(
+                where,
+                "counts whose dimensions leave the name window to the result's",
+                "those of windows that slide",
+                'Rename it before: ds.rename(window="centre").',
+            )
+        )
+    lengths = window_lengths(window)
+    width = to_bin_ticks(float(ds.attrs["bin_width"]))
+    ticks = [to_bin_ticks(w) for w in lengths]
+    wrong = [w for w, t in zip(lengths, ticks, strict=True) if t % width]
+    if wrong or not lengths:
+        raise SelectionError(
+            located(
+                f"{where}, window",
+                f"whole numbers of bins of {width / TICKS_PER_SECOND:g} s",
+                repr(window),
+                "Choose such windows, or bin spikes in narrower bins.",
+            )
+        )
+    return [t // width for t in ticks]
+
+
+def window_coord(ds: xr.Dataset, sizes: Sequence[int]) -> tuple[str, np.ndarray, dict[str, str]]:
+    """Return the coordinate ``window`` (s) of windows of so many bins of ``ds``."""
+    return "window", np.array(sizes) * float(ds.attrs["bin_width"]), {"units": "s"}

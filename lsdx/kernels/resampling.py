@@ -6,12 +6,14 @@ generator of Steele, Lea and Flood 2014). Chunks, workers and neighbours cannot 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from lsdx.kernels.compile import jit
 
+THINNINGS = 20  # to equal rates, of which means are taken
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -40,6 +42,27 @@ def stream_keys(units: np.ndarray, *path: int) -> np.ndarray:
         for step in path:
             keys = _mix(keys ^ _mix(np.uint64(step % 2**64) + _STEP))
     return keys
+
+
+def thinning_keys(units: np.ndarray, seed: int, streams: Sequence[int]) -> np.ndarray:
+    """Return keys of thinning, from unit, seed and what identifies each cell.
+
+    Parameters
+    ----------
+    units : ndarray of uint64 (n_units,)
+    seed : int
+    streams : sequence of int (n_cells,)
+
+    Returns
+    -------
+    ndarray of uint64 (n_units, n_cells)
+
+    Examples
+    --------
+    >>> thinning_keys(np.array([7, 8], dtype=np.uint64), 0, [1, 2, 3]).shape
+    (2, 3)
+    """
+    return np.stack([stream_keys(units, seed, stream) for stream in streams], axis=1)
 
 
 def thin(counts: np.ndarray, keep: np.ndarray, keys: np.ndarray) -> np.ndarray:

@@ -15,11 +15,14 @@ from scipy import stats
 
 import lsdx
 from lsdx.analysis.modulation import METHODS, modulation
-from lsdx.analysis.variability import METRICS, unit_metrics
+from lsdx.analysis.single_units import unit_metrics
 from lsdx.errors import ConfigError, SelectionError
+from lsdx.kernels import metrics as registry
 from lsdx.kernels.permutation import assignments
 
 RATE = 5.0  # Hz
+
+METRICS = tuple(registry.METRICS)
 
 
 def trains(

@@ -11,10 +11,14 @@ import pytest
 import xarray as xr
 
 import lsdx
+from lsdx.analysis.complexity import lempel_ziv
 from lsdx.analysis.modulation import modulation
-from lsdx.analysis.variability import METRICS, lempel_ziv, unit_metrics
+from lsdx.analysis.single_units import unit_metrics
 from lsdx.errors import SelectionError
 from lsdx.kernels import complexity, variability
+from lsdx.kernels import metrics as registry
+
+METRICS = tuple(registry.METRICS)
 
 
 @pytest.fixture(scope="module")
