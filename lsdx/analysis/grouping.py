@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from lsdx.analysis.blas import one_blas_thread
+from lsdx.analysis.inputs import chosen_labels, labels_on_unit
 from lsdx.analysis.results import carried_labels
 from lsdx.errors import SelectionError, located
 
@@ -267,18 +268,7 @@ def group_units(ds: xr.Dataset, by: str | Sequence[str], where: str) -> Groups:
     >>> [rows.tolist() for rows in group_units(ds, "session", "test").rows]
     [[0, 1], [2]]
     """
-    names = [by] if isinstance(by, str) else list(by or ())
-    labels = [str(n) for n, v in ds.coords.items() if v.dims == ("unit",) and n != "unit"]
-    wrong = [n for n in names if n not in labels]
-    if wrong or not names or len(set(names)) < len(names):
-        raise SelectionError(
-            located(
-                f"{where}, by",
-                "distinct labels on unit, of " + ", ".join(sorted(labels)),
-                repr(by),
-                "Correct it.",
-            )
-        )
+    names, labels = chosen_labels(ds, by, f"{where}, by"), labels_on_unit(ds)
     if "session" not in labels:
         raise SelectionError(
             located(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -38,6 +40,38 @@ def with_text(ds: xr.Dataset, where: str) -> xr.Dataset:
     labels = {n: v for n, v in coords.items() if is_text(v)}
     made = {n: xr.Variable(v.dims, text(v.values), v.attrs) for n, v in labels.items()}
     return ds.assign_coords(made) if made else ds
+
+
+def labels_on_unit(ds: xr.Dataset) -> list[str]:
+    """List the labels of units, without their ids.
+
+    Examples
+    --------
+    >>> labels_on_unit(xr.Dataset(coords={"unit": ["a"], "session": ("unit", ["s"])}))
+    ['session']
+    """
+    return [str(n) for n, v in ds.coords.items() if v.dims == ("unit",) and n != "unit"]
+
+
+def chosen_labels(ds: xr.Dataset, names: Any, where: str) -> list[str]:
+    """Return one or several different labels of units as a list.
+
+    Raises
+    ------
+    SelectionError
+        If one does not exist, or there are none.
+
+    Examples
+    --------
+    >>> chosen_labels(xr.Dataset(coords={"session": ("unit", ["s"])}), "session", "test")
+    ['session']
+    """
+    chosen = [names] if isinstance(names, str) else list(names or ())
+    labels = labels_on_unit(ds)
+    if not chosen or set(chosen) - set(labels) or len(set(chosen)) < len(chosen):
+        expected = "distinct labels on unit, of " + ", ".join(sorted(labels))
+        raise SelectionError(located(where, expected, repr(names)))
+    return chosen
 
 
 def require_spikes(ds: xr.Dataset, where: str, duplicates: str = "keep") -> xr.Dataset:
