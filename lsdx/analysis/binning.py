@@ -18,7 +18,7 @@ from lsdx.clock import (
     to_seconds,
     to_ticks,
 )
-from lsdx.errors import ConfigError, SelectionError, located
+from lsdx.errors import ArgumentError, ConfigError, located
 from lsdx.kernels.trains import Trains
 from lsdx.schema.spec import text
 
@@ -156,7 +156,9 @@ def sliding(
     Raises
     ------
     SelectionError
-        If ``ds`` holds no spikes, or no window fits.
+        If ``ds`` holds no spikes.
+    ArgumentError
+        If no window fits.
     ConfigError
         For lengths that are no whole number of bins.
 
@@ -175,7 +177,7 @@ def sliding(
     last = int(to_ticks(to_seconds(stop, "stop")))
     begin = np.arange(first, last - long + 1, apart, dtype=np.int64)
     if not begin.size:
-        raise SelectionError(
+        raise ArgumentError(
             located(
                 "sliding",
                 "a window that fits between start and stop",

@@ -10,7 +10,7 @@ import xarray as xr
 from lsdx.analysis.inputs import binned
 from lsdx.analysis.seeds import cell_streams, seed_of, unit_keys
 from lsdx.analysis.windows import WINDOWS, window_coord, window_sizes
-from lsdx.errors import SelectionError, located
+from lsdx.arguments import whole_number
 
 
 def lempel_ziv(
@@ -51,8 +51,9 @@ def lempel_ziv(
     Raises
     ------
     SelectionError
-        If ``ds`` has no counts, ``surrogates`` is below 1, or a window is no whole number of
-        bins.
+        If ``ds`` has no counts, or a window is no whole number of bins.
+    ArgumentError
+        If ``surrogates`` is below 1.
 
     Notes
     -----
@@ -95,11 +96,7 @@ def lempel_ziv(
 
     ds = binned(ds, "lempel_ziv")
     counts = ds["counts"]
-    if isinstance(surrogates, bool) or surrogates < 1:
-        found = repr(surrogates)
-        raise SelectionError(
-            located("lempel_ziv, surrogates", "a whole number from 1", found, "Correct it.")
-        )
+    whole_number(surrogates, "lempel_ziv, surrogates", least=1)
     seed = seed_of(rng)
     sizes = window_sizes(ds, "lempel_ziv", window)
     cells = [str(d) for d in counts.dims if d not in ("unit", "time")]

@@ -85,6 +85,8 @@ def psth(
         If ``ds`` holds no spikes, or the events lack what is needed, are of no session of
         ``ds``; if ``ds`` was selected to an epoch, or to phases that not all events are of; for
         events whose ``provenance`` is the rig clock: its error is larger than a response.
+    ArgumentError
+        If ``n_shifts`` is no whole number.
     ConfigError
         For times that are no whole number of bins, or make more than 10,000 of them; a baseline
         of one bin; a response that overlaps the baseline.
@@ -394,7 +396,7 @@ def _listed(
 
 
 def _sites(ds: xr.Dataset, pool: str) -> tuple[np.ndarray, _Sites]:
-    """Return each unit the number of its site."""
+    """Return the number of each unit's site, and the sites."""
     labels = {str(n) for n, v in ds.coords.items() if v.dims == ("unit",)}
     width = None
     if pool not in labels:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lsdx.arguments import one_of
 from lsdx.clock import TICKS_PER_SECOND, to_seconds, to_ticks
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spec import is_text, text
@@ -113,10 +114,7 @@ def require_spikes(ds: xr.Dataset, where: str, duplicates: str = "keep") -> xr.D
 
 
 def _check_duplicates(ds: xr.Dataset, where: str, duplicates: str) -> None:
-    if duplicates not in ("keep", "drop"):
-        raise SelectionError(
-            located(f"{where}, duplicates", "'keep' or 'drop'", repr(duplicates), "Correct it.")
-        )
+    one_of(duplicates, f"{where}, duplicates", ("keep", "drop"))
     bare = ds["insertion"].values[~ds["has_duplicate_mask"].values]
     # where some have one, the label has_duplicate_mask tells in the result which
     if duplicates == "drop" and bare.size and bare.size == ds.sizes["unit"]:

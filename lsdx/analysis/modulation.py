@@ -154,8 +154,10 @@ def modulation(
     Raises
     ------
     SelectionError
-        If ``ds`` holds no spikes; for an unknown metric (the error lists them), method, phase,
-        epoch or label; for ``"circular_shift"``, with the reason.
+        If ``ds`` holds no spikes; for an unknown phase, epoch or label.
+    ArgumentError
+        For an unknown metric (the error lists them) or method, and numbers out of range; for
+        ``"circular_shift"``, with the reason.
     ConfigError
         For a block or window that is no whole number of 10 us, or times that are none.
 

@@ -73,6 +73,8 @@ def proportions(
     ------
     SelectionError
         If ``ds`` has no tests, a label does not exist, or the null distributions are missing.
+    ArgumentError
+        For numbers out of range, and a correction that these tests do not have.
 
     Notes
     -----

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from lsdx.analysis.grouping import Population
-from lsdx.errors import SelectionError, located
+from lsdx.errors import ArgumentError, located
 from lsdx.schema.spec import text
 
 _ID_KEY = "lsdx unit stream"  # of pandas' hash: ids get the same numbers everywhere
@@ -30,19 +30,18 @@ def seed_of(rng: np.random.Generator | int | None) -> int:
         return int(rng)
     if rng is None or isinstance(rng, np.random.Generator):
         return int(np.random.default_rng(rng).integers(2**63))
-    raise SelectionError(
-        located("rng", "a Generator or a whole number from 0 to 2**63", repr(rng), "Correct it.")
-    )
+    expected = "a Generator or a whole number from 0 to 2**63"
+    raise ArgumentError(located("rng", expected, repr(rng)))
 
 
 def unit_keys(ds: xr.Dataset) -> np.ndarray:
-    """Return each unit a number that follows from its id alone."""
+    """Return a number of each unit, which follows from its id alone."""
     ids = ds["unit"].values if "unit" in ds.coords else np.arange(ds.sizes["unit"])
     return pd.util.hash_array(text(ids), hash_key=_ID_KEY, categorize=False)
 
 
 def cell_keys(pop: Population) -> list[int]:
-    """Return each cell a number that follows from its labels alone, whatever their order."""
+    """Return a number of each cell, which follows from its labels alone, not their order."""
     dims = sorted(pop.cells)
     labels = [
         pop.counts[d].values if d in pop.counts.coords else np.arange(pop.counts.sizes[d])
@@ -56,7 +55,7 @@ def cell_keys(pop: Population) -> list[int]:
 
 
 def cell_streams(counts: xr.DataArray, cells: Sequence[str]) -> list[int]:
-    """Return each cell a number that follows from its labels alone, as `stream_of` says.
+    """Return a number of each cell, which follows from its labels alone, as `stream_of` says.
 
     Labels of ``phase``, ``epoch`` and ``centre`` count where one of them was selected too; those
     of other dimensions only while they are dimensions.

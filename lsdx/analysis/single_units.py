@@ -14,8 +14,8 @@ from lsdx.analysis.counts import windows_measure
 from lsdx.analysis.inputs import require_spikes
 from lsdx.analysis.intervals import spikes_measures
 from lsdx.analysis.windows import WINDOWS, window_lengths
+from lsdx.arguments import some_of
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
-from lsdx.errors import SelectionError, located
 from lsdx.kernels.metrics import METRICS, lists_metrics
 
 _QUICK = tuple(n for n, m in METRICS.items() if m.needs != "bits")
@@ -62,8 +62,9 @@ def unit_metrics(
 
     Raises
     ------
-    SelectionError
-        For a metric that does not exist (the error lists those that do), or without spikes.
+    ArgumentError
+        For a metric that does not exist (the error lists those that do); SelectionError without
+        spikes.
 
     Notes
     -----
@@ -76,17 +77,8 @@ def unit_metrics(
     >>> list(s.lsd.unit_metrics(metrics=["mean_rate", "lv"], epoch="rfm"))
     ['mean_rate', 'lv']
     """
-    chosen = [metrics] if isinstance(metrics, str) else list(metrics)
-    unknown = [m for m in chosen if m not in METRICS]
-    if unknown or not chosen:
-        raise SelectionError(
-            located(
-                "unit_metrics, metrics",
-                "some of " + ", ".join(METRICS),
-                repr(metrics),
-                "Correct it.",
-            )
-        )
+    listed = metrics if isinstance(metrics, str) else tuple(dict.fromkeys(metrics))
+    chosen = some_of(listed, "unit_metrics, metrics", METRICS)
     ds = require_spikes(ds, "unit_metrics", duplicates)
     which: dict[str, Any] = {"phase": phase, "epoch": epoch, "duplicates": duplicates}
     lengths = window_lengths(window)

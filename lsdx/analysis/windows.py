@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
-from lsdx.errors import SelectionError, located
+from lsdx.errors import ArgumentError, SelectionError, located
 from lsdx.schema.spec import text
 
 WINDOWS = ("100 ms", "1 s", "10 s")  # of measures of counts, by default
@@ -94,9 +94,7 @@ def _windows(
         except (TypeError, ValueError):
             times = np.empty(0)
         if times.ndim != 2 or times.shape[1] != 2:
-            raise SelectionError(
-                located("bin, intervals", "shape (n, 2)", str(times.shape), "Correct it.")
-            )
+            raise ArgumentError(located("bin, intervals", "shape (n, 2)", str(times.shape)))
         windows = xr.Dataset(
             {"start": ("interval", times[:, 0]), "stop": ("interval", times[:, 1])},
             coords={"interval": np.arange(len(times))},
@@ -130,7 +128,6 @@ def zero_of(ds: xr.Dataset, relative_to: str, where: str) -> np.ndarray:
                 f"{where}, relative_to",
                 "administration, recording or one of " + ", ".join(known),
                 repr(relative_to),
-                "Correct it.",
             )
         )
     return np.asarray(ds["start"].sel(phase=phase, epoch=epoch).values)
@@ -149,9 +146,8 @@ def _labelled(windows: xr.Dataset, name: str, wanted: Any) -> xr.Dataset:
         return windows.sel({name: wanted})
     except KeyError:
         have = ", ".join(map(str, windows[name].values))
-        raise SelectionError(
-            located(f"bin, {name}", f"one of {have}", repr(wanted), "Correct it.")
-        ) from None
+        found = repr(wanted)
+        raise SelectionError(located(f"bin, {name}", f"one of {have}", found)) from None
 
 
 def window_lengths(window: Any) -> list[Any]:
