@@ -250,7 +250,7 @@ def _of_epochs(epochs: xr.Dataset, verdict: np.ndarray) -> np.ndarray:
 def _counted(trains: Trains, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     from lsdx.kernels.binning import count_in_intervals
 
-    return count_in_intervals(*trains, begin, end)
+    return count_in_intervals(trains, begin, end)
 
 
 def _gabors(events: xr.Dataset | None, eid: str) -> xr.Dataset | None:

@@ -271,6 +271,6 @@ def _count_block(
 ) -> np.ndarray:
     from lsdx.kernels.binning import count_spikes
 
-    counts = count_spikes(*trains, begin, bins, width, length, dtype=np.float32)
+    counts = count_spikes(trains, begin, bins, width, length, dtype=np.float32)
     counts[np.arange(length) >= bins[..., None]] = np.nan
     return counts

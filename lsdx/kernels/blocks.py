@@ -185,17 +185,17 @@ class Measure:
 
     def at_equal_rates(self, begin: np.ndarray, end: np.ndarray, thinning: int) -> Trains:
         """Return trains whose spikes of either interval are thinned to the lower of the rates."""
-        rate = count_in_intervals(*self.trains, begin, end) / (end - begin)
+        rate = count_in_intervals(self.trains, begin, end) / (end - begin)
         keep = rate.min(axis=1, keepdims=True) / np.where(rate > 0, rate, 1.0)
         keys = stream_keys(thinning_keys(self.keys, self.plan.seed, self.streams), thinning)
-        return self.trains.kept(kept_spikes(*self.trains, (begin, end), keep, keys))
+        return self.trains.kept(kept_spikes(self.trains, (begin, end), keep, keys))
 
     def _windows(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
         # a length of one tick less than a whole number is whole, as lsdx.clock.n_bins says
         bins = (end - begin + (self.plan.window > 1)) // self.plan.window
         length = int(bins.max(initial=0))
         shape = bins, self.plan.window, length
-        counts = count_spikes(*self.trains, begin, *shape, dtype=np.float32)
+        counts = count_spikes(self.trains, begin, *shape, dtype=np.float32)
         counts[np.arange(length) >= bins[..., None]] = np.nan
         return counts
 

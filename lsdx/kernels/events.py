@@ -126,9 +126,7 @@ def responses(
 
 
 def peri_event_counts(
-    ticks: np.ndarray,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
+    trains: Trains,
     event: np.ndarray,
     cell: np.ndarray,
     *,
@@ -141,10 +139,8 @@ def peri_event_counts(
 
     Parameters
     ----------
-    ticks : ndarray of uint32 (n_spikes,)
-        Each unit's spikes, sorted in time.
-    row_start, row_size : ndarray of int64 (n_units,)
-        Where each unit's spikes are.
+    trains : Trains
+        In ticks, uint32.
     event : ndarray of int64 (n_events,)
         Ticks of the events, in order.
     cell : ndarray of int64 (n_events,)
@@ -164,14 +160,14 @@ def peri_event_counts(
 
     Examples
     --------
-    >>> train = np.array([95, 103, 205], dtype=np.uint32), np.array([0]), np.array([3])
+    >>> train = Trains(np.array([95, 103, 205], dtype=np.uint32), np.array([0]), np.array([3]))
     >>> event, cell = np.array([100, 200]), np.array([0, 0])
-    >>> peri_event_counts(*train, event, cell, first=-10, width=10, shape=(1, 1, 2)).tolist()
+    >>> peri_event_counts(train, event, cell, first=-10, width=10, shape=(1, 1, 2)).tolist()
     [[[1, 2]]]
     """
     out = np.zeros(shape, dtype=np.int64)
-    rows = np.arange(row_start.size) if row is None else row
-    _peri_event(ticks, row_start, row_size, event, cell, first, width, rows, out)
+    rows = np.arange(trains.row_start.size) if row is None else row
+    _peri_event(*trains, event, cell, first, width, rows, out)
     return out
 
 
@@ -289,7 +285,7 @@ def _responses(
     def histogram(e: Events, chosen: np.ndarray) -> np.ndarray:
         shape = (n_rows, design.n_cells, len(chosen))
         options["first"] = int(chosen[0]) * bins.width
-        return peri_event_counts(*trains, e.start, e.cell, shape=shape, **options)
+        return peri_event_counts(trains, e.start, e.cell, shape=shape, **options)
 
     counts = histogram(events, every)
     calm, answer = np.isin(every, bins.baseline), np.isin(every, bins.response)

@@ -56,11 +56,11 @@ class Metric:
 
 def _rates(trains: Trains, start: np.ndarray, stop: np.ndarray, second: int) -> np.ndarray:
     seconds = np.where(stop > start, stop - start, np.nan) / second
-    return np.asarray(count_in_intervals(*trains, start, stop) / seconds)
+    return np.asarray(count_in_intervals(trains, start, stop) / seconds)
 
 
 def _of_intervals(trains: Trains, start: np.ndarray, stop: np.ndarray, second: int) -> np.ndarray:
-    return interval_measures(*trains, start, stop, refractoriness=0.005 * second)
+    return interval_measures(trains, start, stop, refractoriness=0.005 * second)
 
 
 _TABLE = (

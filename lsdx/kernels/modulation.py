@@ -259,7 +259,9 @@ def _interval_shuffles(
         rows = np.repeat(first_of[units], size[units])
         mine = np.cumsum(size[units]) - size[units]
         local = np.arange(rows.size) - np.repeat(mine, size[units])
-        made = shuffle_intervals(joined[rows + local], mine, size[units], keys[units], first, stop)
+        made = shuffle_intervals(
+            Trains(joined[rows + local], mine, size[units]), keys[units], first, stop
+        )
         each = np.arange(n_draws)[:, None] * rows.size + mine
         shuffled = Measure(
             measure.name,

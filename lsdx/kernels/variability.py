@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lsdx.kernels.compile import jit
+from lsdx.kernels.trains import Trains
 
 
 def cv(times: np.ndarray) -> float:
@@ -155,9 +156,7 @@ def lvr(times: np.ndarray, *, refractoriness: float = 0.005) -> float:
 
 
 def interval_measures(
-    times: np.ndarray,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
+    trains: Trains,
     start: np.ndarray,
     stop: np.ndarray,
     *,
@@ -167,16 +166,13 @@ def interval_measures(
 
     Parameters
     ----------
-    times : ndarray (n_spikes,)
-        Each unit's spikes, sorted in time; seconds or integer ticks, for the values do not
-        depend on the clock's unit.
-    row_start, row_size : ndarray of int64 (n_units,)
-        Where each unit's spikes are.
+    trains : Trains
+        In seconds or integer ticks, for the values do not depend on the clock's unit.
     start, stop : ndarray (n_units, n_intervals)
-        Bounds of each half-open interval, on the clock of ``times``; ``stop <= start`` or NaN
+        Bounds of each half-open interval, on the clock of ``trains``; ``stop <= start`` or NaN
         where it is not observed.
     refractoriness : float
-        Of `lvr`, in the unit of ``times``.
+        Of `lvr`, in the unit of ``trains``.
 
     Returns
     -------
@@ -192,10 +188,12 @@ def interval_measures(
     Examples
     --------
     >>> times = np.array([0, 1, 4, 9, 2, 3, 4], dtype=np.uint32)
+    >>> trains = Trains(times, np.array([0, 4]), np.array([4, 3]))
     >>> start, stop = np.array([[0], [0]]), np.array([[9], [9]])
-    >>> interval_measures(times, np.array([0, 4]), np.array([4, 3]), start, stop)[..., 0].tolist()
+    >>> interval_measures(trains, start, stop)[..., 0].tolist()
     [[0.5, 0.0], [1.0, 0.0], [0.75, 0.0], [0.75, 0.0]]
     """
+    times, row_start, row_size = trains
     shape = (row_start.size, start.shape[-1])
     if row_size.shape != shape[:1] or start.shape != shape or stop.shape != shape:
         raise ValueError(
@@ -314,7 +312,9 @@ def _of_one_train(times: np.ndarray, measure: int, refractoriness: float = 0.0) 
         raise ValueError(f"expected times (n_spikes,), found {times.shape}")
     first, size = np.zeros(1, dtype=np.int64), np.array([times.size])
     always = np.full((1, 1), np.inf)
-    found = interval_measures(times, first, size, -always, always, refractoriness=refractoriness)
+    found = interval_measures(
+        Trains(times, first, size), -always, always, refractoriness=refractoriness
+    )
     return float(found[measure, 0, 0])
 
 
