@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -139,7 +140,14 @@ def lists_metrics(function: Function) -> Function:
     >>> print(lists_metrics(f).__doc__[:24])
     Of ``mean_rate``, ``cv``
     """
+    doc = function.__doc__ or ""
     *names, last = (f"``{name}``" for name in METRICS)
-    listed = f"{', '.join(names)} and {last}"
-    function.__doc__ = (function.__doc__ or "").replace("{metrics}", listed)
+    for line in doc.splitlines():
+        before, found, after = line.partition("{metrics}")
+        if found:
+            text = before.strip() + f" {', '.join(names)} and {last}" + after
+            indent = " " * (len(before) - len(before.lstrip()))
+            wrapped = textwrap.fill(text, 92, initial_indent=indent, subsequent_indent=indent)
+            doc = doc.replace(line, wrapped)
+    function.__doc__ = doc
     return function
