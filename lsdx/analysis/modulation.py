@@ -10,17 +10,11 @@ import xarray as xr
 
 from lsdx.analysis.families import with_families
 from lsdx.analysis.inputs import require_spikes
+from lsdx.analysis.phases import compared_phases, is_listed
 from lsdx.analysis.results import result_attrs
 from lsdx.analysis.seeds import seed_of, stream_of, unit_keys
 from lsdx.analysis.trains import Promised, map_trains
-from lsdx.analysis.windows import (
-    are_windows,
-    is_listed,
-    labels_of_windows,
-    observed_ticks,
-    two_phases,
-    with_two_windows,
-)
+from lsdx.analysis.windows import labels_of_windows, observed_ticks
 from lsdx.arguments import number_between, one_of, some_of, whole_number
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds
 from lsdx.errors import ArgumentError, SelectionError, located
@@ -231,12 +225,7 @@ def modulation(
     """
     metrics = some_of(metric, "modulation, metric", METRICS)
     ds = require_spikes(ds, "modulation", duplicates)
-    of_windows = are_windows(between)
-    if of_windows:
-        ds = with_two_windows(ds, between, relative_to, epoch)
-    if between is None or of_windows:
-        between = two_phases(ds)
-    _check_phases(ds, between)
+    ds, between, of_windows = compared_phases(ds, between, relative_to, epoch)
     _check_method(method)
     whole_number(n_permutations, "modulation, n_permutations", least=1)
     whole_number(surrogates, "modulation, surrogates", least=1)
@@ -337,15 +326,6 @@ def _check_method(method: str) -> None:
             )
         )
     one_of(method, "modulation, method", METHODS)
-
-
-def _check_phases(ds: xr.Dataset, between: Any) -> None:
-    known = list(map(str, ds["phase"].values)) if "phase" in ds.dims else []
-    if not is_listed(between) or len(set(between)) != 2 or len(tuple(between)) != 2:
-        raise ArgumentError(located("modulation, between", "two phases", repr(between)))
-    if known and set(between) - set(known):
-        expected = f"two of {', '.join(known)}"
-        raise SelectionError(located("modulation, between", expected, repr(between)))
 
 
 def _labelled(
