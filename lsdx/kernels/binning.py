@@ -156,7 +156,7 @@ def count_spikes(
     out = np.zeros((*start.shape, length), dtype=dtype)
     limit = np.iinfo(dtype).max if out.dtype.kind == "u" else 2 ** (np.finfo(dtype).nmant + 1)
     everything = np.ones(0, dtype=np.bool_) if keep is None else keep
-    if not _count(*trains, start, bins, width, everything, limit, out):
+    if not _count(trains, start, bins, width, everything, limit, out):
         raise OverflowError(f"expected counts below {limit} ({out.dtype}), found more in a bin")
     return out
 
@@ -186,7 +186,7 @@ def count_in_intervals(
     [[2, 1]]
     """
     out = np.empty(start.shape, dtype=np.int64)
-    _count_between(*trains, start, stop, out)
+    _count_between(trains, start, stop, out)
     return out
 
 
@@ -252,7 +252,8 @@ def _count_clusters(clusters, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _count(ticks, row_start, row_size, start, bins, width, keep, limit, out):  # type: ignore[no-untyped-def]
+def _count(trains, start, bins, width, keep, limit, out):  # type: ignore[no-untyped-def]
+    ticks, row_start, row_size = trains
     for u in range(row_start.size):
         first, last = row_start[u], row_start[u] + row_size[u]
         row = ticks[first:last]
@@ -272,7 +273,8 @@ def _count(ticks, row_start, row_size, start, bins, width, keep, limit, out):  #
 
 
 @jit
-def _count_between(ticks, row_start, row_size, start, stop, out):  # type: ignore[no-untyped-def]
+def _count_between(trains, start, stop, out):  # type: ignore[no-untyped-def]
+    ticks, row_start, row_size = trains
     for u in range(row_start.size):
         row = ticks[row_start[u] : row_start[u] + row_size[u]]
         for k in range(start.shape[1]):

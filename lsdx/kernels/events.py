@@ -167,7 +167,7 @@ def peri_event_counts(
     """
     out = np.zeros(shape, dtype=np.int64)
     rows = np.arange(trains.row_start.size) if row is None else row
-    _peri_event(*trains, event, cell, first, width, rows, out)
+    _peri_event(trains, event, cell, first, width, rows, out)
     return out
 
 
@@ -352,7 +352,8 @@ def _share_reaching(values: np.ndarray) -> np.ndarray:
 
 
 @jit
-def _peri_event(ticks, row_start, row_size, event, cell, first, width, rows, out):  # type: ignore[no-untyped-def]
+def _peri_event(trains, event, cell, first, width, rows, out):  # type: ignore[no-untyped-def]
+    ticks, row_start, row_size = trains
     length = width * out.shape[2]
     for u in range(row_start.size):
         train = ticks[row_start[u] : row_start[u] + row_size[u]]

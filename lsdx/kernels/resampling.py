@@ -142,7 +142,7 @@ def kept_spikes(
     """
     out = np.zeros(trains.ticks.size, dtype=np.bool_)
     threshold = np.clip(keep, 0, 1) * 2.0**53
-    _keep(*trains, *intervals, threshold, np.asarray(keys, np.uint64), out)
+    _keep(trains, *intervals, threshold, np.asarray(keys, np.uint64), out)
     return out
 
 
@@ -307,7 +307,8 @@ def _thin(counts, threshold, keys, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _keep(ticks, row_start, row_size, start, stop, threshold, keys, out):  # type: ignore[no-untyped-def]
+def _keep(trains, start, stop, threshold, keys, out):  # type: ignore[no-untyped-def]
+    ticks, row_start, row_size = trains
     for u in range(row_start.size):
         row = ticks[row_start[u] : row_start[u] + row_size[u]]
         for k in range(start.shape[1]):

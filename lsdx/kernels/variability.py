@@ -204,7 +204,7 @@ def interval_measures(
     if least < 0 or (row_start + row_size).max(initial=0) > len(times):
         raise ValueError(f"expected the spikes of each unit within the {len(times)} times")
     out = np.empty((4, *start.shape))
-    _interval_measures(times, row_start, row_size, start, stop, float(refractoriness), out)
+    _interval_measures(trains, start, stop, float(refractoriness), out)
     return out
 
 
@@ -326,7 +326,8 @@ def _trains(counts: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @jit
-def _interval_measures(times, row_start, row_size, start, stop, refractoriness, out):  # type: ignore[no-untyped-def]
+def _interval_measures(trains, start, stop, refractoriness, out):  # type: ignore[no-untyped-def]
+    times, row_start, row_size = trains
     for u in range(row_start.size):
         row = times[row_start[u] : row_start[u] + row_size[u]]
         for k in range(start.shape[1]):
