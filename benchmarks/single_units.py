@@ -14,6 +14,7 @@ from benchmarks.timing import Result, compare, measure
 from lsdx.kernels.binning import count_in_intervals, count_spikes
 from lsdx.kernels.complexity import lempel_ziv
 from lsdx.kernels.resampling import shuffle_intervals, stream_keys
+from lsdx.kernels.trains import Trains
 from lsdx.kernels.variability import cv, fano_factor, window_counts
 
 SECOND = 100_000  # ticks
@@ -32,15 +33,15 @@ def surrogates(quick: bool) -> Iterator[Result]:
 
     def ours() -> np.ndarray:
         keys = stream_keys(np.arange(n_units, dtype=np.uint64), 0)
-        shuffled = shuffle_intervals(ticks, first, size, keys, 0, n_shuffles)
+        shuffled = shuffle_intervals(Trains(ticks, first, size), keys, 0, n_shuffles)
         every = np.concatenate([ticks[None], shuffled]).astype(np.uint32)
         starts = (np.arange(n_shuffles + 1)[:, None] * ticks.size + first).ravel()
         sizes = np.tile(size, n_shuffles + 1)
-        rows = every.ravel(), starts, sizes
+        rows = Trains(every.ravel(), starts, sizes)
         zero = np.zeros((starts.size, 1), dtype=np.int64)
-        rate = count_in_intervals(*rows, zero, zero + length)[:, 0] / 300
+        rate = count_in_intervals(rows, zero, zero + length)[:, 0] / 300
         bins = np.full_like(zero, 3000)
-        counts = count_spikes(*rows, zero, bins, SECOND // 10, 3000, dtype=np.float32)[:, 0]
+        counts = count_spikes(rows, zero, bins, SECOND // 10, 3000, dtype=np.float32)[:, 0]
         found = [rate]
         for n in WINDOWS:
             windows = window_counts(counts, n)

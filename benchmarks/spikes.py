@@ -15,6 +15,7 @@ from benchmarks.timing import Result, compare
 from lsdx.assemble.labelled import dataset
 from lsdx.builders.write import write_store
 from lsdx.kernels.binning import count_clusters, count_spikes, group, quantize
+from lsdx.kernels.trains import Trains
 from lsdx.schema import SCHEMAS
 from lsdx.store.access import read_store
 from lsdx.store.catalog import Entry
@@ -109,7 +110,9 @@ def counting(quick: bool) -> Result:
         return epoch + WIDTH * np.arange(N_BINS + 1)
 
     def ours() -> np.ndarray:
-        return count_spikes(ticks, row_start, row_size, start, bins, 10_000, N_BINS, dtype=np.uint8)
+        return count_spikes(
+            Trains(ticks, row_start, row_size), start, bins, 10_000, N_BINS, dtype=np.uint8
+        )
 
     def histograms() -> np.ndarray:
         return np.array([[np.histogram(row, edges(e))[0] for e in EPOCHS] for row in rows])

@@ -8,27 +8,33 @@ if TYPE_CHECKING:
     from lsdx.analysis import (
         alignment,
         binning,
+        complexity,
+        counts,
         courses,
         dimensionality,
         events,
+        intervals,
         modulation,
         proportions,
         selection,
+        single_units,
         subspaces,
-        variability,
     )
 
 __all__ = [
     "alignment",
     "binning",
+    "complexity",
+    "counts",
     "courses",
     "dimensionality",
     "events",
+    "intervals",
     "modulation",
     "proportions",
     "selection",
+    "single_units",
     "subspaces",
-    "variability",
 ]
 
 

@@ -10,10 +10,12 @@ import xarray as xr
 
 from lsdx import regions
 from lsdx.analysis.events import psth
-from lsdx.analysis.population import result_attrs, seed_of
-from lsdx.analysis.trains import Promised, kept_trains, map_trains
+from lsdx.analysis.results import result_attrs
+from lsdx.analysis.seeds import seed_of
+from lsdx.analysis.trains import Promised, map_trains
 from lsdx.clock import to_ticks
 from lsdx.errors import SelectionError, located
+from lsdx.kernels.trains import Trains
 
 CHECKS = ("spikes", "protocol", "gabors", "response", "latency", "regions")
 VISUAL = ("VIS", "LGd", "LP", "SCs")
@@ -245,17 +247,10 @@ def _of_epochs(epochs: xr.Dataset, verdict: np.ndarray) -> np.ndarray:
     return out
 
 
-def _counted(
-    ticks: np.ndarray,
-    keep: np.ndarray | None,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
-    begin: np.ndarray,
-    end: np.ndarray,
-) -> np.ndarray:
+def _counted(trains: Trains, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     from lsdx.kernels.binning import count_in_intervals
 
-    return count_in_intervals(*kept_trains(ticks, keep, row_start, row_size), begin, end)
+    return count_in_intervals(trains, begin, end)
 
 
 def _gabors(events: xr.Dataset | None, eid: str) -> xr.Dataset | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from lsdx.analysis.trains import Promised, map_trains, require_spikes
+from lsdx.analysis.inputs import require_spikes
+from lsdx.analysis.trains import Promised, map_trains
+from lsdx.analysis.windows import labels_of_windows, observed_ticks, zero_of
 from lsdx.clock import (
     TICKS_PER_SECOND,
     bin_centres,
@@ -17,10 +18,9 @@ from lsdx.clock import (
     to_seconds,
     to_ticks,
 )
-from lsdx.errors import ConfigError, SelectionError, located
+from lsdx.errors import ArgumentError, ConfigError, located
+from lsdx.kernels.trains import Trains
 from lsdx.schema.spec import text
-
-_LATEST = 42_949.0  # s; the last that a tick in uint32 can tell
 
 
 def bin_spikes(
@@ -156,7 +156,9 @@ def sliding(
     Raises
     ------
     SelectionError
-        If ``ds`` holds no spikes, or no window fits.
+        If ``ds`` holds no spikes.
+    ArgumentError
+        If no window fits.
     ConfigError
         For lengths that are no whole number of bins.
 
@@ -175,7 +177,7 @@ def sliding(
     last = int(to_ticks(to_seconds(stop, "stop")))
     begin = np.arange(first, last - long + 1, apart, dtype=np.int64)
     if not begin.size:
-        raise SelectionError(
+        raise ArgumentError(
             located(
                 "sliding",
                 "a window that fits between start and stop",
@@ -231,99 +233,6 @@ def sliding(
     return out.assign_attrs(relative_to=relative_to, width=long / TICKS_PER_SECOND)
 
 
-def observed_ticks(
-    ds: xr.Dataset,
-    where: str,
-    phase: str | Sequence[str] | None = None,
-    epoch: str | Sequence[str] | None = None,
-    intervals: xr.Dataset | np.ndarray | Sequence[Sequence[float]] | None = None,
-) -> tuple[xr.DataArray, np.ndarray, np.ndarray]:
-    """Give epochs or intervals by unit: starts with their labels, first ticks, last ticks.
-
-    Where they were not observed the last tick is the first. Arguments and errors are those of
-    `bin_spikes`.
-    """
-    start, stop = _windows(ds, phase, epoch, intervals)
-    known = ~(np.isnan(start.values) | np.isnan(stop.values))
-    begin = to_ticks(np.clip(np.where(known, start.values, 0), -1, _LATEST))
-    end = to_ticks(np.clip(np.where(known, stop.values, 0), -1, _LATEST))
-    bad = (end < begin) | (begin < 0) | (end >= to_ticks(_LATEST))
-    if bad.any():
-        at = np.unravel_index(int(np.argmax(bad)), bad.shape)
-        raise SelectionError(
-            located(
-                f"{where}, intervals",
-                "0 <= start <= stop, in s of the recording",
-                f"{start.values[at]} to {stop.values[at]}",
-                "Correct the intervals.",
-            )
-        )
-    # what lies past the end of a probe's recording was not observed
-    last = to_ticks(np.nan_to_num(ds["last_spike"].values, nan=-2.0)) + TICKS_PER_SECOND
-    past = end > last.reshape(-1, *[1] * (end.ndim - 1))
-    return start, begin, np.where(past, begin, end)
-
-
-def labels_of_windows(ds: xr.Dataset, start: xr.DataArray) -> dict[Any, Any]:
-    """Give the labels of units, and those of the windows, which may be fewer or reordered."""
-    coords = {c: v for c, v in ds.coords.items() if set(v.dims) <= {"unit"}}
-    return coords | {c: v for c, v in start.coords.items() if "unit" not in v.dims}
-
-
-def _windows(
-    ds: xr.Dataset, phase: Any, epoch: Any, intervals: Any
-) -> tuple[xr.DataArray, xr.DataArray]:
-    """Start and stop in s, with ``unit`` first."""
-    if intervals is None:
-        chosen = ds[["start", "stop"]]
-        for name, wanted in (("phase", phase), ("epoch", epoch)):
-            if wanted is not None:
-                chosen = _labelled(chosen, name, wanted)
-        windows = chosen
-    elif phase is not None or epoch is not None:
-        raise SelectionError(
-            located("bin", "epochs or intervals", "both", "Leave phase and epoch out.")
-        )
-    elif isinstance(intervals, xr.Dataset):
-        missing = {"start", "stop"} - set(intervals.variables)
-        if missing or "time" in intervals.dims:
-            raise SelectionError(
-                located(
-                    "bin, intervals",
-                    "start and stop, without a dimension 'time'",
-                    f"{', '.join(map(str, intervals.variables))}",
-                    "Correct them.",
-                )
-            )
-        windows = intervals[["start", "stop"]]
-        if "session" in windows.dims:
-            windows = windows.reindex(session=_distinct(ds["session"])).sel(session=ds["session"])
-        elif "session" in windows.coords and "unit" not in windows["session"].dims:
-            # each unit has only its own session's, as with events
-            windows = windows.where(windows["session"] == ds["session"].drop_vars("session"))
-        if "unit" in windows.dims and "unit" in windows.coords:
-            windows = windows.reindex(unit=ds["unit"].values)
-    else:
-        try:
-            times = np.asarray(intervals, dtype=np.float64)
-        except (TypeError, ValueError):
-            times = np.empty(0)
-        if times.ndim != 2 or times.shape[1] != 2:
-            raise SelectionError(
-                located("bin, intervals", "shape (n, 2)", str(times.shape), "Correct it.")
-            )
-        windows = xr.Dataset(
-            {"start": ("interval", times[:, 0]), "stop": ("interval", times[:, 1])},
-            coords={"interval": np.arange(len(times))},
-        )
-    if "unit" not in windows.dims:
-        windows = windows.expand_dims(unit=ds["unit"])
-    start, stop = windows["start"], windows["stop"]
-    if start.dims != stop.dims:  # broadcasting copies every label of every unit
-        start, stop = xr.broadcast(start, stop)
-    return start.transpose("unit", ...), stop.transpose("unit", ...)
-
-
 def _whole_bins(value: str | float, name: str, bin_ticks: int) -> int:
     ticks = to_seconds(value, name) * TICKS_PER_SECOND
     whole = round(ticks / bin_ticks) * bin_ticks
@@ -339,35 +248,8 @@ def _whole_bins(value: str | float, name: str, bin_ticks: int) -> int:
     return int(whole)
 
 
-def zero_of(ds: xr.Dataset, relative_to: str, where: str) -> np.ndarray:
-    """Give where times are counted from, in s of the recording, by unit; NaN if not known.
-
-    Raises
-    ------
-    SelectionError
-        If it is not ``"administration"``, ``"recording"`` or an epoch such as
-        ``"post/spontaneous"``.
-    """
-    if relative_to == "recording":
-        return np.zeros(ds.sizes["unit"])
-    if relative_to == "administration":
-        return np.asarray(ds["administration"].values, dtype=np.float64)
-    phase, _, epoch = relative_to.partition("/")
-    known = [f"{p}/{e}" for p in ds["phase"].values for e in ds["epoch"].values]
-    if relative_to not in known:
-        raise SelectionError(
-            located(
-                f"{where}, relative_to",
-                "administration, recording or one of " + ", ".join(known),
-                repr(relative_to),
-                "Correct it.",
-            )
-        )
-    return np.asarray(ds["start"].sel(phase=phase, epoch=epoch).values)
-
-
 def _stimulus_shares(ds: xr.Dataset, begin: np.ndarray, width: float) -> np.ndarray:
-    """Give what share of windows (unit, window) of ``width`` s each epoch takes, and none."""
+    """Return what share of windows (unit, window) of ``width`` s each epoch takes, and none."""
     start = ds["start"].transpose("unit", "phase", "epoch").values[:, None]
     stop = ds["stop"].transpose("unit", "phase", "epoch").values[:, None]
     low = np.maximum(start, begin[:, :, None, None])
@@ -380,29 +262,8 @@ def _stimulus_shares(ds: xr.Dataset, begin: np.ndarray, width: float) -> np.ndar
     return np.concatenate([by_epoch, left[..., None]], axis=-1)
 
 
-def _distinct(session: xr.DataArray) -> np.ndarray:
-    return np.unique(session.values.astype(str)).astype(object)
-
-
-def _labelled(windows: xr.Dataset, name: str, wanted: Any) -> xr.Dataset:
-    if name not in windows.dims:
-        raise SelectionError(
-            located(f"bin, {name}", f"the dimension {name!r}", "none", f"Leave {name} out.")
-        )
-    try:
-        return windows.sel({name: wanted})
-    except KeyError:
-        have = ", ".join(map(str, windows[name].values))
-        raise SelectionError(
-            located(f"bin, {name}", f"one of {have}", repr(wanted), "Correct it.")
-        ) from None
-
-
 def _count_block(
-    ticks: np.ndarray,
-    keep: np.ndarray | None,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
+    trains: Trains,
     begin: np.ndarray,
     bins: np.ndarray,
     width: int,
@@ -410,8 +271,6 @@ def _count_block(
 ) -> np.ndarray:
     from lsdx.kernels.binning import count_spikes
 
-    counts = count_spikes(
-        ticks, row_start, row_size, begin, bins, width, length, keep, dtype=np.float32
-    )
+    counts = count_spikes(trains, begin, bins, width, length, dtype=np.float32)
     counts[np.arange(length) >= bins[..., None]] = np.nan
     return counts

@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from lsdx.analysis.binning import bin_spikes, zero_of
-from lsdx.analysis.population import binned, result_attrs
-from lsdx.analysis.trains import require_spikes
+from lsdx.analysis.binning import bin_spikes
+from lsdx.analysis.inputs import binned, require_spikes
+from lsdx.analysis.results import result_attrs
+from lsdx.analysis.windows import zero_of
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
-from lsdx.errors import LsdxError, SelectionError, located
+from lsdx.errors import ArgumentError, MissingPackage, located
 
 _LEAST_SPIKES = 30
 
 
 def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -> xr.Dataset:
-    """Give the time in which the autocorrelation of each unit's counts decays.
+    """Return the time in which the autocorrelation of each unit's counts decays.
 
     Parameters
     ----------
@@ -36,7 +37,9 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
     ------
     SelectionError
         If ``ds`` has no counts, their bin width is not known, or their sums are not ``n_spikes``
-        (`lsdx.analysis.variability.rates` says how these belong together).
+        (`lsdx.analysis.counts.rates` says how these belong together).
+    ArgumentError
+        If ``max_lag`` is shorter than a bin.
 
     Notes
     -----
@@ -80,7 +83,7 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
     width = float(ds.attrs["bin_width"])
     n_lags = int(to_seconds(max_lag, "max_lag") / width + 1e-9)
     if n_lags < 1:
-        raise SelectionError(
+        raise ArgumentError(
             located(
                 "autocorrelation_timescale, max_lag",
                 f"at least a bin of {width:g} s",
@@ -107,7 +110,7 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
 def _decay(
     counts: np.ndarray, *, n_lags: int, width: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    from lsdx.kernels.timescale import autocorrelation, decay_time
+    from lsdx.kernels.timescale import autocorrelation, decay_time, skewness
 
     rows = counts.reshape(-1, counts.shape[-1])
     tau, r_squared = np.full((2, len(rows)), np.nan)
@@ -120,7 +123,7 @@ def _decay(
         mine = asked & (length == n)
         x = rows[mine, :n].astype(np.float64)
         n_slow = int(n) // (5 * n_lags)
-        found = decay_time(autocorrelation(x, n_lags, n_slow), int(n), n_slow, _skewness(x))
+        found = decay_time(autocorrelation(x, n_lags, n_slow), int(n), n_slow, skewness(x))
         # correlations fall too fast by 2 / n a bin, beside what the mean does to them
         tau[mine], r_squared[mine] = found[0] / (1 - 2 * np.minimum(found[0], n / 5) / n), found[1]
     tau[tau > 2 * n_lags] = np.inf
@@ -139,14 +142,6 @@ def _decay(
     told = np.where(note == "", tau * width, np.nan)
     shape = counts.shape[:-1]
     return told.reshape(shape), r_squared.reshape(shape), note.reshape(shape)
-
-
-def _skewness(x: np.ndarray) -> np.ndarray:
-    x = x - x.mean(axis=1, keepdims=True)
-    square = x**2
-    second = square.mean(axis=1)
-    skewness: np.ndarray = (square * x).mean(axis=1) / np.where(second > 0, second, np.nan) ** 1.5
-    return skewness
 
 
 def changepoint(
@@ -188,9 +183,10 @@ def changepoint(
     Raises
     ------
     SelectionError
-        If ``ds`` holds no spikes, fewer than four bins are asked for, or ``relative_to`` is
-        none of these.
-    LsdxError
+        If ``ds`` holds no spikes, or ``relative_to`` is none of these.
+    ArgumentError
+        If fewer than four bins are between ``start`` and ``stop``.
+    MissingPackage
         If ruptures is not installed.
     ConfigError
         For times that are none.
@@ -227,13 +223,15 @@ def changepoint(
     >>> s.lsd.changepoint().time.dims
     ('unit',)
     """
+    from lsdx.kernels.changepoint import largest_gain_by_chance
+
     ds = require_spikes(ds, "changepoint", duplicates)
     _require_ruptures()
     width = to_bin_ticks(bin_width)
     edges = [to_seconds(t, n) for t, n in ((start, "start"), (stop, "stop"))]
     n_bins = int(to_ticks(edges[1] - edges[0])) // width
     if n_bins < 4:
-        raise SelectionError(
+        raise ArgumentError(
             located(
                 "changepoint",
                 "at least four bins between start and stop",
@@ -265,7 +263,7 @@ def changepoint(
     about = {"start": edges[0], "stop": edges[1], "bin_width": seconds, "duplicates": duplicates}
     about |= {"relative_to": relative_to}
     why = np.where(np.isnan(zero), f"no {relative_to} is known", "not recorded whole")
-    about["gain_null_95"] = _largest_by_chance(n_bins)
+    about["gain_null_95"] = largest_gain_by_chance(n_bins)
     seen = np.isfinite(binned["duration"].values)
     split = (fields["time"].variable - edges[0]) / seconds
     at_edge = np.minimum(split, n_bins - split) < max(2, n_bins // 20) + 0.5
@@ -286,30 +284,11 @@ _FIELDS = {
 }
 
 
-def _largest_by_chance(n_bins: int, least: int = 2) -> float:
-    """Give the gain that the best split of normal values of variance 1 exceeds in one of 20."""
-    from scipy.integrate import quad
-    from scipy.optimize import brentq
-    from scipy.stats import norm
-
-    def overshoot(x: float) -> float:
-        half = x / 2
-        return float((norm.cdf(half) - 0.5) / (half * (half * norm.cdf(half) + norm.pdf(half))))
-
-    def excess(b: float) -> float:
-        # of the logit of t, whose density is 1 / (t (1 - t))
-        end = np.log(n_bins / least - 1)
-        sides, _ = quad(lambda s: overshoot(2 * b * np.cosh(s / 2) / np.sqrt(n_bins)), -end, end)
-        return float(b * norm.pdf(b) * sides + 2 * norm.sf(b)) - 0.05
-
-    return float(brentq(excess, 1, 9)) ** 2
-
-
 def _require_ruptures() -> None:
     try:
         import ruptures  # noqa: F401
     except ImportError as error:
-        raise LsdxError(
+        raise MissingPackage(
             located(
                 "changepoint", "the package ruptures", "none", "pip install 'lsdx[changepoint]'."
             )

@@ -10,18 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.analysis.population import (
-    Field,
-    Population,
-    binned,
-    cell_keys,
-    map_groups,
-    population,
-    result_attrs,
-    result_coords,
-    seed_of,
-    unit_keys,
-)
+from lsdx.analysis.grouping import Field, Population, map_groups, population, result_coords
+from lsdx.analysis.inputs import binned
+from lsdx.analysis.results import result_attrs
+from lsdx.analysis.seeds import cell_keys, seed_of, unit_keys
 from lsdx.arguments import number_between, one_of, some_of, whole_number
 from lsdx.clock import to_seconds
 from lsdx.errors import ArgumentError, SelectionError, located

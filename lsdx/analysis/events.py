@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.analysis.population import carried_labels, result_attrs, seed_of, with_text
-from lsdx.analysis.trains import Promised, kept_trains, map_trains, require_spikes
+from lsdx.analysis.inputs import require_spikes, with_text
+from lsdx.analysis.results import carried_labels, result_attrs
+from lsdx.analysis.seeds import seed_of
+from lsdx.analysis.trains import Promised, map_trains
+from lsdx.arguments import whole_number
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
 from lsdx.errors import ConfigError, SelectionError, located
+from lsdx.kernels.events import Bins, Design, Events, responses
 
 
 def psth(
@@ -31,7 +35,7 @@ def psth(
     duplicates: str = "keep",
     rng: np.random.Generator | int | None = None,
 ) -> xr.Dataset:
-    """Give peri-event histograms of units or of sites, and test whether they respond.
+    """Return peri-event histograms of units or of sites, and test whether they respond.
 
     Parameters
     ----------
@@ -81,6 +85,8 @@ def psth(
         If ``ds`` holds no spikes, or the events lack what is needed, are of no session of
         ``ds``; if ``ds`` was selected to an epoch, or to phases that not all events are of; for
         events whose ``provenance`` is the rig clock: its error is larger than a response.
+    ArgumentError
+        If ``n_shifts`` is no whole number.
     ConfigError
         For times that are no whole number of bins, or make more than 10,000 of them; a baseline
         of one bin; a response that overlaps the baseline.
@@ -134,11 +140,7 @@ def psth(
     ds = require_spikes(ds, "psth", duplicates)
     seed = seed_of(rng)
     bins = _bins(window, baseline, response, bin_width)
-    if isinstance(n_shifts, bool) or int(n_shifts) != n_shifts or n_shifts < 0:
-        found = repr(n_shifts)
-        raise SelectionError(
-            located("psth, n_shifts", "a whole number from 0", found, "Correct it.")
-        )
+    whole_number(n_shifts, "psth, n_shifts", least=0)
     known = {str(d): ds[d].values for d in ds.dims if d in ds.coords}
     events = with_text(_as_dataset(events, ds), "psth, events")
     _check_phases(events, ds)
@@ -156,15 +158,15 @@ def psth(
         mine
     ):
         raise _other_sessions(events, ds)
-    plan = _Plan(mine, bins, int(np.prod(cells)), int(n_shifts), seed)
-    shape = (plan.n_cells, len(bins.window) * 2 + 4)
+    design = Design(mine, bins, int(np.prod(cells)), int(n_shifts), seed)
+    shape = (design.n_cells, len(bins.window) * 2 + 4)
     session = np.array([zlib.crc32(str(s).encode()) for s in ordered["session"].values])
     last = to_ticks(np.nan_to_num(ordered["last_spike"].values, nan=-2.0)) + TICKS_PER_SECOND
     if sites is not None:  # a site has the events that all of its insertions recorded
         ends = pd.Series(last[code >= 0]).groupby(code[code >= 0]).min()
         last = np.where(code >= 0, ends.reindex(code).fillna(0).to_numpy(), last).astype(np.int64)
     data = map_trains(
-        ordered, _of_trains, (code, session, last), (plan,), Promised(shape), duplicates
+        ordered, responses, (code, session, last), (design,), Promised(shape), duplicates
     )
     dim, labels = "unit", {n: c for n, c in ds.coords.items() if c.dims in ((), ("unit",))}
     if sites is not None:
@@ -172,7 +174,7 @@ def psth(
         dim, labels = "site", sites.coords | {n: c for n, c in ds.coords.items() if not c.dims}
         session, last = session[sites.first], last[sites.first]
     runs = list(zip(session, last, strict=True))
-    n_events = np.array([_counted(plan, *run) for run in runs]).reshape(-1, *cells)
+    n_events = np.array([design.count(*run) for run in runs]).reshape(-1, *cells)
     data = data.reshape((data.shape[0], *cells, shape[1]))
     dims = (dim, *coords)
     n = len(bins.window)
@@ -196,7 +198,7 @@ def psth(
         ),
     }
     if n_shifts:
-        moved = np.array([_counted(plan, *run, moved=True) for run in runs]).reshape(-1, *cells)
+        moved = np.array([design.count_movable(*run) for run in runs]).reshape(-1, *cells)
         least = np.where(moved > 0, 1 / (n_shifts + 1), np.where(n_events > 0, 1.0, np.nan))
         for name, values, words in (
             ("p", data[..., 2 * n + 2], "p of the response"),
@@ -223,34 +225,6 @@ _MOST_BINS = 10_000
 
 
 @dataclass(frozen=True)
-class _Bins:
-    """Which bins, counted from the event: those shown, the baseline's, the response's."""
-
-    width: int  # ticks
-    window: np.ndarray
-    baseline: np.ndarray
-    response: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Events:
-    """Ticks, cells and phases of the events of one session, in order of time."""
-
-    start: np.ndarray
-    cell: np.ndarray
-    phase: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Plan:
-    events: Mapping[int, _Events]  # by session
-    bins: _Bins
-    n_cells: int
-    n_shifts: int
-    seed: int
-
-
-@dataclass(frozen=True)
 class _Sites:
     """Pooled units: the first unit of each, how many, and labels."""
 
@@ -259,7 +233,7 @@ class _Sites:
     coords: dict[str, Any]
 
 
-def _bins(window: Any, baseline: Any, response: Any, bin_width: str | float) -> _Bins:
+def _bins(window: Any, baseline: Any, response: Any, bin_width: str | float) -> Bins:
     width = to_bin_ticks(bin_width)
     found = []
     for name, span in (("window", window), ("baseline", baseline), ("response", response)):
@@ -291,7 +265,7 @@ def _bins(window: Any, baseline: Any, response: Any, bin_width: str | float) -> 
         do = "Let one begin where the other ends."
         found_both = f"{response!r}, baseline {baseline!r}"
         raise ConfigError(located("psth, response", "no bin of the baseline", found_both, do))
-    return _Bins(width, *found)
+    return Bins(width, TICKS_PER_SECOND, *found)
 
 
 def _check_phases(events: xr.Dataset, ds: xr.Dataset) -> None:
@@ -327,7 +301,7 @@ def _other_sessions(events: xr.Dataset, ds: xr.Dataset) -> SelectionError:
 
 
 def _as_dataset(events: Any, ds: xr.Dataset) -> xr.Dataset:
-    """Give events over ``event`` from what else holds them: a table, or times of one session."""
+    """Return events over ``event`` from what else holds them: a table, or times of one session."""
     if isinstance(events, xr.Dataset):
         return events
     if isinstance(events, pd.DataFrame):
@@ -356,8 +330,8 @@ def _as_dataset(events: Any, ds: xr.Dataset) -> xr.Dataset:
 
 def _listed(
     events: xr.Dataset, names: Sequence[str], order: Mapping[str, np.ndarray]
-) -> tuple[dict[int, _Events], dict[str, tuple[str, np.ndarray, Any]]]:
-    """Give the events of each session, and the labels of their cells."""
+) -> tuple[dict[int, Events], dict[str, tuple[str, np.ndarray, Any]]]:
+    """Return the events of each session, and the labels of their cells."""
     missing = [n for n in ("session", "start", *names) if n not in events.variables]
     if missing or "event" not in events.dims or len(set(names)) < len(names):
         raise SelectionError(
@@ -413,7 +387,7 @@ def _listed(
     table["phase_code"] = [zlib.crc32(str(f).encode()) for f in table["in_phase"]]
     table["ticks"] = to_ticks(table["start"].to_numpy())
     by_session = {
-        zlib.crc32(str(eid).encode()): _Events(
+        zlib.crc32(str(eid).encode()): Events(
             *(t[n].to_numpy() for n in ("ticks", "cell", "phase_code"))
         )
         for eid, t in table.sort_values("ticks", kind="stable").groupby("session")
@@ -422,7 +396,7 @@ def _listed(
 
 
 def _sites(ds: xr.Dataset, pool: str) -> tuple[np.ndarray, _Sites]:
-    """Give each unit the number of its site."""
+    """Return the number of each unit's site, and the sites."""
     labels = {str(n) for n, v in ds.coords.items() if v.dims == ("unit",)}
     width = None
     if pool not in labels:
@@ -438,7 +412,6 @@ def _sites(ds: xr.Dataset, pool: str) -> tuple[np.ndarray, _Sites]:
                     "psth, pool",
                     "a depth such as '20 um', or a label on unit: " + ", ".join(sorted(labels)),
                     repr(pool),
-                    "Correct it.",
                 )
             )
     if width is None:
@@ -461,126 +434,3 @@ def _sites(ds: xr.Dataset, pool: str) -> tuple[np.ndarray, _Sites]:
     shared = carried_labels(every, code)
     coords = {k: ("site", v) for k, v in shared.items() if k not in own} | own
     return code, _Sites(first, np.bincount(code[known], minlength=n), coords)
-
-
-def _seen(plan: _Plan, session: int, last: int) -> _Events:
-    """Give the events of a session that its recording saw."""
-    none = np.empty(0, dtype=np.int64)
-    events = plan.events.get(session, _Events(none, none, none))
-    seen = (events.start >= 0) & (events.start <= last)
-    return _Events(events.start[seen], events.cell[seen], events.phase[seen])
-
-
-def _counted(plan: _Plan, session: int, last: int, *, moved: bool = False) -> np.ndarray:
-    """Count the events of each cell; or those that can be moved, as their phase lasts a while."""
-    events = _seen(plan, session, last)
-    cells = events.cell
-    if moved:
-        start = pd.Series(events.start).groupby(events.phase)
-        cells = cells[(start.transform("max") > start.transform("min")).to_numpy()]
-    return np.bincount(cells, minlength=plan.n_cells)
-
-
-def _of_trains(
-    ticks: np.ndarray,
-    keep: np.ndarray | None,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
-    code: np.ndarray,
-    session: np.ndarray,
-    last: np.ndarray,
-    plan: _Plan,
-) -> np.ndarray:
-    """Give histogram, z, responses and p of each row, at the first of its units."""
-    n = len(plan.bins.window)
-    out = np.full((len(code), plan.n_cells, 2 * n + 4), np.nan)
-    trains = kept_trains(ticks, keep, row_start, row_size)
-    for end in np.unique(last):  # insertions end at their own times
-        events = _seen(plan, int(session[0]), int(end))
-        chosen = np.flatnonzero((code >= 0) & (last == end))
-        if chosen.size and events.start.size:
-            _respond(trains, chosen, code, events, plan, int(session[0]), out)
-    return out
-
-
-def _respond(
-    trains: tuple[np.ndarray, np.ndarray, np.ndarray],
-    pooled: np.ndarray,
-    code: np.ndarray,
-    events: _Events,
-    plan: _Plan,
-    session: int,
-    out: np.ndarray,
-) -> None:
-    """Fill in the rows that the ``pooled`` units make."""
-    from lsdx.kernels.events import (
-        baseline_z,
-        combined_p,
-        peri_event_counts,
-        response_statistics,
-    )
-
-    n = len(plan.bins.window)
-    trains = trains[0], trains[1][pooled], trains[2][pooled]
-    first, row = np.unique(code[pooled], return_index=True, return_inverse=True)[1:]
-    bins = plan.bins
-    every = np.arange(*_reach(bins.window, bins.baseline, bins.response))
-    options: dict[str, Any] = {"width": bins.width, "row": row}
-
-    def histogram(e: _Events, chosen: np.ndarray) -> np.ndarray:
-        shape = (len(first), plan.n_cells, len(chosen))
-        options["first"] = int(chosen[0]) * bins.width
-        return peri_event_counts(*trains, e.start, e.cell, shape=shape, **options)
-
-    counts = histogram(events, every)
-    calm, answer = np.isin(every, bins.baseline), np.isin(every, bins.response)
-    z, shown = baseline_z(counts, calm), np.isin(every, bins.window)
-    number = np.bincount(events.cell, minlength=plan.n_cells)
-    seconds = np.where(number, number, np.nan) * (bins.width / TICKS_PER_SECOND)
-    rows = pooled[first]
-    out[rows, :, :n] = counts[..., shown] / seconds[:, None]
-    out[rows, :, n : 2 * n] = z[..., shown]
-    # what lies between the two is counted, and left out
-    tested = np.arange(*_reach(bins.baseline, bins.response))
-    before, after = np.isin(tested, bins.baseline), np.isin(tested, bins.response)
-
-    def statistics(e: _Events) -> np.ndarray:
-        return response_statistics(histogram(e, tested), before, after)
-
-    observed = statistics(events)
-    out[rows, :, 2 * n] = observed[..., 0]
-    change = counts[..., answer].mean(axis=-1) - counts[..., calm].mean(axis=-1)
-    out[rows, :, 2 * n + 1] = change / seconds
-    if plan.n_shifts:
-        draws = np.empty((plan.n_shifts + 1, *observed.shape), dtype=np.float32)
-        draws[0] = observed
-        for i, moved in enumerate(_moved(events, plan, session), 1):
-            draws[i] = statistics(moved)
-        out[rows, :, 2 * n + 2], out[rows, :, 2 * n + 3] = combined_p(draws)
-
-
-def _reach(*bins: np.ndarray) -> tuple[int, int]:
-    return min(int(b[0]) for b in bins), max(int(b[-1]) for b in bins) + 1
-
-
-def _moved(events: _Events, plan: _Plan, session: int) -> Iterator[_Events]:
-    """Move the events of each phase: stretched a little, and shifted circularly.
-
-    Regular events that are only shifted meet themselves. Stretched by one to three of their
-    intervals over all, up or down, they lose their places, and keep their rhythm so nearly that
-    a unit of a rhythm of its own does not take them for others.
-    """
-    phases = [np.flatnonzero(events.phase == f) for f in np.unique(events.phase)]
-    streams = [np.random.default_rng([plan.seed, session, int(events.phase[w[0]])]) for w in phases]
-    for _ in range(plan.n_shifts):
-        start = events.start.copy()
-        for which, rng in zip(phases, streams, strict=True):
-            mine, n = events.start[which], len(which)
-            # as long again as between two events, before the first comes back
-            span = (mine[-1] - mine[0]) * n // max(n - 1, 1) + 1
-            intervals = rng.uniform(1, 3) * rng.choice([-1, 1])
-            stretched = (mine - mine[0]) * (1 + intervals / max(n, 12))
-            place = np.rint(stretched + rng.random() * span).astype(np.int64)
-            start[which] = mine[0] + place % span
-        order = np.argsort(start, kind="stable")
-        yield _Events(start[order], events.cell[order], events.phase[order])

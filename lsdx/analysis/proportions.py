@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +9,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.analysis.population import result_attrs, seed_of, with_text
-from lsdx.errors import SelectionError, located
+from lsdx.analysis.inputs import chosen_labels, labels_on_unit, with_text
+from lsdx.analysis.results import result_attrs
+from lsdx.analysis.seeds import seed_of
+from lsdx.arguments import number_between, one_of, whole_number
+from lsdx.errors import ArgumentError, SelectionError, located
 from lsdx.schema.spec import text
 
+_CORRECTIONS = {"p": (None, "max_statistic"), "q": (None,)}
 DIRECTIONS = ("up", "down", "modulated", "unmodulated")
 _INHERITED = (
     "p_max corrects for the number of cells, not for what the test of one unit cannot tell: within "
@@ -33,7 +36,7 @@ def proportions(
     level: float = 0.95,
     rng: np.random.Generator | int | None = None,
 ) -> xr.Dataset:
-    """Give the shares of units that go up, go down, change at all or do not change, by labels.
+    """Return the shares of units that go up, go down, change at all or do not change, by labels.
 
     Parameters
     ----------
@@ -70,6 +73,8 @@ def proportions(
     ------
     SelectionError
         If ``ds`` has no tests, a label does not exist, or the null distributions are missing.
+    ArgumentError
+        For numbers out of range, and a correction that these tests do not have.
 
     Notes
     -----
@@ -105,7 +110,15 @@ def proportions(
     (('condition', 'metric', 'direction'), [2])
     """
     ds = with_text(ds, "proportions")
-    names = _checked(ds, by, alpha, of, correction, draws, level)
+    _check_tests(ds, correction is not None)
+    one_of(of, "proportions, of", ("p", "q"))
+    one_of(correction, f"proportions, correction of {of}", _CORRECTIONS[of])
+    number_between(alpha, "proportions, alpha", 0, 1)
+    number_between(level, "proportions, level", 0, 1)
+    whole_number(draws, "proportions, draws", least=1)
+    names = chosen_labels(ds, by, "proportions, by")
+    if any(pd.isna(ds[n].values).any() for n in names):
+        raise SelectionError(located("proportions, by", "a label on every unit", "NaN"))
     rest = [str(d) for d in ds["p"].dims if d != "unit"]
     ordered = ds.transpose("unit", ...)
     cells, coords = _cells(ds, names)
@@ -116,9 +129,10 @@ def proportions(
         values = values.where(ordered["p_least"] < alpha).transpose(*ordered[of].dims)
     tested = values.data, ordered["statistic"].data
     null = ordered["null"].data if correction else None
+    session = np.unique(ds["session"].values.astype(str), return_inverse=True)[1]
     arguments: tuple[Any, Any, Any] = (
         cells,
-        (ds["session"].values.astype(str), ds["subject"].values.astype(str)),
+        (session, pd.factorize(ds["subject"].values.astype(str))[0]),
         {"alpha": alpha, "draws": draws, "level": level, "seed": seed},
     )
     middle = ordered["p"].shape[1:]
@@ -164,72 +178,30 @@ def proportions(
     return out.assign_attrs(result_attrs(ds) | about)
 
 
-def _checked(
-    ds: xr.Dataset, by: Any, alpha: Any, of: Any, correction: Any, draws: Any, level: Any
-) -> list[str]:
-    names = [by] if isinstance(by, str) else list(by)
-    labels = sorted(str(n) for n, v in ds.coords.items() if v.dims == ("unit",) and n != "unit")
+def _check_tests(ds: xr.Dataset, correction: bool) -> None:
+    """Refuse what is not the result of a test, or not of one that the correction can use."""
     needed = {"p", "statistic", *(("null",) if correction else ())}
     lacking = needed - set(map(str, ds.data_vars))
-    problems = (
-        (
-            bool(lacking),
-            "",
-            "what spikes.lsd.modulation(...) gives"
-            + (", with null=True" if lacking == {"null"} else ""),
-            "no " + ", ".join(sorted(lacking)),
-        ),
-        (
-            not names or bool(set(names) - set(labels)) or len(set(names)) < len(names),
-            ", by",
-            "distinct labels on unit, of " + ", ".join(labels),
-            repr(by),
-        ),
-        (
-            not {"session", "subject"} <= set(labels),
-            "",
-            "the labels session and subject on unit",
-            ", ".join(labels),
-        ),
-        (of not in ("p", "q"), ", of", "'p' or 'q'", repr(of)),
-        (
-            correction not in (None, "max_statistic") or (correction is not None and of == "q"),
-            ", correction",
-            "'max_statistic' of p, or None",
-            f"{correction!r} of {of}",
-        ),
-        (
-            correction is not None
-            and (ds.attrs.get("method", "block") != "block" or "settle" in ds.attrs),
-            ", correction",
-            "blocks, dealt alike to all units of a session",
-            f"method={ds.attrs.get('method')!r}, settle={ds.attrs.get('settle')}",
-        ),
-        (
-            any(pd.isna(ds[n].values).any() for n in names if n in labels),
-            ", by",
-            "a label on every unit",
-            "NaN",
-        ),
-        (not 0 < alpha < 1, ", alpha", "a number between 0 and 1", repr(alpha)),
-        (not 0 < level < 1, ", level", "a number between 0 and 1", repr(level)),
-        (
-            isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1,
-            ", draws",
-            "a whole number from 1",
-            repr(draws),
-        ),
-    )
-    for wrong, where, expected, found in problems:
-        if wrong:
-            raise SelectionError(located(f"proportions{where}", expected, found, "Correct it."))
-    return names
+    if lacking:
+        expected = "what spikes.lsd.modulation(...) gives"
+        expected += ", with null=True" if lacking == {"null"} else ""
+        found = "no " + ", ".join(sorted(lacking))
+        raise SelectionError(located("proportions", expected, found))
+    if not {"session", "subject"} <= set(labels_on_unit(ds)):
+        found = ", ".join(sorted(labels_on_unit(ds)))
+        expected = "the labels session and subject on unit"
+        raise SelectionError(located("proportions", expected, found))
+    method, settle = ds.attrs.get("method", "block"), ds.attrs.get("settle")
+    if correction and (method != "block" or settle is not None):
+        expected = "blocks, dealt alike to all units of a session"
+        found = f"method={method!r}, settle={settle}"
+        raise ArgumentError(located("proportions, correction", expected, found))
 
 
 def _cells(
     ds: xr.Dataset, names: Sequence[str]
 ) -> tuple[list[np.ndarray], dict[str, tuple[str, np.ndarray]]]:
-    """Give the units of each combination of labels."""
+    """Return the units of each combination of labels."""
     codes, coords = [], {}
     for name in names:
         code, values = pd.factorize(ds[name].values, sort=True)
@@ -259,82 +231,15 @@ def _proportions(
     recorded: tuple[np.ndarray, np.ndarray],
     options: Mapping[str, Any],
 ) -> dict[str, np.ndarray]:
-    from lsdx.kernels.cohort import share_interval
+    from lsdx.kernels.proportions import max_statistic, shares_of_cells
 
-    session, subject = recorded
-    tested = ~np.isnan(p)
-    modulated = p < options["alpha"]
-    up = modulated & (statistic > 0)
-    kinds = np.stack([up, modulated & ~up, modulated, tested & ~modulated], axis=-1)
-    cell = np.zeros(len(p), dtype=np.int64)
-    for c, rows in enumerate(cells):
-        cell[rows] = c
-    n = _sums(tested, cell, subject, len(cells))
-    hits = _sums(kinds, cell, subject, len(cells))
-    total = n.sum(axis=-1)
-    low, high = share_interval(hits, n[..., None, :], level=options["level"])
-    out = {
-        "share": hits.sum(axis=-1) / np.where(total, total, np.nan)[..., None],
-        "share_low": low,
-        "share_high": high,
-        "n_units": total,
-        "n_sessions": (_sums(tested, cell, session, len(cells)) > 0).sum(axis=-1),
-        "n_mice": (n > 0).sum(axis=-1),
-    }
+    alpha, level = options["alpha"], options["level"]
+    out = shares_of_cells((p, statistic), cells, *recorded, alpha=alpha, level=level)
     if null is not None:
-        out["p_max"] = np.full(total.shape, np.nan)
-        for at in np.ndindex(p.shape[1:]):
-            test = p[(slice(None), *at)], null[(slice(None), *at)]
-            out["p_max"][(slice(None), *at)] = _max_statistic(*test, cells, session, options)
+        how = {n: options[n] for n in ("alpha", "draws", "seed")}
+        out["p_max"] = np.full(out["n_units"].shape, np.nan)
+        for cell in np.ndindex(p.shape[1:]):
+            at = (slice(None), *cell)
+            out["p_max"][at] = max_statistic(p[at], null[at], cells, recorded[0], **how)
         out["p_max"][out["n_mice"] < 2] = np.nan
     return out
-
-
-def _sums(of: np.ndarray, cell: np.ndarray, label: np.ndarray, n_cells: int) -> np.ndarray:
-    """Add up units (unit, ...) by cell and by label: (cell, ..., label)."""
-    code, names = pd.factorize(label)
-    out = np.zeros((n_cells, len(names), *of.shape[1:]), dtype=np.int64)
-    np.add.at(out, (cell, code), of)
-    return np.moveaxis(out, 1, -1)
-
-
-def _max_statistic(
-    p: np.ndarray,
-    null: np.ndarray,
-    cells: Sequence[np.ndarray],
-    session: np.ndarray,
-    options: Mapping[str, Any],
-) -> np.ndarray:
-    """Give p of each cell's share of modulated units, of the largest of all cells."""
-    import scipy.stats
-
-    alpha, draws = options["alpha"], options["draws"]
-    # those of other sessions may be fewer: NaN behind the last; one between is no evidence
-    last = null.shape[1] - (~np.isnan(null[:, ::-1])).argmax(axis=1)
-    last[np.isnan(p)] = 0
-    place = np.unique(session, return_inverse=True)[1]
-    most = np.zeros(place.max(initial=0) + 1, dtype=np.int64)
-    np.maximum.at(most, place, last)
-    n_ways = np.where(np.isnan(p), 0, most[place])
-    hit = np.zeros(null.shape, dtype=bool)  # would the unit be modulated if this were the truth?
-    for n in np.unique(n_ways[n_ways > 0]):
-        rows = np.flatnonzero(n_ways == n)
-        t = np.abs(null[rows, :n]).round(9)  # mirror images are equal but for rounding
-        t[np.isnan(t)] = np.inf
-        hit[rows, :n] = scipy.stats.rankdata(-t, method="max", axis=1) / n < alpha
-        hit[rows, :n] &= ~np.isnan(null[rows, :n])
-    rng = np.random.default_rng([options["seed"], zlib.crc32(b"max_statistic")])
-    at_random = rng.random((draws, len(np.unique(session))))
-    z, largest = np.full(len(cells), np.nan), np.zeros(draws)
-    for c, rows in enumerate(cells):
-        mine = rows[n_ways[rows] > 0]
-        if not mine.size:
-            continue
-        way = (at_random[:, place[mine]] * n_ways[mine]).astype(np.int64)
-        share = hit[mine, way].mean(axis=1)
-        spread = share.std()
-        if spread > 0:
-            z[c] = ((p[mine] < alpha).mean() - share.mean()) / spread
-            largest = np.maximum(largest, (share - share.mean()) / spread)
-    reached = (largest >= z[:, None]).sum(axis=1)
-    return np.where(np.isnan(z), np.nan, (1 + reached) / (draws + 1))

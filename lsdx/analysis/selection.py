@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from lsdx import regions
-from lsdx.analysis.population import with_text
+from lsdx.analysis.inputs import with_text
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spec import columns_along, is_text, text
 from lsdx.schema.units import QUALITY

@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from lsdx.analysis.population import (
-    Field,
-    Population,
-    binned,
-    cell_keys,
-    map_groups,
-    population,
-    result_attrs,
-    result_coords,
-    seed_of,
-    unit_keys,
-)
+from lsdx.analysis.grouping import Field, Population, map_groups, population, result_coords
+from lsdx.analysis.inputs import binned
+from lsdx.analysis.results import result_attrs
+from lsdx.analysis.seeds import cell_keys, seed_of, unit_keys
 from lsdx.arguments import one_of, whole_number
 from lsdx.errors import SelectionError, located
 from lsdx.schema.spec import text

@@ -10,15 +10,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import DTypeLike
 
-from lsdx.analysis.population import with_text
 from lsdx.clock import TICKS_PER_SECOND
 from lsdx.errors import SelectionError, located
+from lsdx.kernels.trains import Trains
 from lsdx.schema.spikes import session_runs
 
 
 @dataclass(frozen=True)
 class Promised:
-    """What a function of trains gives for each unit: shape and dtype."""
+    """What a function of trains returns for each unit: shape and dtype."""
 
     shape: tuple[int, ...]
     dtype: DTypeLike = np.float64
@@ -39,8 +39,8 @@ def map_trains(
     ds : Dataset
         What `lsdx.open_spikes` gives, or a selection of its units.
     function : callable
-        Of (ticks uint32 (n_spikes,), keep (n_spikes,) or None, row_start, row_size,
-        *per_unit, *arguments); gives (n_units, *shape).
+        Of (trains, *per_unit, *arguments), with `lsdx.kernels.trains.Trains` in ticks (uint32),
+        without the duplicates that are dropped; returns (n_units, *shape).
     per_unit : sequence of ndarray (n_units, ...)
     arguments : sequence
         The same for all.
@@ -83,14 +83,18 @@ def _call(
     function: Callable[..., np.ndarray],
     ticks: np.ndarray,
     duplicate: tuple[Sequence[np.ndarray], int, int] | None,
+    row_start: np.ndarray,
+    row_size: np.ndarray,
     *arguments: Any,
 ) -> np.ndarray:
-    keep = None if duplicate is None else ~np.concatenate(_cut(*duplicate))
-    return function(ticks, keep, *arguments)
+    trains = Trains(ticks, row_start, row_size)
+    if duplicate is not None:
+        trains = trains.kept(~np.concatenate(_cut(*duplicate)))
+    return function(trains, *arguments)
 
 
 def _cut(chunks: Sequence[np.ndarray], low: int, high: int) -> list[np.ndarray]:
-    """Give [low, high) of consecutive chunks, counted from the first one's start."""
+    """Return [low, high) of consecutive chunks, counted from the first one's start."""
     stops = np.cumsum([c.size for c in chunks])
     return [
         c[max(low - stop + c.size, 0) : max(high - stop + c.size, 0)]
@@ -105,7 +109,7 @@ def _ticks(
     row_start: np.ndarray,
     row_size: np.ndarray,
 ) -> np.ndarray:
-    """Give times in ticks, after a look at them."""
+    """Return times in ticks, after a look at them."""
     # chunk by chunk: seconds take twice the memory of ticks
     ticks = np.concatenate([_to_ticks(seconds) for seconds in _cut(chunks, low, high)])
     _check_rows(ticks, row_start, row_size)
@@ -125,73 +129,6 @@ def _to_ticks(seconds: np.ndarray) -> np.ndarray:
             )
         )
     return times.astype(np.uint32)
-
-
-def kept_trains(
-    ticks: np.ndarray, keep: np.ndarray | None, row_start: np.ndarray, row_size: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Leave out the spikes that are not kept: ticks, and where each unit's are now."""
-    if keep is None:
-        return ticks, row_start, row_size
-    before = np.r_[0, np.cumsum(keep)]
-    first = before[row_start]
-    return ticks[keep], first, before[row_start + row_size] - first
-
-
-def require_spikes(ds: xr.Dataset, where: str, duplicates: str = "keep") -> xr.Dataset:
-    """Give a dataset of whole spike trains, with text labels.
-
-    Refused is one without them, or with duplicates to drop without any mask.
-
-    Raises
-    ------
-    SelectionError
-    """
-    missing = [n for n in ("spike_time", "row_start", "row_size") if n not in ds.variables]
-    if not missing and "unit" not in ds.dims:
-        raise SelectionError(
-            located(where, "the dimension 'unit'", "one unit alone", "Use isel(unit=[i]).")
-        )
-    if missing:
-        raise SelectionError(
-            located(
-                where,
-                "spike times",
-                "no " + ", ".join(missing),
-                "Open them for these units: lsdx.open_spikes(units=ds).",
-            )
-        )
-    ds = with_text(ds, where)
-    whole = ds.attrs.get("n_spikes", ds.sizes["spike"])
-    if whole != ds.sizes["spike"]:
-        raise SelectionError(
-            located(
-                where,
-                f"all {whole} spikes that were opened",
-                f"{ds.sizes['spike']}",
-                "Select along unit, not along spike.",
-            )
-        )
-    _check_duplicates(ds, where, duplicates)
-    return ds
-
-
-def _check_duplicates(ds: xr.Dataset, where: str, duplicates: str) -> None:
-    if duplicates not in ("keep", "drop"):
-        raise SelectionError(
-            located(f"{where}, duplicates", "'keep' or 'drop'", repr(duplicates), "Correct it.")
-        )
-    bare = ds["insertion"].values[~ds["has_duplicate_mask"].values]
-    # where some have one, the label has_duplicate_mask tells in the result which
-    if duplicates == "drop" and bare.size and bare.size == ds.sizes["unit"]:
-        raise SelectionError(
-            located(
-                f"{where}, duplicates='drop'",
-                "bombcell's duplicate mask of some insertion",
-                f"none, such as for {bare[0]}",
-                "Run bombcell, or keep duplicates.",
-            )
-        )
 
 
 def _check_rows(ticks: np.ndarray, row_start: np.ndarray, row_size: np.ndarray) -> None:
@@ -224,7 +161,7 @@ class _Pieces:
         self.chunks = list(array.to_delayed()) if lazy else [array]
 
     def covering(self, low: int, high: int) -> tuple[list[Any], int, int]:
-        """Give chunks that hold [low, high), and where that is in them."""
+        """Return chunks that hold [low, high), and where that is in them."""
         first, last = np.searchsorted(self.stops, [low, max(high - 1, low)], side="right").tolist()
         first = min(first, len(self.chunks) - 1)  # no spike, after the last one
         base = int(self.stops[first - 1]) if first else 0

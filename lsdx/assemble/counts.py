@@ -15,6 +15,7 @@ from lsdx.assemble.stored import Joining, Part, Stored, has_spikes
 from lsdx.clock import TICKS_PER_SECOND, bin_centres, n_bins, to_bin_ticks, to_ticks
 from lsdx.errors import REBUILD, RecipeError, located
 from lsdx.kernels.binning import count_spikes
+from lsdx.kernels.trains import Trains
 from lsdx.schema import SCHEMAS
 from lsdx.schema.spec import COUNT_DTYPES
 
@@ -61,10 +62,8 @@ def assemble_counts(
     start, bins = _intervals(units, epochs, insertions, width)
     length = int(bins.max(initial=0))
     row_size = spikes["row_size"].values
-    row_start = np.cumsum(row_size) - row_size
-    counts = _smallest(
-        spikes["spike_time"].values, row_start, row_size, start, bins, width, length, keep
-    )
+    trains = Trains(spikes["spike_time"].values, np.cumsum(row_size) - row_size, row_size)
+    counts = _smallest(trains, start, bins, width, length, keep)
     n_spikes = np.where(bins > 0, counts.sum(axis=-1, dtype=np.uint64), np.nan)
     highest = int(counts.max(initial=0))
     for k in range(bins.shape[1]):  # by interval: the mask of all would be as large as counts

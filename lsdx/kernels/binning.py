@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from lsdx.kernels.compile import jit
+from lsdx.kernels.trains import Trains
 
 
 def quantize(seconds: np.ndarray, rate: float) -> np.ndarray:
@@ -106,9 +107,7 @@ def reorder(
 
 
 def count_spikes(
-    ticks: np.ndarray,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
+    trains: Trains,
     start: np.ndarray,
     bins: np.ndarray,
     width: int,
@@ -121,10 +120,8 @@ def count_spikes(
 
     Parameters
     ----------
-    ticks : ndarray of uint32 (n_spikes,)
-        Each unit's spikes, sorted in time.
-    row_start, row_size : ndarray of int64 (n_units,)
-        Where each unit's spikes are.
+    trains : Trains
+        In ticks, uint32.
     start : ndarray of int64 (n_units, n_intervals)
         First tick of each interval.
     bins : ndarray of int64 (n_units, n_intervals)
@@ -151,23 +148,21 @@ def count_spikes(
 
     Examples
     --------
-    >>> ticks = np.array([5, 10, 19, 20], dtype=np.uint32)
+    >>> train = Trains(np.array([5, 10, 19, 20], dtype=np.uint32), np.array([0]), np.array([4]))
     >>> one = np.array([[10]])
-    >>> count_spikes(ticks, np.array([0]), np.array([4]), one, one // 5, 5, 2)
+    >>> count_spikes(train, one, one // 5, 5, 2)
     array([[[1, 1]]], dtype=uint32)
     """
     out = np.zeros((*start.shape, length), dtype=dtype)
     limit = np.iinfo(dtype).max if out.dtype.kind == "u" else 2 ** (np.finfo(dtype).nmant + 1)
     everything = np.ones(0, dtype=np.bool_) if keep is None else keep
-    if not _count(ticks, row_start, row_size, start, bins, width, everything, limit, out):
+    if not _count(trains, start, bins, width, everything, limit, out):
         raise OverflowError(f"expected counts below {limit} ({out.dtype}), found more in a bin")
     return out
 
 
 def count_in_intervals(
-    ticks: np.ndarray,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
+    trains: Trains,
     start: np.ndarray,
     stop: np.ndarray,
 ) -> np.ndarray:
@@ -175,10 +170,8 @@ def count_in_intervals(
 
     Parameters
     ----------
-    ticks : ndarray of uint32 (n_spikes,)
-        Each unit's spikes, sorted in time.
-    row_start, row_size : ndarray of int64 (n_units,)
-        Where each unit's spikes are.
+    trains : Trains
+        In ticks, uint32.
     start, stop : ndarray of int64 (n_units, n_intervals)
         Ticks.
 
@@ -188,12 +181,12 @@ def count_in_intervals(
 
     Examples
     --------
-    >>> train = np.array([5, 10, 19, 20], dtype=np.uint32), np.array([0]), np.array([4])
-    >>> count_in_intervals(*train, np.array([[5, 20]]), np.array([[19, 90]])).tolist()
+    >>> train = Trains(np.array([5, 10, 19, 20], dtype=np.uint32), np.array([0]), np.array([4]))
+    >>> count_in_intervals(train, np.array([[5, 20]]), np.array([[19, 90]])).tolist()
     [[2, 1]]
     """
     out = np.empty(start.shape, dtype=np.int64)
-    _count_between(ticks, row_start, row_size, start, stop, out)
+    _count_between(trains, start, stop, out)
     return out
 
 
@@ -259,7 +252,8 @@ def _count_clusters(clusters, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _count(ticks, row_start, row_size, start, bins, width, keep, limit, out):  # type: ignore[no-untyped-def]
+def _count(trains, start, bins, width, keep, limit, out):  # type: ignore[no-untyped-def]
+    ticks, row_start, row_size = trains
     for u in range(row_start.size):
         first, last = row_start[u], row_start[u] + row_size[u]
         row = ticks[first:last]
@@ -279,7 +273,8 @@ def _count(ticks, row_start, row_size, start, bins, width, keep, limit, out):  #
 
 
 @jit
-def _count_between(ticks, row_start, row_size, start, stop, out):  # type: ignore[no-untyped-def]
+def _count_between(trains, start, stop, out):  # type: ignore[no-untyped-def]
+    ticks, row_start, row_size = trains
     for u in range(row_start.size):
         row = ticks[row_start[u] : row_start[u] + row_size[u]]
         for k in range(start.shape[1]):

@@ -8,7 +8,7 @@ _PRIOR = 0.1  # correlation within mice that is assumed where the data cannot te
 
 
 def mean_interval(values: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Give the interval of the mean over mice, of one value each.
+    """Return the interval of the mean over mice, of one value each.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def mean_interval(values: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarra
 def share_interval(
     hits: np.ndarray, n_units: np.ndarray, *, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the interval of the share of units, of which some are hits, over mice.
+    """Return the interval of the share of units, of which some are hits, over mice.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def share_interval(
 
 
 def _t(n: np.ndarray, level: float) -> np.ndarray:
-    """Give Student's t of n - 1 degrees of freedom; NaN where there is none."""
+    """Return Student's t of n - 1 degrees of freedom; NaN where there is none."""
     import scipy.special
 
     if not 0 < level < 1:

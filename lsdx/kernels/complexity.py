@@ -49,7 +49,7 @@ def lz76(bits: np.ndarray) -> int:
 
 
 def lempel_ziv(bits: np.ndarray) -> np.ndarray:
-    """Give the Lempel-Ziv complexity of sequences, normalised by their length.
+    """Return the Lempel-Ziv complexity of sequences, normalised by their length.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def lempel_ziv(bits: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1 << 16)
 def shuffled_lempel_ziv(n: int, ones: int, n_shuffles: int, seed: int) -> float:
-    """Give the mean complexity of shuffled sequences of so many bits and ones.
+    """Return the mean complexity of shuffled sequences of so many bits and ones.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def thinned_lempel_ziv(
     seed: int,
     mean: float | None = None,
 ) -> np.ndarray:
-    """Give complexity and ratio of counts at equal rates, as means over thinnings.
+    """Return complexity and ratio of counts at equal rates, as means over thinnings.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def thinned_lempel_ziv(
 
 
 def _kept_share(counts: np.ndarray, mean: float | None) -> np.ndarray:
-    """Give the share of spikes that thinning keeps, (n_units, n_cells)."""
+    """Return the share of spikes that thinning keeps, (n_units, n_cells)."""
     n_bins = np.isfinite(counts).sum(axis=-1)
     average = np.nansum(counts, axis=-1, dtype=np.float64) / np.where(n_bins, n_bins, 1)
     lowest = np.where(n_bins > 0, average, np.inf).min(axis=1, keepdims=True, initial=np.inf)
@@ -212,7 +212,7 @@ def _kept_share(counts: np.ndarray, mean: float | None) -> np.ndarray:
 def lempel_ziv_ratio(
     bits: np.ndarray, n_bits: np.ndarray, *, n_shuffles: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the complexity of sequences of their own lengths, and its ratio to shuffled ones.
+    """Return the complexity of sequences of their own lengths, and its ratio to shuffled ones.
 
     Parameters
     ----------

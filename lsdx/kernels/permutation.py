@@ -17,7 +17,7 @@ _ROUNDED = 1e-6  # relative: so are distances as float32
 def assignments(
     n_a: int, n_b: int, *, n_permutations: int = 999, rng: np.random.Generator | int | None = None
 ) -> tuple[np.ndarray, bool]:
-    """Give ways to deal blocks to two conditions, the true one first.
+    """Return ways to deal blocks to two conditions, the true one first.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def repeated_ways(second: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def least_p(certain: np.ndarray, *, settle: int | None = None) -> np.ndarray:
-    """Give the least p that can come out where some draws reach any statistic.
+    """Return the least p that can come out where some draws reach any statistic.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def standardized(
 
 
 def false_discovery_rates(far: np.ndarray) -> np.ndarray:
-    """Give q-values of a family of units from what all of them do in other ways.
+    """Return q-values of a family of units from what all of them do in other ways.
 
     Parameters
     ----------
@@ -315,7 +315,7 @@ def false_discovery_rates(far: np.ndarray) -> np.ndarray:
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Give q-values: the false discovery rate at which each of a family of tests is rejected.
+    """Return q-values: the false discovery rate at which each of a family of tests is rejected.
 
     Parameters
     ----------
@@ -361,7 +361,7 @@ def _moments(null: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _welch(values: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Give Welch's t of each unit (rows) in each way (columns)."""
+    """Return Welch's t of each unit (rows) in each way (columns)."""
     valid = ~np.isnan(values)
     n_valid = np.maximum(valid.sum(axis=1, keepdims=True), 1)
     centre = np.where(valid, values, 0.0).sum(axis=1, keepdims=True) / n_valid

@@ -6,12 +6,15 @@ generator of Steele, Lea and Flood 2014). Chunks, workers and neighbours cannot 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from lsdx.kernels.compile import jit
+from lsdx.kernels.trains import Trains
 
+THINNINGS = 20  # to equal rates, of which means are taken
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -40,6 +43,27 @@ def stream_keys(units: np.ndarray, *path: int) -> np.ndarray:
         for step in path:
             keys = _mix(keys ^ _mix(np.uint64(step % 2**64) + _STEP))
     return keys
+
+
+def thinning_keys(units: np.ndarray, seed: int, streams: Sequence[int]) -> np.ndarray:
+    """Return keys of thinning, from unit, seed and what identifies each cell.
+
+    Parameters
+    ----------
+    units : ndarray of uint64 (n_units,)
+    seed : int
+    streams : sequence of int (n_cells,)
+
+    Returns
+    -------
+    ndarray of uint64 (n_units, n_cells)
+
+    Examples
+    --------
+    >>> thinning_keys(np.array([7, 8], dtype=np.uint64), 0, [1, 2, 3]).shape
+    (2, 3)
+    """
+    return np.stack([stream_keys(units, seed, stream) for stream in streams], axis=1)
 
 
 def thin(counts: np.ndarray, keep: np.ndarray, keys: np.ndarray) -> np.ndarray:
@@ -86,9 +110,7 @@ def thin(counts: np.ndarray, keep: np.ndarray, keys: np.ndarray) -> np.ndarray:
 
 
 def kept_spikes(
-    ticks: np.ndarray,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
+    trains: Trains,
     intervals: tuple[np.ndarray, np.ndarray],
     keep: np.ndarray,
     keys: np.ndarray,
@@ -97,10 +119,7 @@ def kept_spikes(
 
     Parameters
     ----------
-    ticks : ndarray (n_spikes,)
-        Each unit's spikes, sorted in time.
-    row_start, row_size : ndarray of int64 (n_units,)
-        Where each unit's spikes are.
+    trains : Trains
     intervals : tuple of ndarray (n_units, n_intervals)
         First and last bound of half-open intervals that do not overlap.
     keep : ndarray of float (n_units, n_intervals)
@@ -116,14 +135,14 @@ def kept_spikes(
     Examples
     --------
     >>> ticks, one = np.arange(10_000), np.ones((1, 1), dtype=np.int64)
-    >>> rows = np.array([0]), np.array([10_000])
-    >>> kept = kept_spikes(ticks, *rows, (0 * one, 8000 * one), 0.5 * one, one.astype(np.uint64))
+    >>> train = Trains(ticks, np.array([0]), np.array([10_000]))
+    >>> kept = kept_spikes(train, (0 * one, 8000 * one), 0.5 * one, one.astype(np.uint64))
     >>> bool(abs(kept[:8000].mean() - 0.5) < 0.02), int(kept[8000:].sum())
     (True, 0)
     """
-    out = np.zeros(ticks.size, dtype=np.bool_)
+    out = np.zeros(trains.ticks.size, dtype=np.bool_)
     threshold = np.clip(keep, 0, 1) * 2.0**53
-    _keep(ticks, row_start, row_size, *intervals, threshold, np.asarray(keys, np.uint64), out)
+    _keep(trains, *intervals, threshold, np.asarray(keys, np.uint64), out)
     return out
 
 
@@ -226,9 +245,7 @@ def scatter_ones(n: int, ones: int, n_draws: int, seed: int) -> np.ndarray:
 
 
 def shuffle_intervals(
-    ticks: np.ndarray,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
+    trains: Trains,
     keys: np.ndarray,
     first: int,
     stop: int,
@@ -237,10 +254,9 @@ def shuffle_intervals(
 
     Parameters
     ----------
-    ticks : ndarray of int64 (n_spikes,)
-        Each unit's spikes, sorted, from tick 0; the time to the first is an interval too.
-    row_start, row_size : ndarray of int64 (n_units,)
-        Where each unit's spikes are; rows do not overlap and follow one another.
+    trains : Trains
+        In ticks from 0; the time to the first spike is an interval too. Rows do not overlap and
+        follow one another.
     keys : ndarray of uint64 (n_units,)
     first, stop : int
         Which shuffles, of those that the keys give.
@@ -248,20 +264,20 @@ def shuffle_intervals(
     Returns
     -------
     ndarray of int64 (stop - first, n_spikes)
-        Spikes where those of ``ticks`` are, of the same intervals: what depends on their order,
+        Spikes where those of ``trains`` are, of the same intervals: what depends on their order,
         such as drift of the rate, is gone.
 
     Examples
     --------
-    >>> train = np.array([1, 3, 7]), np.array([0]), np.array([3])
-    >>> shuffled = shuffle_intervals(*train, np.ones(1, dtype=np.uint64), 0, 2)
+    >>> train = Trains(np.array([1, 3, 7]), np.array([0]), np.array([3]))
+    >>> shuffled = shuffle_intervals(train, np.ones(1, dtype=np.uint64), 0, 2)
     >>> np.sort(np.diff(shuffled, prepend=0)).tolist()
     [[1, 2, 4], [1, 2, 4]]
     """
-    out = np.empty((stop - first, ticks.size), dtype=np.int64)
+    out = np.empty((stop - first, trains.ticks.size), dtype=np.int64)
     draws = [stream_keys(keys, i) for i in range(first, stop)]
     streams = np.array(draws, dtype=np.uint64).reshape(stop - first, keys.size)
-    _shuffle(np.asarray(ticks, dtype=np.int64), row_start, row_size, streams, out)
+    _shuffle(np.asarray(trains.ticks, dtype=np.int64), *trains[1:], streams, out)
     return out
 
 
@@ -291,7 +307,8 @@ def _thin(counts, threshold, keys, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _keep(ticks, row_start, row_size, start, stop, threshold, keys, out):  # type: ignore[no-untyped-def]
+def _keep(trains, start, stop, threshold, keys, out):  # type: ignore[no-untyped-def]
+    ticks, row_start, row_size = trains
     for u in range(row_start.size):
         row = ticks[row_start[u] : row_start[u] + row_size[u]]
         for k in range(start.shape[1]):

@@ -141,6 +141,29 @@ def decay_time(
     return tau, r_squared
 
 
+def skewness(x: np.ndarray) -> np.ndarray:
+    """Return the skewness of each row; NaN for one whose values are equal.
+
+    Parameters
+    ----------
+    x : ndarray of float64 (n_rows, n)
+
+    Returns
+    -------
+    ndarray of float64 (n_rows,)
+
+    Examples
+    --------
+    >>> skewness(np.array([[0.0, 1.0, 2.0], [0.0, 0.0, 3.0]])).round(3).tolist()
+    [0.0, 0.707]
+    """
+    x = x - x.mean(axis=1, keepdims=True)
+    square = x**2
+    second = square.mean(axis=1)
+    found: np.ndarray = (square * x).mean(axis=1) / np.where(second > 0, second, np.nan) ** 1.5
+    return found
+
+
 class _Model(NamedTuple):
     """What decays of each tau look like in an epoch, and how large they get by chance."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from lsdx.kernels.compile import jit
+from lsdx.kernels.trains import Trains
 
 
 def cv(times: np.ndarray) -> float:
-    """Give the coefficient of variation of the inter-spike intervals of a train.
+    """Return the coefficient of variation of the inter-spike intervals of a train.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ def cv(times: np.ndarray) -> float:
 
 
 def cv2(times: np.ndarray) -> float:
-    """Give CV2 of a train: how much neighbouring inter-spike intervals differ.
+    """Return CV2 of a train: how much neighbouring inter-spike intervals differ.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def cv2(times: np.ndarray) -> float:
 
 
 def lv(times: np.ndarray) -> float:
-    """Give the local variation of a train's inter-spike intervals.
+    """Return the local variation of a train's inter-spike intervals.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def lv(times: np.ndarray) -> float:
 
 
 def lvr(times: np.ndarray, *, refractoriness: float = 0.005) -> float:
-    """Give the local variation revised for refractoriness.
+    """Return the local variation revised for refractoriness.
 
     Parameters
     ----------
@@ -155,28 +156,23 @@ def lvr(times: np.ndarray, *, refractoriness: float = 0.005) -> float:
 
 
 def interval_measures(
-    times: np.ndarray,
-    row_start: np.ndarray,
-    row_size: np.ndarray,
+    trains: Trains,
     start: np.ndarray,
     stop: np.ndarray,
     *,
     refractoriness: float = 0.0,
 ) -> np.ndarray:
-    """Give `cv`, `cv2`, `lv` and `lvr` of units in their intervals of time, in one pass.
+    """Return `cv`, `cv2`, `lv` and `lvr` of units in their intervals of time, in one pass.
 
     Parameters
     ----------
-    times : ndarray (n_spikes,)
-        Each unit's spikes, sorted in time; seconds or integer ticks, for the values do not
-        depend on the clock's unit.
-    row_start, row_size : ndarray of int64 (n_units,)
-        Where each unit's spikes are.
+    trains : Trains
+        In seconds or integer ticks, for the values do not depend on the clock's unit.
     start, stop : ndarray (n_units, n_intervals)
-        Bounds of each half-open interval, on the clock of ``times``; ``stop <= start`` or NaN
+        Bounds of each half-open interval, on the clock of ``trains``; ``stop <= start`` or NaN
         where it is not observed.
     refractoriness : float
-        Of `lvr`, in the unit of ``times``.
+        Of `lvr`, in the unit of ``trains``.
 
     Returns
     -------
@@ -192,10 +188,12 @@ def interval_measures(
     Examples
     --------
     >>> times = np.array([0, 1, 4, 9, 2, 3, 4], dtype=np.uint32)
+    >>> trains = Trains(times, np.array([0, 4]), np.array([4, 3]))
     >>> start, stop = np.array([[0], [0]]), np.array([[9], [9]])
-    >>> interval_measures(times, np.array([0, 4]), np.array([4, 3]), start, stop)[..., 0].tolist()
+    >>> interval_measures(trains, start, stop)[..., 0].tolist()
     [[0.5, 0.0], [1.0, 0.0], [0.75, 0.0], [0.75, 0.0]]
     """
+    times, row_start, row_size = trains
     shape = (row_start.size, start.shape[-1])
     if row_size.shape != shape[:1] or start.shape != shape or stop.shape != shape:
         raise ValueError(
@@ -206,12 +204,12 @@ def interval_measures(
     if least < 0 or (row_start + row_size).max(initial=0) > len(times):
         raise ValueError(f"expected the spikes of each unit within the {len(times)} times")
     out = np.empty((4, *start.shape))
-    _interval_measures(times, row_start, row_size, start, stop, float(refractoriness), out)
+    _interval_measures(trains, start, stop, float(refractoriness), out)
     return out
 
 
 def fano_factor(counts: np.ndarray, *, axis: int = -1) -> np.ndarray:
-    """Give the Fano factor of counts in windows: their variance over their mean.
+    """Return the Fano factor of counts in windows: their variance over their mean.
 
     Parameters
     ----------
@@ -242,7 +240,7 @@ def fano_factor(counts: np.ndarray, *, axis: int = -1) -> np.ndarray:
 
 
 def allan_factor(counts: np.ndarray, *, axis: int = -1) -> np.ndarray:
-    """Give the Allan factor of counts: the variance from window to window over the mean.
+    """Return the Allan factor of counts: the variance from window to window over the mean.
 
     Parameters
     ----------
@@ -314,7 +312,9 @@ def _of_one_train(times: np.ndarray, measure: int, refractoriness: float = 0.0) 
         raise ValueError(f"expected times (n_spikes,), found {times.shape}")
     first, size = np.zeros(1, dtype=np.int64), np.array([times.size])
     always = np.full((1, 1), np.inf)
-    found = interval_measures(times, first, size, -always, always, refractoriness=refractoriness)
+    found = interval_measures(
+        Trains(times, first, size), -always, always, refractoriness=refractoriness
+    )
     return float(found[measure, 0, 0])
 
 
@@ -326,7 +326,8 @@ def _trains(counts: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @jit
-def _interval_measures(times, row_start, row_size, start, stop, refractoriness, out):  # type: ignore[no-untyped-def]
+def _interval_measures(trains, start, stop, refractoriness, out):  # type: ignore[no-untyped-def]
+    times, row_start, row_size = trains
     for u in range(row_start.size):
         row = times[row_start[u] : row_start[u] + row_size[u]]
         for k in range(start.shape[1]):

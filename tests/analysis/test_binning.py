@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lsdx
-from lsdx.errors import ConfigError, SelectionError
+from lsdx.errors import ArgumentError, ConfigError, SelectionError
 
 
 @pytest.fixture(scope="module")
@@ -154,13 +154,13 @@ def test_mistakes_are_told(spikes: xr.Dataset, demo_stores: Path) -> None:
         spikes.lsd.bin("fast")
     with pytest.raises(SelectionError, match="spontaneous"):
         spikes.lsd.bin("1 s", epoch="replya")
-    with pytest.raises(SelectionError, match="shape"):
+    with pytest.raises(ArgumentError, match="shape"):
         spikes.lsd.bin("1 s", intervals=[1.0, 2.0])
     with pytest.raises(SelectionError, match="start <= stop"):
         spikes.lsd.bin("1 s", intervals=[[5.0, 1.0]])
     with pytest.raises(SelectionError, match="along unit"):
         spikes.isel(spike=slice(0, 100)).lsd.bin("1 s")
-    with pytest.raises(SelectionError, match="'keep' or 'drop'"):
+    with pytest.raises(ArgumentError, match="'keep', 'drop'"):
         spikes.lsd.bin("1 s", duplicates="no")
     bare = spikes.isel(unit=np.flatnonzero(~spikes.has_duplicate_mask.values))
     with pytest.raises(SelectionError, match="mask of some insertion, found none"):

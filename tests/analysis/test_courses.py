@@ -17,7 +17,7 @@ from scipy.stats import chi2, skew
 
 import lsdx
 from lsdx.analysis.courses import autocorrelation_timescale, changepoint
-from lsdx.errors import LsdxError, SelectionError
+from lsdx.errors import ArgumentError, LsdxError, SelectionError
 from lsdx.kernels.timescale import autocorrelation, decay_time
 
 
@@ -236,7 +236,7 @@ def test_a_time_scale_that_is_none_says_why() -> None:
     assert found["r_squared"].isnull().all()
     few = autocorrelation_timescale(counts_of(counts[:1]), max_lag="400 ms")
     assert few["note"].values.tolist() == ["fewer than five lags"]
-    with pytest.raises(SelectionError, match="max_lag"):
+    with pytest.raises(ArgumentError, match="max_lag"):
         autocorrelation_timescale(counts_of(counts), max_lag="10 ms")
     with pytest.raises(SelectionError, match="bin_width"):
         autocorrelation_timescale(counts_of(counts).drop_attrs())
@@ -308,7 +308,7 @@ def test_a_step_is_found_where_it_is() -> None:
     assert changepoint(ds, stop="40 min")["note"].values.tolist() == ["not recorded whole"] * 3
     with pytest.raises(SelectionError, match="changepoint, relative_to"):
         changepoint(ds.assign_coords(phase=["pre"], epoch=["x"]), relative_to="post/x")
-    with pytest.raises(SelectionError, match="four bins"):
+    with pytest.raises(ArgumentError, match="four bins"):
         changepoint(ds, bin_width="15 min")
 
 

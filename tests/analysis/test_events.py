@@ -13,7 +13,7 @@ import xarray as xr
 
 import lsdx
 from lsdx.analysis.events import psth
-from lsdx.errors import ConfigError, SelectionError
+from lsdx.errors import ArgumentError, ConfigError, SelectionError
 
 
 def session(times: list[np.ndarray], depth: list[float] | None = None) -> xr.Dataset:
@@ -336,7 +336,7 @@ def test_silent_units_and_sessions_without_events_are_nan() -> None:
             SelectionError,
             "phase pre.*select the events",
         ),
-        ({"n_shifts": -1}, SelectionError, "n_shifts"),
+        ({"n_shifts": -1}, ArgumentError, "n_shifts"),
         ({"events": gabors([np.nan])}, SelectionError, "at least one event"),
         ({"events": gabors([1.0], provenance=["rig_clock"])}, SelectionError, "rig clock"),
         ({"events": gabors([1.0], contrast=[np.nan]), "by": "contrast"}, SelectionError, "gabors"),

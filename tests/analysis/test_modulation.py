@@ -15,11 +15,14 @@ from scipy import stats
 
 import lsdx
 from lsdx.analysis.modulation import METHODS, modulation
-from lsdx.analysis.variability import METRICS, unit_metrics
-from lsdx.errors import ConfigError, SelectionError
+from lsdx.analysis.single_units import unit_metrics
+from lsdx.errors import ArgumentError, ConfigError, SelectionError
+from lsdx.kernels import metrics as registry
 from lsdx.kernels.permutation import assignments
 
 RATE = 5.0  # Hz
+
+METRICS = tuple(registry.METRICS)
 
 
 def trains(
@@ -569,18 +572,18 @@ def test_no_units_give_no_results(spikes: xr.Dataset) -> None:
     ("options", "words"),
     [
         ({"metric": "fano"}, "mean_rate, cv, cv2, lv, lvr, fano_factor, allan_factor, lempel_ziv"),
-        ({"metric": []}, "distinct ones of mean_rate"),
+        ({"metric": []}, "different ones of mean_rate"),
         ({"method": "circular_shift"}, "carries the drug's step into its own null"),
-        ({"method": "bootstrap"}, "one of block, isi_shuffle"),
+        ({"method": "bootstrap"}, "one of 'block', 'isi_shuffle'"),
         ({"between": ("pre", "pre")}, "two phases"),
         ({"between": ("pre", "after")}, "two of pre, post"),
         ({"epoch": "rest"}, "one of spontaneous, rfm, replay"),
-        ({"n_permutations": 0}, "a whole number from 1"),
+        ({"n_permutations": 0}, "a whole number of at least 1"),
         ({"settle": 0}, "settle"),
         ({"alpha": 5}, "alpha"),
         ({"family": "colour"}, "labels on unit"),
         ({"family": None}, "labels on unit"),
-        ({"metric": None}, "distinct ones of mean_rate"),
+        ({"metric": None}, "different ones of mean_rate"),
         ({"between": "pre"}, "two phases"),
         ({"alpha": "x"}, "alpha"),
         ({"epoch": []}, "distinct epochs"),
@@ -591,7 +594,7 @@ def test_no_units_give_no_results(spikes: xr.Dataset) -> None:
 def test_what_makes_no_sense_is_refused(
     spikes: xr.Dataset, options: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(SelectionError, match=words):
+    with pytest.raises(ArgumentError, match=words):
         modulation(spikes, **options)
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 import lsdx
 from lsdx.analysis.proportions import proportions
-from lsdx.errors import SelectionError
+from lsdx.errors import ArgumentError, SelectionError
 from lsdx.kernels.cohort import share_interval
 
 
@@ -226,7 +226,7 @@ def test_lazy_and_seeded(demo_stores: Path) -> None:
     [
         ({"by": "colour"}, "labels on unit, of region, session, subject"),
         ({"by": []}, "distinct labels"),
-        ({"of": "z"}, "'p' or 'q'"),
+        ({"of": "z"}, "one of 'p', 'q'"),
         ({"correction": "max_statistic"}, "with null=True"),
         ({"correction": "bonferroni"}, "with null=True"),
         ({"alpha": 0}, "alpha"),
@@ -236,14 +236,14 @@ def test_lazy_and_seeded(demo_stores: Path) -> None:
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], words: str) -> None:
     ds = cohort_of(np.array([0.1, 0.2]), ["a", "b"], ["m", "n"])
-    with pytest.raises(SelectionError, match=words):
+    with pytest.raises(ArgumentError, match=words):
         proportions(ds, **{"by": "region", **options})
 
 
 @pytest.mark.parametrize("attrs", [{"method": "isi_shuffle"}, {"method": "block", "settle": 10}])
 def test_the_largest_share_wants_blocks_dealt_alike(attrs: dict[str, Any]) -> None:
     ds = nulls(24, 2, 0, shared=0.0).assign_attrs(attrs)
-    with pytest.raises(SelectionError, match="dealt alike"):
+    with pytest.raises(ArgumentError, match="dealt alike"):
         proportions(ds, by="region", correction="max_statistic")
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lsdx.clock import bin_centres, n_bins, to_bin_ticks, to_ticks
 from lsdx.errors import ConfigError
 from lsdx.kernels.binning import count_clusters, count_spikes, group, quantize, reorder
+from lsdx.kernels.trains import Trains
 
 # the first example compiles
 settings.register_profile("kernels", deadline=None)
@@ -20,7 +21,7 @@ def ragged(trains):
     """Trains of ticks as one array, with where each begins and how long it is."""
     size = np.array([len(t) for t in trains], dtype=np.int64)
     ticks = np.array([t for train in trains for t in sorted(train)], dtype=np.uint32)
-    return ticks, np.cumsum(size) - size, size
+    return Trains(ticks, np.cumsum(size) - size, size)
 
 
 def brute(trains, start, bins, width, length):
@@ -193,7 +194,7 @@ def test_counts_equal_a_loop_over_ticks(train, data):
     start, bins = draw(900), draw(12)
     length = int(bins.max()) + data.draw(st.integers(0, 2))
     dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.uint32, np.float32]))
-    out = count_spikes(*ragged(train), start, bins, width, length, dtype=dtype)
+    out = count_spikes(ragged(train), start, bins, width, length, dtype=dtype)
     assert out.shape == (*shape, length)
     assert out.dtype == dtype
     assert out.tolist() == brute(train, start, bins, width, length).tolist()
@@ -205,9 +206,7 @@ def test_adjoining_windows_of_whole_bins_partition_the_spikes(train, begin, widt
     def totals(starts, bins):
         n = len(train)
         start, bins = (np.tile(np.array(x, dtype=np.int64), (n, 1)) for x in (starts, bins))
-        return count_spikes(*ragged(train), start, bins, width, int(bins.max(initial=0))).sum(
-            (1, 2)
-        )
+        return count_spikes(ragged(train), start, bins, width, int(bins.max(initial=0))).sum((1, 2))
 
     edges = begin + width * np.cumsum([0, *windows])
     whole = totals([begin], [sum(windows)])
@@ -217,14 +216,14 @@ def test_adjoining_windows_of_whole_bins_partition_the_spikes(train, begin, widt
 
 def test_bins_are_half_open():
     trains = [[9, 10, 14, 15, 19, 20]]
-    out = count_spikes(*ragged(trains), np.array([[10]]), np.array([[2]]), 5, 2)
+    out = count_spikes(ragged(trains), np.array([[10]]), np.array([[2]]), 5, 2)
     assert out.tolist() == [[[2, 2]]]
 
 
 def test_unobserved_intervals_and_silent_units_count_zero():
     trains = [[1, 2, 3], [], [1]]
     start, bins = np.zeros((3, 2), dtype=np.int64), np.array([[0, 1], [1, 1], [1, 0]])
-    out = count_spikes(*ragged(trains), start, bins, 4, 1)
+    out = count_spikes(ragged(trains), start, bins, 4, 1)
     assert out[..., 0].tolist() == [[0, 3], [0, 0], [1, 0]]
 
 
@@ -232,13 +231,13 @@ def test_a_unit_never_counts_its_neighbours_spikes():
     # both sides of the unit in the array have spikes in the interval
     trains = [[5, 6], [100], [5, 6, 7]]
     start, bins = np.zeros((3, 1), dtype=np.int64), np.full((3, 1), 2)
-    out = count_spikes(*ragged(trains), start, bins, 5, 2)
+    out = count_spikes(ragged(trains), start, bins, 5, 2)
     assert out[:, 0].tolist() == [[0, 2], [0, 0], [0, 3]]
 
 
 def test_times_near_the_end_of_the_clock():
     last = 4_294_899_999
-    out = count_spikes(*ragged([[last - 1, last]]), np.array([[last - 1]]), np.array([[2]]), 1, 2)
+    out = count_spikes(ragged([[last - 1, last]]), np.array([[last - 1]]), np.array([[2]]), 1, 2)
     assert out.tolist() == [[[1, 1]]]
 
 
@@ -253,13 +252,13 @@ def test_only_kept_spikes_are_counted(train, data):
         left.append([t for t, k in zip(sorted(row), keep[at : at + len(row)], strict=True) if k])
         at += len(row)
     start, bins = np.full((len(train), 1), 100), np.full((len(train), 1), 20)
-    out = count_spikes(ticks, row_start, row_size, start, bins, 37, 20, keep)
+    out = count_spikes(Trains(ticks, row_start, row_size), start, bins, 37, 20, keep)
     assert out.tolist() == brute(left, start, bins, 37, 20).tolist()
 
 
 def test_a_count_that_reaches_the_maximum_is_refused():
     def count(n, dtype):
-        return count_spikes(*ragged([[3] * n]), np.array([[0]]), np.array([[1]]), 5, 1, dtype=dtype)
+        return count_spikes(ragged([[3] * n]), np.array([[0]]), np.array([[1]]), 5, 1, dtype=dtype)
 
     assert count(254, np.uint8).tolist() == [[[254]]]
     with pytest.raises(OverflowError, match="below 255"):
@@ -293,7 +292,7 @@ def test_inputs_are_not_changed():
     )
     given_arrays = (ticks, row_start, row_size, start, bins)
     before = [a.copy() for a in (*given_arrays, keep)]
-    count_spikes(*given_arrays, 10, 1, keep)
+    count_spikes(Trains(*given_arrays[:3]), start, bins, 10, 1, keep)
     for old, new in zip(before, (*given_arrays, keep), strict=True):
         np.testing.assert_array_equal(old, new)
 

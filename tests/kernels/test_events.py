@@ -8,15 +8,16 @@ from hypothesis import strategies as st
 
 from lsdx.kernels.binning import count_in_intervals
 from lsdx.kernels.events import baseline_z, combined_p, peri_event_counts, response_statistics
+from lsdx.kernels.trains import Trains
 
 TRAINS = st.lists(st.lists(st.integers(0, 400), max_size=20), min_size=1, max_size=4)
 EVENTS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 2)), max_size=8)
 
 
-def ragged(trains: list[list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ragged(trains: list[list[int]]) -> Trains:
     size = np.array([len(t) for t in trains])
     ticks = np.array([x for t in trains for x in sorted(t)], dtype=np.uint32)
-    return ticks, np.cumsum(size) - size, size
+    return Trains(ticks, np.cumsum(size) - size, size)
 
 
 @settings(max_examples=200, deadline=None)
@@ -37,7 +38,7 @@ def test_counts_are_those_of_a_loop(
                     expected[row[u], c, i] += 1
     shape = (2, 3, n)
     found = peri_event_counts(
-        *ragged(trains), event, cell, first=first, width=width, shape=shape, row=row
+        ragged(trains), event, cell, first=first, width=width, shape=shape, row=row
     )
     np.testing.assert_array_equal(found, expected)
 
@@ -48,7 +49,7 @@ def test_counts_between_ticks_are_those_of_a_loop(
     trains: list[list[int]], start: int, stop: int
 ) -> None:
     n = len(trains)
-    found = count_in_intervals(*ragged(trains), np.full((n, 1), start), np.full((n, 1), stop))
+    found = count_in_intervals(ragged(trains), np.full((n, 1), start), np.full((n, 1), stop))
     assert found[:, 0].tolist() == [sum(start <= t < stop for t in train) for train in trains]
 
 

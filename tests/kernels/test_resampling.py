@@ -18,6 +18,7 @@ from lsdx.kernels.resampling import (
     stream_keys,
     thin,
 )
+from lsdx.kernels.trains import Trains
 from tests.kernels.activity import PROPERTY, keys_of, seeds
 
 
@@ -36,7 +37,7 @@ def test_every_way_to_place_ones_is_as_likely() -> None:
 def test_every_order_of_intervals_is_as_likely() -> None:
     ticks = np.cumsum([1, 10, 100, 1000])
     row = np.array([0]), np.array([4])
-    drawn = shuffle_intervals(ticks, *row, np.array([5], dtype=np.uint64), 0, 20_000)
+    drawn = shuffle_intervals(Trains(ticks, *row), np.array([5], dtype=np.uint64), 0, 20_000)
     orders = dict.fromkeys(itertools.permutations([1, 10, 100, 1000]), 0)
     for train in drawn:
         orders[tuple(np.diff(train, prepend=0).tolist())] += 1
@@ -49,8 +50,8 @@ def test_shuffles_belong_to_their_unit_and_number() -> None:
     size = np.array([t.size for t in trains])
     ticks, first = np.concatenate(trains), np.cumsum(size) - size
     keys = np.array([7, 8, 9], dtype=np.uint64)
-    whole = shuffle_intervals(ticks, first, size, keys, 0, 5)
-    alone = shuffle_intervals(trains[2], np.array([0]), size[2:], keys[2:], 3, 5)
+    whole = shuffle_intervals(Trains(ticks, first, size), keys, 0, 5)
+    alone = shuffle_intervals(Trains(trains[2], np.array([0]), size[2:]), keys[2:], 3, 5)
     np.testing.assert_array_equal(alone, whole[3:, first[2] :])
     for row in whole:
         for a, n, train in zip(first, size, trains, strict=True):
@@ -77,14 +78,17 @@ def test_spikes_of_intervals_are_thinned_each_by_itself() -> None:
     start, stop = np.tile([1200, 100, 900], (3, 1)), np.tile([1900, 900, 900], (3, 1))
     keep = np.tile([0.25, 1.0, 1.0], (3, 1))
     keys = stream_keys(np.arange(9, dtype=np.uint64), 1).reshape(3, 3)
-    kept = kept_spikes(ticks, first, size, (start, stop), keep, keys)
+    kept = kept_spikes(Trains(ticks, first, size), (start, stop), keep, keys)
     inside = [(ticks >= a) & (ticks < b) for a, b in ((1200, 1900), (100, 900))]
     np.testing.assert_array_equal(kept[inside[1]], True)
     assert not kept[~inside[0] & ~inside[1]].any()
     assert abs(kept[inside[0]].mean() - 0.25) < 3 * (0.1875 / inside[0].sum()) ** 0.5
     # what else there is, and its order, changes nothing
     alone = kept_spikes(
-        ticks, first[2:], size[2:], (start[2:, :1], stop[2:, :1]), keep[2:, :1], keys[2:, :1]
+        Trains(ticks, first[2:], size[2:]),
+        (start[2:, :1], stop[2:, :1]),
+        keep[2:, :1],
+        keys[2:, :1],
     )
     mine = np.arange(ticks.size) >= first[2]
     np.testing.assert_array_equal(alone[mine & inside[0]], kept[mine & inside[0]])

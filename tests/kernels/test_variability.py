@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsdx.kernels.trains import Trains
 from lsdx.kernels.variability import (
     allan_factor,
     cv,
@@ -29,7 +30,7 @@ def ragged(trains, dtype=np.float64):
     """Trains as one array, with where each begins and how long it is."""
     size = np.array([len(train) for train in trains], dtype=np.int64)
     times = np.array([t for train in trains for t in train], dtype=dtype)
-    return times, np.cumsum(size) - size, size
+    return Trains(times, np.cumsum(size) - size, size)
 
 
 def brute(trains, start, stop):
@@ -148,7 +149,7 @@ def test_interval_measures_equal_a_loop(dtype):
             start[u, 3], stop[u, 3] = train[0], train[-1] + 1
     if dtype == np.float64:
         start, stop = start.astype(dtype), stop.astype(dtype)
-    out = interval_measures(*ragged(trains, dtype), start, stop, refractoriness=1)
+    out = interval_measures(ragged(trains, dtype), start, stop, refractoriness=1)
     expected = brute(trains, start, stop)
     assert out.dtype == np.float64
     assert 0.2 < np.isfinite(expected).mean() < 0.8
@@ -163,7 +164,7 @@ def test_interval_measures_equal_a_loop(dtype):
 def test_any_trains_equal_a_loop(trains, bounds):
     trains = [sorted(train) for train in trains]
     start, stop = (np.array([edge] * len(trains)) for edge in zip(*bounds, strict=True))
-    out = interval_measures(*ragged(trains, np.int64), start, stop, refractoriness=1)
+    out = interval_measures(ragged(trains, np.int64), start, stop, refractoriness=1)
     np.testing.assert_allclose(out, brute(trains, start, stop), rtol=1e-11, atol=1e-12)
 
 
@@ -183,7 +184,7 @@ def test_intervals_are_half_open():
     times, row_start, row_size = ragged([[10, 11, 13, 17]], np.uint32)
     starts = np.array([[10, 11, 10, 10, 10]])
     stops = np.array([[18, 18, 17, 13, 14]])
-    out = interval_measures(times, row_start, row_size, starts, stops)
+    out = interval_measures(Trains(times, row_start, row_size), starts, stops)
     one = [cv2(times), cv2(times[1:]), cv2(times[:3]), np.nan, cv2(times[:3])]
     np.testing.assert_array_equal(out[1, 0], one)
 
@@ -192,7 +193,7 @@ def test_intervals_that_are_not_observed_give_nan():
     times, row_start, row_size = ragged([[1.0, 2.0, 4.0]])
     start = np.array([[0.0, 5.0, 5.0, np.nan, 0.0]])
     stop = np.array([[9.0, 5.0, 0.0, np.nan, np.nan]])
-    out = interval_measures(times, row_start, row_size, start, stop)
+    out = interval_measures(Trains(times, row_start, row_size), start, stop)
     assert np.isfinite(out).tolist() == [[[True, False, False, False, False]]] * 4
 
 
@@ -202,23 +203,27 @@ def test_units_have_nothing_to_do_with_their_neighbours():
     start = rng.random((5, 3)) / 2
     stop = start + 0.5
     times, row_start, row_size = ragged(trains)
-    whole = interval_measures(times, row_start, row_size, start, stop)
+    whole = interval_measures(Trains(times, row_start, row_size), start, stop)
     order = [3, 0, 4, 2, 1]
-    moved = interval_measures(times, row_start[order], row_size[order], start[order], stop[order])
+    moved = interval_measures(
+        Trains(times, row_start[order], row_size[order]), start[order], stop[order]
+    )
     np.testing.assert_array_equal(moved, whole[:, order])
     regrouped = ragged([trains[u] for u in order])
     np.testing.assert_array_equal(
-        interval_measures(*regrouped, start[order], stop[order]), whole[:, order]
+        interval_measures(regrouped, start[order], stop[order]), whole[:, order]
     )
 
 
 def test_no_units_or_no_intervals_give_nothing():
     empty = np.zeros(0, dtype=np.int64)
-    nothing = interval_measures(np.zeros(0), empty, empty, np.zeros((0, 2)), np.zeros((0, 2)))
+    nothing = interval_measures(
+        Trains(np.zeros(0), empty, empty), np.zeros((0, 2)), np.zeros((0, 2))
+    )
     assert nothing.shape == (4, 0, 2)
     one = np.zeros(1, dtype=np.int64)
     assert interval_measures(
-        np.zeros(0), one, one, np.zeros((1, 0)), np.zeros((1, 0))
+        Trains(np.zeros(0), one, one), np.zeros((1, 0)), np.zeros((1, 0))
     ).shape == (4, 1, 0)  # fmt: skip
 
 
@@ -226,14 +231,14 @@ def test_arrays_that_do_not_belong_together_are_refused():
     times, row_start, row_size = ragged([[1.0, 2.0, 3.0], [4.0]])
     bounds = np.zeros((2, 1))
     with pytest.raises(ValueError, match=r"expected row_start and row_size \(n_units,\)"):
-        interval_measures(times, row_start, row_size[:1], bounds, bounds)
+        interval_measures(Trains(times, row_start, row_size[:1]), bounds, bounds)
     with pytest.raises(ValueError, match=r"start and stop \(n_units, n_intervals\)"):
-        interval_measures(times, row_start, row_size, bounds[:1], bounds[:1])
+        interval_measures(Trains(times, row_start, row_size), bounds[:1], bounds[:1])
     with pytest.raises(ValueError, match=r"start and stop \(n_units, n_intervals\)"):
-        interval_measures(times, row_start, row_size, bounds, np.zeros((2, 2)))
+        interval_measures(Trains(times, row_start, row_size), bounds, np.zeros((2, 2)))
     for outside in (row_start + 1, row_start - 1):
         with pytest.raises(ValueError, match="within the 4 times"):
-            interval_measures(times, outside, row_size, bounds, bounds)
+            interval_measures(Trains(times, outside, row_size), bounds, bounds)
 
 
 # counts
@@ -385,7 +390,7 @@ def test_inputs_are_only_read():
     for array in arrays:
         array.flags.writeable = False  # writing would raise
     before = [array.copy() for array in arrays]
-    interval_measures(times, row_start, row_size, start, stop)
+    interval_measures(Trains(times, row_start, row_size), start, stop)
     fano_factor(counts), allan_factor(counts), window_counts(counts, 2)
     for old, new in zip(before, arrays, strict=True):
         np.testing.assert_array_equal(old, new)
