@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,11 @@ def sample() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _doctest_stores(request: pytest.FixtureRequest, doctest_namespace: dict[str, object]) -> None:
-    """Let the examples that open stores open the demo's."""
+def _doctest_stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the examples that open stores open the demo's: they run as a user pastes them."""
     item = request.node
+    opening = re.compile(r"lsdx\.(open_|check_)")
     if isinstance(item, pytest.DoctestItem) and any(
-        "demo_stores" in e.source for e in item.dtest.examples
+        opening.search(e.source) for e in item.dtest.examples
     ):
-        doctest_namespace["demo_stores"] = request.getfixturevalue("demo_stores")
+        monkeypatch.setenv("LSDX_STORES", str(request.getfixturevalue("demo_stores")))

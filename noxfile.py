@@ -19,7 +19,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-PROJECT = "-e.[plot,notebooks]"
+PROJECT = "-e.[plot,notebooks,distributed,units]"
 # A file's tests stay together: they share what is costly to make.
 TWO_AT_A_TIME = ("--numprocesses=2", "--dist=loadfile")
 

@@ -56,7 +56,7 @@ def check_alignment(
     Examples
     --------
     >>> import lsdx
-    >>> found = lsdx.check_alignment(demo_stores, n_shifts=99)
+    >>> found = lsdx.check_alignment(n_shifts=99)
     >>> found.verdict.dims, bool((found.verdict == "fail").any())
     (('session', 'phase', 'check'), False)
     """

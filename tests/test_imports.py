@@ -279,7 +279,9 @@ def test_every_foreign_package_is_declared_or_an_export_peer() -> None:
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     project = project["project"]
     extras = project["optional-dependencies"]
-    requirements = project["dependencies"] + extras["plot"] + extras["changepoint"]
+    requirements = project["dependencies"] + [
+        r for n, e in extras.items() if n != "notebooks" for r in e
+    ]
     declared = {name.split(">=")[0].split("[")[0].strip() for name in requirements}
     names = {"one": "ONE-api", "sklearn": "scikit-learn"}
     named = {names.get(top, top.replace("_", "-")) for top in FOREIGN if FOREIGN[top] != {"export"}}

@@ -10,7 +10,6 @@ import pytest
 
 import lsdx
 from lsdx.cli import _parser
-from lsdx.config import load_settings
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -27,14 +26,6 @@ def test_the_python_runs(demo_stores: Path, monkeypatch: pytest.MonkeyPatch) -> 
     rate = names["rate"]
     assert rate.dims == ("unit",)  # type: ignore[attr-defined]
     assert "region" in names["fine"].n_spikes.to_dataframe()  # type: ignore[attr-defined]
-
-
-def test_the_settings_file_is_valid(tmp_path: Path) -> None:
-    (block,) = blocks("toml")
-    (tmp_path / "lsdx.toml").write_text(block)
-    settings = load_settings(file=tmp_path / "lsdx.toml", environ={})
-    assert settings.source == "cache"
-    assert len(settings.conditions["saline"]) == 1
 
 
 def test_the_options_exist() -> None:

@@ -98,8 +98,8 @@ def alignment(
     Examples
     --------
     >>> import lsdx
-    >>> parts = lsdx.open_spikes(demo_stores), lsdx.open_events(demo_stores)
-    >>> found = alignment(*parts, lsdx.open_epochs(demo_stores), n_shifts=99)
+    >>> parts = lsdx.open_spikes(), lsdx.open_events()
+    >>> found = alignment(*parts, lsdx.open_epochs(), n_shifts=99)
     >>> bool((found.verdict == "fail").any())
     False
     """

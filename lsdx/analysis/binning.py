@@ -71,7 +71,7 @@ def bin_spikes(
     Examples
     --------
     >>> import lsdx
-    >>> s = lsdx.open_spikes(demo_stores)
+    >>> s = lsdx.open_spikes()
     >>> s.lsd.bin("1 s", epoch="replay").counts.dims
     ('unit', 'phase', 'time')
     """
@@ -165,7 +165,7 @@ def sliding(
     Examples
     --------
     >>> import lsdx
-    >>> s = lsdx.open_spikes(demo_stores)
+    >>> s = lsdx.open_spikes()
     >>> w = s.lsd.sliding(width="5 min", step="5 min")
     >>> w.counts.dims, w.sizes["window"]
     (('unit', 'window', 'time'), 9)

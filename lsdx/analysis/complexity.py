@@ -87,7 +87,7 @@ def lempel_ziv(
     Examples
     --------
     >>> import lsdx
-    >>> u = lsdx.open_units(demo_stores).isel(unit=slice(3)).sel(epoch="rfm")
+    >>> u = lsdx.open_units().isel(unit=slice(3)).sel(epoch="rfm")
     >>> u.lsd.lempel_ziv(surrogates=5, rng=0).lempel_ziv_ratio.dims
     ('unit', 'phase', 'window')
     """

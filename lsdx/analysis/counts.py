@@ -55,7 +55,7 @@ def rates(ds: xr.Dataset) -> xr.DataArray:
     Examples
     --------
     >>> import lsdx
-    >>> lsdx.open_units(demo_stores).lsd.rates().dims
+    >>> lsdx.open_units().lsd.rates().dims
     ('unit', 'phase', 'epoch')
     """
     from lsdx.kernels.metrics import METRICS
@@ -111,7 +111,7 @@ def fano_factor(
     Examples
     --------
     >>> import lsdx
-    >>> u = lsdx.open_units(demo_stores)
+    >>> u = lsdx.open_units()
     >>> u.lsd.fano_factor(window=["1 s", "10 s"]).window.values.tolist()
     [1.0, 10.0]
     """
@@ -150,7 +150,7 @@ def allan_factor(
     Examples
     --------
     >>> import lsdx
-    >>> u = lsdx.open_units(demo_stores)
+    >>> u = lsdx.open_units()
     >>> u.lsd.allan_factor(window=["1 s", "10 s"]).window.values.tolist()
     [1.0, 10.0]
     """

@@ -76,7 +76,7 @@ def autocorrelation_timescale(ds: xr.Dataset, *, max_lag: str | float = "5 s") -
     Examples
     --------
     >>> import lsdx
-    >>> lsdx.open_units(demo_stores).lsd.autocorrelation_timescale().timescale.dims
+    >>> lsdx.open_units().lsd.autocorrelation_timescale().timescale.dims
     ('unit', 'phase', 'epoch')
     """
     ds = binned(ds, "autocorrelation_timescale")
@@ -219,7 +219,7 @@ def changepoint(
     Examples
     --------
     >>> import lsdx
-    >>> s = lsdx.open_spikes(demo_stores).isel(unit=slice(3))
+    >>> s = lsdx.open_spikes().isel(unit=slice(3))
     >>> s.lsd.changepoint().time.dims
     ('unit',)
     """

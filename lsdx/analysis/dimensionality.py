@@ -179,7 +179,7 @@ def dimensionality(
     Examples
     --------
     >>> import lsdx
-    >>> u = lsdx.open_units(demo_stores)
+    >>> u = lsdx.open_units()
     >>> d = u.lsd.dimensionality(by="session", min_units=10, draws=2, rng=0).compute()
     >>> d.ngsc.dims
     ('session', 'phase', 'epoch')

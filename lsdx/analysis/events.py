@@ -130,9 +130,9 @@ def psth(
     Examples
     --------
     >>> import lsdx
-    >>> e = lsdx.open_events(demo_stores)
+    >>> e = lsdx.open_events()
     >>> gabors = e.isel(event=(e.kind == "gabor") & (e.contrast > 0.1))
-    >>> s = lsdx.open_spikes(demo_stores)
+    >>> s = lsdx.open_spikes()
     >>> r = s.lsd.psth(events=gabors, pool="100 um", n_shifts=9, rng=0)
     >>> r.psth.dims, r.sizes["time"]
     (('site', 'side', 'time'), 140)

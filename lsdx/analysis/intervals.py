@@ -54,7 +54,7 @@ def cv(
     Examples
     --------
     >>> import lsdx
-    >>> lsdx.open_spikes(demo_stores).lsd.cv(epoch="rfm").dims
+    >>> lsdx.open_spikes().lsd.cv(epoch="rfm").dims
     ('unit', 'phase')
     """
     return _spikes_measure(ds, "cv", phase=phase, epoch=epoch, duplicates=duplicates)
@@ -97,7 +97,7 @@ def cv2(
     Examples
     --------
     >>> import lsdx
-    >>> lsdx.open_spikes(demo_stores).lsd.cv2(epoch="rfm").dims
+    >>> lsdx.open_spikes().lsd.cv2(epoch="rfm").dims
     ('unit', 'phase')
     """
     return _spikes_measure(ds, "cv2", phase=phase, epoch=epoch, duplicates=duplicates)
@@ -140,7 +140,7 @@ def lv(
     Examples
     --------
     >>> import lsdx
-    >>> lsdx.open_spikes(demo_stores).lsd.lv(epoch="rfm").dims
+    >>> lsdx.open_spikes().lsd.lv(epoch="rfm").dims
     ('unit', 'phase')
     """
     return _spikes_measure(ds, "lv", phase=phase, epoch=epoch, duplicates=duplicates)
@@ -184,7 +184,7 @@ def lvr(
     Examples
     --------
     >>> import lsdx
-    >>> lsdx.open_spikes(demo_stores).lsd.lvr(epoch="rfm").dims
+    >>> lsdx.open_spikes().lsd.lvr(epoch="rfm").dims
     ('unit', 'phase')
     """
     return _spikes_measure(ds, "lvr", phase=phase, epoch=epoch, duplicates=duplicates)

@@ -218,7 +218,7 @@ def modulation(
     Examples
     --------
     >>> import lsdx
-    >>> s = lsdx.open_spikes(demo_stores)
+    >>> s = lsdx.open_spikes()
     >>> m = s.lsd.modulation(epoch="rfm", rng=0)
     >>> m.p.dims, m.share_modulated.dims
     (('unit', 'metric'), ('arm', 'metric'))

@@ -104,7 +104,7 @@ def proportions(
     Examples
     --------
     >>> import lsdx
-    >>> m = lsdx.open_spikes(demo_stores).lsd.modulation(epoch="rfm", rng=0)
+    >>> m = lsdx.open_spikes().lsd.modulation(epoch="rfm", rng=0)
     >>> shares = m.lsd.proportions(by="condition")
     >>> shares.share.dims, shares.n_mice.sel(condition="saline").values.tolist()
     (('condition', 'metric', 'direction'), [2])

@@ -12,7 +12,7 @@ import xarray as xr
 
 from lsdx import regions
 from lsdx.analysis.inputs import with_text
-from lsdx.errors import SelectionError, located
+from lsdx.errors import MissingPackage, SelectionError, located
 from lsdx.schema.spec import columns_along, is_text, text
 from lsdx.schema.units import QUALITY
 
@@ -78,11 +78,11 @@ def select(
     Examples
     --------
     >>> import lsdx
-    >>> u = lsdx.open_units(demo_stores)
+    >>> u = lsdx.open_units()
     >>> g = u.lsd.select(region=["Isocortex", "~VISp"], condition="lsd", firing_rate=(0.5, None))
     >>> sorted(set(g.condition.values.tolist()))
     ['lsd']
-    >>> e = lsdx.open_events(demo_stores).lsd.select(kind="gabor", contrast=(0.1, None))
+    >>> e = lsdx.open_events().lsd.select(kind="gabor", contrast=(0.1, None))
     >>> set(e.kind.values.tolist())
     {'gabor'}
     """
@@ -142,10 +142,15 @@ def quantify(ds: xr.Dataset) -> xr.Dataset:
     Examples
     --------
     >>> import lsdx
-    >>> str(quantify(lsdx.open_epochs(demo_stores)).start.pint.units)
+    >>> str(quantify(lsdx.open_epochs()).start.pint.units)
     'second'
     """
-    import pint_xarray  # noqa: F401  registers ds.pint
+    try:
+        import pint_xarray  # noqa: F401  registers ds.pint
+    except ImportError as error:
+        raise MissingPackage(
+            located("quantify", "the package pint-xarray", "none", "pip install 'lsdx[units]'.")
+        ) from error
 
     quantified: xr.Dataset = ds.pint.quantify()
     return quantified
@@ -167,7 +172,7 @@ def unit_table(ds: xr.Dataset) -> pd.DataFrame:
     Examples
     --------
     >>> import lsdx
-    >>> lsdx.open_units(demo_stores).lsd.unit_table().index.name
+    >>> lsdx.open_units().lsd.unit_table().index.name
     'unit'
     """
     if "unit" not in ds.dims or "unit" not in ds.coords:
@@ -251,9 +256,7 @@ def _in_regions(table: xr.Dataset, region: str | Sequence[str]) -> np.ndarray:
 
 def _of_quality(table: xr.Dataset, name: str, among: np.ndarray) -> np.ndarray:
     if name not in QUALITY:
-        raise SelectionError(
-            located("select, quality", "one of " + ", ".join(QUALITY), repr(name), "Correct it.")
-        )
+        raise SelectionError(located("select, quality", "one of " + ", ".join(QUALITY), repr(name)))
     label, value = QUALITY[name]
     column = _column(table, label, f"select, quality={name}")
     unknown = column == "" if column.dtype == object else np.isnan(column.astype(float))
@@ -415,4 +418,4 @@ def _show(value: Any) -> str:
 
 
 def _wrong(name: str, expected: str, found: Any) -> SelectionError:
-    return SelectionError(located(f"select, {name}", expected, repr(found), "Correct it."))
+    return SelectionError(located(f"select, {name}", expected, repr(found)))

@@ -73,7 +73,7 @@ def unit_metrics(
     Examples
     --------
     >>> import lsdx
-    >>> s = lsdx.open_spikes(demo_stores)
+    >>> s = lsdx.open_spikes()
     >>> list(s.lsd.unit_metrics(metrics=["mean_rate", "lv"], epoch="rfm"))
     ['mean_rate', 'lv']
     """

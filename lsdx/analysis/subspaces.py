@@ -73,7 +73,7 @@ def components(
     Examples
     --------
     >>> import lsdx
-    >>> u = lsdx.open_units(demo_stores).sel(phase="pre", epoch="rfm")
+    >>> u = lsdx.open_units().sel(phase="pre", epoch="rfm")
     >>> c = u.lsd.components(n_components=3)
     >>> c.loadings.dims, c.scores.dims
     (('unit', 'component'), ('session', 'time', 'component'))
@@ -216,11 +216,11 @@ def subspaces(
     Examples
     --------
     >>> import lsdx
-    >>> u = lsdx.open_units(demo_stores)
+    >>> u = lsdx.open_units()
     >>> turn = u.lsd.subspaces(n_components=2, min_units=10, draws=2, rng=0).compute()
     >>> turn.similarity.dims, turn.principal_angle.attrs["units"]
     (('session', 'epoch'), 'degree')
-    >>> w = lsdx.open_spikes(demo_stores).lsd.sliding(width="3 min", step="3 min")
+    >>> w = lsdx.open_spikes().lsd.sliding(width="3 min", step="3 min")
     >>> w.lsd.subspaces(between="window", n_components=2, min_units=10, rng=0).lag.values[:3]
     array([180., 360., 540.])
     """

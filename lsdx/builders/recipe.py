@@ -80,9 +80,7 @@ class Recipe:
         ):
             odd = [f for f in found if f not in known]
             if odd:
-                raise RecipeError(
-                    located(where, "one of " + ", ".join(known), repr(odd[0]), "Correct it.")
-                )
+                raise RecipeError(located(where, "one of " + ", ".join(known), repr(odd[0])))
 
     @property
     def stored(self) -> Stored:
@@ -140,7 +138,7 @@ def load_recipes(folder: Path | None = None) -> dict[str, Recipe]:
             recipe = runpy.run_path(str(path)).get("recipe")
         except (LsdxError, SyntaxError, ImportError, LookupError, *_MISTAKES) as error:
             raise RecipeError(
-                located(str(path), "a recipe", f"{type(error).__name__}: {error}", "Correct it.")
+                located(str(path), "a recipe", f"{type(error).__name__}: {error}")
             ) from error
         if not isinstance(recipe, Recipe):
             raise RecipeError(

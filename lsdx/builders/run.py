@@ -250,7 +250,6 @@ def _concentration(text: str | None) -> float:
                 "stock_concentration",
                 "a concentration such as '0.1 mg/mL'",
                 repr(text),
-                "Correct it.",
             )
         )
     return value

@@ -31,7 +31,7 @@ def session_grid(sessions: xr.Dataset, *, colour: bool = False) -> str:
     Examples
     --------
     >>> import lsdx
-    >>> print(session_grid(lsdx.open_sessions(demo_stores)).splitlines()[0])
+    >>> print(session_grid(lsdx.open_sessions()).splitlines()[0])
     SIMULATED: the lsdx demo cohort, not recordings.
     """
     status = sessions["status"].values
@@ -79,7 +79,7 @@ def alignment_list(found: xr.Dataset) -> str:
     Examples
     --------
     >>> import lsdx
-    >>> print(alignment_list(lsdx.check_alignment(demo_stores, n_shifts=99)).splitlines()[-1])
+    >>> print(alignment_list(lsdx.check_alignment(n_shifts=99)).splitlines()[-1])
     65 passed, 19 untestable, 0 failed
     """
     lines = ["SIMULATED: the lsdx demo cohort, not recordings."] if "simulated" in found else []

@@ -42,9 +42,9 @@ def session_table(sessions: xr.Dataset, epochs: xr.Dataset, insertions: xr.Datas
     --------
     >>> import lsdx
     >>> table = session_table(
-    ...     lsdx.open_sessions(demo_stores),
-    ...     lsdx.open_epochs(demo_stores),
-    ...     lsdx.open_insertions(demo_stores),
+    ...     lsdx.open_sessions(),
+    ...     lsdx.open_epochs(),
+    ...     lsdx.open_insertions(),
     ... )
     >>> table["probe00_spikes"].iloc[0]
     'extraction complete'
@@ -75,7 +75,7 @@ def insertion_table(insertions: xr.Dataset) -> pd.DataFrame:
     Examples
     --------
     >>> import lsdx
-    >>> insertion_table(lsdx.open_insertions(demo_stores)).index.name
+    >>> insertion_table(lsdx.open_insertions()).index.name
     'insertion'
     """
     table = columns_along(insertions, "insertion")
@@ -89,7 +89,7 @@ def unit_table(units: xr.Dataset) -> pd.DataFrame:
     Examples
     --------
     >>> import lsdx
-    >>> table = unit_table(lsdx.open_units(demo_stores))
+    >>> table = unit_table(lsdx.open_units())
     >>> bool((table["pre_rfm_duration"].dropna() > 0).all())
     True
     """
@@ -112,7 +112,7 @@ def histology_table(insertions: xr.Dataset, sessions: xr.Dataset) -> pd.DataFram
     Examples
     --------
     >>> import lsdx
-    >>> todo = histology_table(lsdx.open_insertions(demo_stores), lsdx.open_sessions(demo_stores))
+    >>> todo = histology_table(lsdx.open_insertions(), lsdx.open_sessions())
     >>> sorted(set(todo[todo.stage == "traced"].next_step))
     ['align']
     """

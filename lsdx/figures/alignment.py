@@ -38,7 +38,7 @@ def plot_alignment(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import lsdx
-    >>> plot_alignment(lsdx.check_alignment(demo_stores, n_shifts=99)).get_legend() is not None
+    >>> plot_alignment(lsdx.check_alignment(n_shifts=99)).get_legend() is not None
     True
     """
     do = "Start from lsdx.check_alignment()."

@@ -50,7 +50,7 @@ def plot_scree(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import lsdx
-    >>> u = lsdx.open_units(demo_stores).sel(phase="pre", epoch="rfm")
+    >>> u = lsdx.open_units().sel(phase="pre", epoch="rfm")
     >>> d = u.lsd.dimensionality(include="spectrum", min_units=10, draws=1, rng=0)
     >>> len(plot_scree(d.isel(session=0)).lines)
     2
@@ -166,7 +166,7 @@ def plot_sliding(
     Examples
     --------
     >>> import lsdx
-    >>> w = lsdx.open_spikes(demo_stores).lsd.sliding(width="5 min", step="5 min")
+    >>> w = lsdx.open_spikes().lsd.sliding(width="5 min", step="5 min")
     >>> d = w.lsd.dimensionality(min_units=10, draws=1, rng=0).isel(session=0)
     >>> plot_sliding(d, measure="ngsc").get_xlabel()
     'Centre of the window from administration (min)'

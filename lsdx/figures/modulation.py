@@ -41,7 +41,7 @@ def plot_modulation(data: xr.Dataset, *, bins: int = 41, ax: Axes | None = None)
     Examples
     --------
     >>> import lsdx
-    >>> m = lsdx.open_spikes(demo_stores).lsd.modulation(epoch="rfm", rng=0, null=True)
+    >>> m = lsdx.open_spikes().lsd.modulation(epoch="rfm", rng=0, null=True)
     >>> plot_modulation(m.sel(metric="mean_rate")).get_ylabel()
     'Units'
     """
@@ -95,7 +95,7 @@ def plot_rates(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import lsdx
-    >>> m = lsdx.open_spikes(demo_stores).lsd.modulation(epoch="rfm", rng=0)
+    >>> m = lsdx.open_spikes().lsd.modulation(epoch="rfm", rng=0)
     >>> plot_rates(m.sel(metric="mean_rate")).get_xscale()
     'log'
     """

@@ -39,7 +39,7 @@ def plot_forest(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import lsdx
-    >>> m = lsdx.open_spikes(demo_stores).lsd.modulation(epoch="rfm", rng=0).sel(metric="mean_rate")
+    >>> m = lsdx.open_spikes().lsd.modulation(epoch="rfm", rng=0).sel(metric="mean_rate")
     >>> shares = m.lsd.proportions(by=["group", "condition"], rng=0).sel(direction="up")
     >>> plot_forest(shares).get_xlabel()
     'Share of tested units, up'

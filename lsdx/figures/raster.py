@@ -55,7 +55,7 @@ def plot_raster(
     Examples
     --------
     >>> import lsdx
-    >>> s = lsdx.open_spikes(demo_stores)
+    >>> s = lsdx.open_spikes()
     >>> one = s.isel(unit=s.insertion == s.insertion[0])
     >>> plot_raster(one, start=100, stop=160).get_ylabel()
     'Depth (um)'

@@ -39,7 +39,7 @@ def plot_psth(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import lsdx
-    >>> e, s = lsdx.open_events(demo_stores), lsdx.open_spikes(demo_stores)
+    >>> e, s = lsdx.open_events(), lsdx.open_spikes()
     >>> one = s.isel(unit=s.insertion == s.insertion[0])
     >>> gabors = e.isel(event=e.kind == "gabor")
     >>> r = one.lsd.psth(events=gabors, pool="20 um", n_shifts=0)

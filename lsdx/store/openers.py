@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lsdx.arguments import one_of
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
 from lsdx.errors import REBUILD, SchemaError, SelectionError, StoreCorrupt, StoreNotFound, located
 from lsdx.schema import SCHEMAS, validate
@@ -53,7 +54,7 @@ def open_sessions(
     Examples
     --------
     >>> import lsdx
-    >>> s = lsdx.open_sessions(demo_stores)
+    >>> s = lsdx.open_sessions()
     >>> sorted(set(s.condition.values.tolist()))
     ['lsd', 'saline']
     """
@@ -75,7 +76,7 @@ def open_insertions(
     Examples
     --------
     >>> import lsdx
-    >>> lsdx.open_insertions(demo_stores).n_units.dims
+    >>> lsdx.open_insertions().n_units.dims
     ('insertion',)
     """
     return _open_light(stores, "insertions", tag)
@@ -96,7 +97,7 @@ def open_epochs(
     Examples
     --------
     >>> import lsdx
-    >>> e = lsdx.open_epochs(demo_stores)
+    >>> e = lsdx.open_epochs()
     >>> float(e.start.sel(phase="pre", epoch="spontaneous").min()) > 0
     True
     """
@@ -119,7 +120,7 @@ def open_events(
     Examples
     --------
     >>> import lsdx
-    >>> e = lsdx.open_events(demo_stores)
+    >>> e = lsdx.open_events()
     >>> sorted(set(e.kind.values.tolist()))
     ['gabor', 'noise', 'tone', 'valve']
     """
@@ -175,7 +176,7 @@ def open_units(
     Examples
     --------
     >>> import lsdx
-    >>> u = lsdx.open_units(demo_stores)
+    >>> u = lsdx.open_units()
     >>> u.sel(phase="post", epoch="replay").counts.dims
     ('unit', 'time')
     """
@@ -208,7 +209,7 @@ def open_counts(
     Examples
     --------
     >>> import lsdx
-    >>> sorted(lsdx.open_counts(demo_stores, bin_width="100 ms").data_vars)
+    >>> sorted(lsdx.open_counts(bin_width="100 ms").data_vars)
     ['counts', 'duration', 'n_spikes']
     """
     ds = open_units(stores, bin_width=bin_width, duplicates=duplicates, tag=tag)
@@ -255,7 +256,7 @@ def open_spikes(
     Examples
     --------
     >>> import lsdx
-    >>> s = lsdx.open_spikes(demo_stores)
+    >>> s = lsdx.open_spikes()
     >>> s.sizes["spike"] == int(s.row_size.sum())
     True
     """
@@ -344,10 +345,7 @@ def _counts(
     table: xr.Dataset,
 ) -> xr.Dataset:
     """Open the counts of the units of ``table``, whose ids are not read again."""
-    if duplicates not in ("keep", "drop"):
-        raise SelectionError(
-            located("duplicates", "'keep' or 'drop'", repr(duplicates), "Correct it.")
-        )
+    one_of(duplicates, "open_units, duplicates", ("keep", "drop"))
     entries = [
         catalog.flat[name]
         for name, recipe in catalog.recipes.items()
