@@ -50,7 +50,8 @@ def test_every_labelled_measure_is_a_method() -> None:
         for name, value in vars(getattr(lsdx.analysis, module)).items():
             if inspect.isfunction(value) and value.__module__ == f"lsdx.analysis.{module}":
                 first = next(iter(inspect.signature(value).parameters), "")
-                if first == "ds" and not name.startswith("_"):
+                # what is of use to other modules alone has no example
+                if first == "ds" and "Examples" in (value.__doc__ or ""):
                     assert value in functions, f"{module}.{name}"
 
 

@@ -18,7 +18,7 @@ from lsdx.builders.recipe import Recipe, choose, load_recipes, recipes_folder
 from lsdx.builders.upkeep import collect_garbage, keep_tag, tags, verify
 from lsdx.config import Pharmacology, Protocol, Settings
 from lsdx.demo import write_cohort
-from lsdx.errors import ConfigError, RecipeError, SelectionError, StoreNotFound
+from lsdx.errors import ArgumentError, ConfigError, RecipeError, StoreNotFound
 from lsdx.schema import SCHEMAS
 from lsdx.store.place import Place
 from tests.builders.same import hashes
@@ -242,7 +242,7 @@ def test_counts_without_duplicates_lie_beside_those_with_them(
     said = [x.reason for x in report.lines if x.kind == "counts_dropped" and x.session != "all"]
     bare = set(kept.session.values[~masked])
     assert sum("duplicates kept" in reason for reason in said) == len(bare)
-    with pytest.raises(SelectionError, match="'keep' or 'drop'"):
+    with pytest.raises(ArgumentError, match="one of 'keep', 'drop'"):
         lsdx.open_counts(built.stores, duplicates="no")
 
 
