@@ -29,13 +29,13 @@ def demo_report(demo_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def demo_stores(demo_report: Report) -> Path:
-    """Give the folder of the demo cohort's stores; read only."""
+    """Return the folder of the demo cohort's stores; read only."""
     return Path(demo_report.stores)
 
 
 @pytest.fixture(scope="session")
 def sample() -> Path:
-    """Give the folder of the real sample recordings, which are not part of the project."""
+    """Return the folder of the real sample recordings, which are not part of the project."""
     if not (SHARED / "ibl-sample").is_dir():
         pytest.skip("the real sample recordings are not on this machine")
     return SHARED / "ibl-sample"

@@ -38,7 +38,7 @@ def run_pytest(session: nox.Session, *args: str) -> None:
 def run_tests(session: nox.Session) -> None:
     """Install lsdx with everything its tests need, then run tests and doctests, two at a time."""
     session.install(PROJECT, *group("test"))
-    run_pytest(session, *TWO_AT_A_TIME, *session.posargs)
+    run_pytest(session, *TWO_AT_A_TIME, "--durations=10", *session.posargs)
 
 
 @nox.session
@@ -122,7 +122,8 @@ def tests_slow(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """Run the tests and report which lines and branches they reach."""
     session.install(PROJECT, *group("test"))
-    run_pytest(session, "--cov", "--cov-report=term", "--cov-report=html", *session.posargs)
+    report = ("--cov", "--cov-report=term", "--cov-report=html")
+    run_pytest(session, *TWO_AT_A_TIME, *report, *session.posargs)
 
 
 @nox.session

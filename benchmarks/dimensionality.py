@@ -33,7 +33,7 @@ def spectra(quick: bool) -> Iterator[Result]:
 
 
 def _spectra(quick: bool) -> Iterator[Result]:
-    """Give spectrum and loadings of one epoch, and spectra of sliding windows, on one thread."""
+    """Return spectrum and loadings of one epoch, and spectra of sliding windows, on one thread."""
     rng = np.random.default_rng(0)
     n_bins, sizes, windows = (300, (40,), 2) if quick else (3000, (400, 1000, 2000), 16)
     for n_units in sizes:

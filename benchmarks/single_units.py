@@ -23,7 +23,7 @@ MOST = 14_886  # units of the lab's own run
 
 
 def surrogates(quick: bool) -> Iterator[Result]:
-    """Give rate, Fano factor and complexity in three windows, of units and their shuffles."""
+    """Return rate, Fano factor and complexity in three windows, of units and their shuffles."""
     rng = np.random.default_rng(0)
     n_units, n_shuffles = (3, 4) if quick else (20, 100)
     length = 300 * SECOND
@@ -113,7 +113,7 @@ def _of_strings(bits: np.ndarray) -> float:
 
 
 def _summary(values: np.ndarray) -> np.ndarray:
-    """Give the true value and the mean of the shuffles of each measure and unit."""
+    """Return the true value and the mean of the shuffles of each measure and unit."""
     return np.stack([values[:, 0], values[:, 1:].mean(axis=1)], axis=1)
 
 

@@ -61,7 +61,7 @@ def reset_peak() -> None:
 
 
 def peak() -> float:
-    """Give the highest resident set since then, in GB; NaN where the system does not tell."""
+    """Return the highest resident set since then, in GB; NaN where the system does not tell."""
     found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text()) if _STATUS.exists() else None
     return int(found[1]) * 1024 / 1e9 if found else float("nan")
 

@@ -44,7 +44,7 @@ SINGLE = {
 
 
 def fluctuations(rng: np.random.Generator, tau: float, n: int, n_steps: int) -> np.ndarray:
-    """Give Ornstein-Uhlenbeck processes of variance 1, (n, n_steps)."""
+    """Return Ornstein-Uhlenbeck processes of variance 1, (n, n_steps)."""
     keep = np.exp(-STEP / tau)
     noise = rng.normal(size=(n, n_steps)) * np.sqrt(1 - keep**2)
     first = keep * rng.normal(size=(n, 1))
@@ -63,7 +63,7 @@ def trains(
     bursts: float = 0.0,
     later: float = 1.0,
 ) -> list[np.ndarray]:
-    """Give sorted spike times (s) of units that six latents of tau 1 s drive.
+    """Return sorted spike times (s) of units that six latents of tau 1 s drive.
 
     ``gain`` is the sd of a common log gain (tau 5 s), ``drift`` of a log rate of each unit's own
     (tau 60 s), ``dead`` a dead time (s) at the same rate, ``bursts`` the chance that a spike is
@@ -193,7 +193,7 @@ def _cell(base: np.ndarray, other: np.ndarray) -> str:
 
 
 def table(n_repeats: int, seed: int) -> str:
-    """Give the table as Markdown."""
+    """Return the table as Markdown."""
     names = POPULATION | SINGLE
     rng = np.random.default_rng(seed)
 

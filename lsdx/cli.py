@@ -240,7 +240,7 @@ def _histology(arguments: argparse.Namespace) -> int:
 
 
 def _alignment_table(found: Any) -> Any:
-    """Give a row a check of each session and phase, and a row an epoch."""
+    """Return a row a check of each session and phase, and a row an epoch."""
     import pandas as pd
 
     checks = found.drop_dims("epoch").to_dataframe()

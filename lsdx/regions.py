@@ -258,7 +258,7 @@ def remap(acronyms: ArrayLike, mapping: RegionMap) -> NDArray[np.object_]:
 
 
 def colours(acronyms: ArrayLike) -> NDArray[np.object_]:
-    """Give the colours that the Allen atlas draws regions in.
+    """Return the colours that the Allen atlas draws regions in.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def colours(acronyms: ArrayLike) -> NDArray[np.object_]:
 
 
 def version() -> str:
-    """Tell which iblatlas is installed, hence which ontology and maps are in force.
+    """Return which iblatlas is installed, hence which ontology and maps are in force.
 
     Returns
     -------

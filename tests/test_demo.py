@@ -95,7 +95,7 @@ def task(root: Path, session: dict[str, Any], slot: int, name: str, **kw: Any) -
 
 
 def per_unit(folder: Path, units: dict[str, Any], insertion: dict[str, Any]) -> list[Any]:
-    """Give (row of units, spike times) of one sorting."""
+    """Return (row of units, spike times) of one sorting."""
     times = np.load(folder / "spikes.times.npy")
     clusters = np.load(folder / "spikes.clusters.npy")
     rows = [row for row, pid in enumerate(units["pid"]) if pid == insertion["pid"]]

@@ -44,7 +44,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def outside(site: Path, tmp_path: Path) -> dict[str, str]:
-    """Give an environment in which `lsdx` is the installed wheel and HOME is empty."""
+    """Return an environment in which `lsdx` is the installed wheel and HOME is empty."""
     settings = {k: v for k, v in os.environ.items() if not k.startswith("LSDX_")}
     home = tmp_path / "home"
     home.mkdir()

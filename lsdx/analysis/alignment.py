@@ -201,7 +201,7 @@ def _spikes(mine: xr.Dataset, one: xr.Dataset) -> dict[str, Verdict]:
 
 
 def _departures(run: xr.Dataset) -> dict[str, float]:
-    """Give how far each epoch of a run is from where and as long as the protocol has it, in s."""
+    """Return how far each epoch of a run is from where and as long as the protocol has it, in s."""
     names = [str(e) for e in run["epoch"].values]
     if "replay" not in names:
         return {}
@@ -289,7 +289,7 @@ def _within(gabors: xr.Dataset | None, one: xr.Dataset) -> dict[str, Verdict]:
 def _responses(
     mine: xr.Dataset, gabors: xr.Dataset | None, n_shifts: int, seed: int
 ) -> dict[str, Any]:
-    """Give p of the response of each phase that has gabors; or why there is none."""
+    """Return p of the response of each phase that has gabors; or why there is none."""
     if not mine.sizes["unit"] or not int(mine["row_size"].sum()):
         return {"why": "no spikes"}
     if gabors is None or not gabors.sizes["event"]:
@@ -329,7 +329,7 @@ def _responses(
 
 
 def _latency(rate: xr.DataArray, time: np.ndarray) -> float:
-    """Give when a pooled histogram first passes half of its peak, in ms; NaN where it is flat."""
+    """Return when a pooled histogram first passes half of its peak, in ms; NaN where it is flat."""
     smooth = np.convolve(rate.values, np.ones(3) / 3, mode="same")[1:-1]
     away = np.abs(smooth - np.median(smooth))
     peak = int(np.argmax(away))
@@ -342,7 +342,7 @@ def _latency(rate: xr.DataArray, time: np.ndarray) -> float:
 
 
 def _more(response: np.ndarray, visual: np.ndarray, others: np.ndarray) -> tuple[float, int]:
-    """Give p that visual units respond no more than others; and how many the fewer of them are."""
+    """Return p that visual units respond no more than others, and the number of the fewer ones."""
     import scipy.stats
 
     seen = np.isfinite(response)

@@ -266,7 +266,7 @@ def _ticks_of(bin_width: str | float) -> int:
 
 
 def _were_cut(duration: xr.DataArray, width: int, stops: np.ndarray) -> bool:
-    """Tell whether bins do not reach from 0 to the end of the longest duration."""
+    """Return whether bins do not reach from 0 to the end of the longest duration."""
     longest = np.nan_to_num(duration.values * float(TICKS_PER_SECOND)).max(initial=0)
     return bool(not stops.size or stops[0] - width > 1 or stops[-1] < longest - 1)
 

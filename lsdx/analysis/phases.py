@@ -57,7 +57,7 @@ def compared_phases(
 
 
 def is_listed(value: Any) -> bool:
-    """Tell whether a value is a list, a set or an array, not a text."""
+    """Return whether a value is a list, a set or an array, not a text."""
     return isinstance(value, Sequence | set | np.ndarray) and not isinstance(value, str)
 
 

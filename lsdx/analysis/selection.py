@@ -126,7 +126,7 @@ def select(
 
 
 def quantify(ds: xr.Dataset) -> xr.Dataset:
-    """Give the dataset with units of measure attached, from each variable's ``units``.
+    """Return the dataset with units of measure attached, from each variable's ``units``.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def quantify(ds: xr.Dataset) -> xr.Dataset:
 
 
 def unit_table(ds: xr.Dataset) -> pd.DataFrame:
-    """Give one row a unit: every label and quality number.
+    """Return one row a unit: every label and quality number.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def unit_table(ds: xr.Dataset) -> pd.DataFrame:
 
 
 def _dimension(ds: xr.Dataset | xr.DataArray, dim: str | None) -> str:
-    """Give the dimension along which labels are looked for."""
+    """Return the dimension along which labels are looked for."""
     have = [d for d in LABELLED if d in ds.dims]
     if dim is None and len(have) == 1:
         return have[0]
@@ -210,7 +210,7 @@ def _dimension(ds: xr.Dataset | xr.DataArray, dim: str | None) -> str:
 
 
 def _labels_along(ds: xr.Dataset | xr.DataArray, dim: str) -> xr.Dataset:
-    """Give what can be selected by: variables along ``dim`` alone, and the attributes."""
+    """Return what can be selected by: variables along ``dim`` alone, and the attributes."""
     table = ds if isinstance(ds, xr.Dataset) else ds.coords.to_dataset()
     others = [n for n, v in table.variables.items() if v.dims != (dim,)]
     return with_text(table.drop_vars(others), "select").assign_attrs(ds.attrs)

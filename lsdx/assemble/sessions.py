@@ -223,7 +223,7 @@ def _session_ranks(sessions: Iterable[SessionRecord]) -> dict[str, int]:
 
 
 def _same_datasets(tables: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    """Give sessions of different probes the same names of datasets, each group together.
+    """Return sessions of different probes the same names of datasets, each group together.
 
     Nothing was recorded with a probe that a session does not have.
     """

@@ -51,7 +51,7 @@ class Joining:
 
 
 def has_spikes(plan: SessionPlan, _lab: LabTables) -> bool:
-    """Tell whether a session has sorted spikes to read."""
+    """Return whether a session has sorted spikes to read."""
     return bool(plan.probes)
 
 

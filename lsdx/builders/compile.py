@@ -23,7 +23,7 @@ from lsdx.store.place import Place
 
 
 def stored_sessions(folder: Path, parts: Mapping[str, Entry]) -> tuple[SessionRecord, ...]:
-    """Give the records of the sessions that are stored, in the order of the flat stores."""
+    """Return the records of the sessions that are stored, in the order of the flat stores."""
     records = []
     for eid, entry in parts.items():
         ds = read_store(Place(folder), entry).isel(session=0)

@@ -21,7 +21,7 @@ from lsdx.store.place import Place
 
 
 def current_catalog(folder: Path) -> Catalog:
-    """Give what is published; an empty catalog where nothing is."""
+    """Return what is published; an empty catalog where nothing is."""
     try:
         return Place(folder).catalog()
     except StoreNotFound:
@@ -62,7 +62,7 @@ def check_same_world(catalog: Catalog, simulated: bool, settings: Settings) -> N
 
 
 def _protocol_names(settings: Settings) -> dict[str, list[str]]:
-    """Give the protocol's names as the catalog holds them."""
+    """Return the protocol's names as the catalog holds them."""
     return {k: list(v) for k, v in asdict(settings.protocol).items()}
 
 

@@ -88,7 +88,7 @@ class Recipe:
         return STORED[self.store]
 
     def describe(self) -> dict[str, Any]:
-        """Tell what decides the result, as JSON."""
+        """Return what decides the result, as JSON."""
         return {
             "store": self.store,
             "schema": SCHEMAS[self.store].version,
@@ -117,7 +117,7 @@ def made_by(recipe: Recipe, recipes: Iterable[Recipe]) -> str:
 
 
 def recipes_folder() -> Path:
-    """Give the folder of recipes: the checkout's own, else the installed package's."""
+    """Return the folder of recipes: the checkout's own, else the installed package's."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "_recipes"
     return installed if installed.is_dir() else package.parent / "recipes"

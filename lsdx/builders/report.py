@@ -52,7 +52,7 @@ class Report:
         return any(line.status == "failed" for line in self.lines)
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the lines as a table."""
+        """Return the lines as a table."""
         names = [f.name for f in fields(Line) if f.name != "trace"]
         return pd.DataFrame([asdict(line) for line in self.lines], columns=names)
 

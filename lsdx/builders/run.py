@@ -171,7 +171,7 @@ def to_download(
 def _needed(
     source: Source, sessions: Sequence[SessionRecord], revision: str
 ) -> Iterator[tuple[str, tuple[DatasetRecord, ...]]]:
-    """Give the datasets that a build of these sessions reads; planned only if asked for."""
+    """Return the datasets that a build of these sessions reads; planned only if asked for."""
     for session in sessions:
         with suppress(SourceError):  # told when the session is built
             yield session.eid, plan_session(source, session, revision).files

@@ -112,7 +112,7 @@ def _lacking(
 def session_inputs(
     source: Source, plan: SessionPlan, lab: LabTables, unreadable: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Give what each group of inputs is, as JSON: records, and md5s of files.
+    """Return what each group of inputs is, as JSON: records, and md5s of files.
 
     Files that could not be read (``unreadable``) make other inputs: once they are mended,
     what was built without them is not mistaken for the whole.

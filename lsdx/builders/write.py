@@ -39,7 +39,7 @@ def unit_digest(ds: xr.Dataset) -> str:
 
 
 def find_store(folder: Path, path: str) -> Entry | None:
-    """Give the entry of a store that was finished under this name, if its bytes still hold.
+    """Return the entry of a store that was finished under this name, if its bytes still hold.
 
     A store gets its name in one rename, together with its manifest, which says what its bytes
     must be. One that no longer holds is left where it is until it can be replaced.
@@ -212,7 +212,7 @@ def replace_file(folder: Path, name: str, text: str) -> None:
 
 
 def _publish(folder: Path, target: Path, entry: Entry) -> tuple[Entry, bool]:
-    """Give a verified store its name; where another builder was first, take what is there."""
+    """Return a verified store its name; where another builder was first, take what is there."""
     content = asdict(entry)
     (target / MANIFEST).write_text(
         json.dumps(content | {"digest": digest_of(content)}, indent=1, sort_keys=True),
@@ -268,7 +268,7 @@ def _compare(folder: Path, entry: Entry, expected: xr.Dataset, schema: Schema) -
 
 
 def _as_stored(variable: xr.Variable, declared: Variable) -> xr.Variable:
-    """Give the form on disk: ticks say how they decode (CF scale_factor), labels are coded."""
+    """Return the form on disk: ticks say how they decode (CF scale_factor), labels are coded."""
     if declared.dtype == "ticks":
         attrs = variable.attrs | {"scale_factor": 1 / TICKS_PER_SECOND}
         return xr.Variable(variable.dims, variable.data, attrs)

@@ -233,7 +233,7 @@ def lempel_ziv_ratio(
     Notes
     -----
     What shuffling gives depends on the numbers of bits and of ones alone: it is made once for
-    each pair of numbers, and does not depend on what else is asked for.
+    each pair of numbers, and does not depend on the others.
 
     Examples
     --------

@@ -193,14 +193,14 @@ def _exact_products(rows: np.ndarray, total: np.ndarray) -> np.ndarray | None:
 
 
 def _whole(x: np.ndarray) -> bool:
-    """Tell whether all are whole numbers that single precision holds exactly."""
+    """Return whether all are whole numbers that single precision holds exactly."""
     if x.dtype.kind in "bui":
         return bool(x.size == 0 or (x.max() < 2**24 and x.min() > -(2**24)))
     return bool((x == np.rint(x)).all() and np.abs(x).max(initial=0) < _EXACT_FLOAT32)
 
 
 def _varying(variance: np.ndarray, mean: np.ndarray, n_bins: int) -> np.ndarray:
-    """Tell which units have variance that is more than rounding of their mean."""
+    """Return which units have variance that is more than rounding of their mean."""
     rounding = n_bins * np.finfo(np.float64).eps * mean
     with np.errstate(invalid="ignore"):
         return np.asarray(variance > rounding**2)

@@ -162,7 +162,7 @@ def sequential_test(
 
 
 def repeated_ways(second: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Tell which ways deal a unit's blocks as the true one does, or as its mirror image.
+    """Return which ways deal a unit's blocks as the true one does, or as its mirror image.
 
     Parameters
     ----------

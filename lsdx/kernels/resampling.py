@@ -19,7 +19,7 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
 def stream_keys(units: np.ndarray, *path: int) -> np.ndarray:
-    """Give each unit a key of its own for a purpose.
+    """Return each unit a key of its own for a purpose.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def kept_spikes(
     keep: np.ndarray,
     keys: np.ndarray,
 ) -> np.ndarray:
-    """Tell which spikes stay where those of each interval are thinned to a share.
+    """Return which spikes stay where those of each interval are thinned to a share.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def shift_circularly(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
 
 
 def equal_rate_share(totals: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
-    """Give the share of each unit's spikes that thinning keeps, to equal numbers in all cells.
+    """Return the share of each unit's spikes that thinning keeps, to equal numbers in all cells.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def equal_rate_share(totals: np.ndarray, wanted: np.ndarray | None = None) -> np
 
 
 def flip_signs(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Give each entry a random sign.
+    """Return each entry a random sign.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def flip_signs(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
 
 
 def scatter_ones(n: int, ones: int, n_draws: int, seed: int) -> np.ndarray:
-    """Give random sequences of so many bits and ones, each way to place them being as likely.
+    """Return random sequences of so many bits and ones, each way to place them being as likely.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ _LEVEL = 0.05
 
 
 def autocorrelation(counts: np.ndarray, n_lags: int, n_slow: int = 0) -> np.ndarray:
-    """Give the autocorrelation of rows at lags 1 to ``n_lags``.
+    """Return the autocorrelation of rows at lags 1 to ``n_lags``.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def _model(n_bins: int, n_lags: int, n_slow: int) -> _Model:
 
 
 def _slow(n_bins: int, n_slow: int) -> np.ndarray:
-    """Give the mean and cosines of ``n_slow`` half periods: orthogonal rows of length 1."""
+    """Return the mean and cosines of ``n_slow`` half periods: orthogonal rows of length 1."""
     if not 0 <= n_slow < n_bins:
         raise ValueError(f"expected from 0 to {n_bins - 1} cosines, found {n_slow}")
     return np.concatenate([np.full((1, n_bins), n_bins**-0.5), slow_cosines(n_bins, n_slow)])
@@ -202,7 +202,7 @@ def _slow(n_bins: int, n_slow: int) -> np.ndarray:
 def _expected(
     taus: np.ndarray, n_bins: int, n_lags: int, n_slow: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the mean covariances at lags 0 to ``n_lags`` of decays, and of independent bins.
+    """Return the mean covariances at lags 0 to ``n_lags`` of decays, and of independent bins.
 
     With B the slow rows, ``M E M = E - B'(B E) - (B E)'B + B'(B E B')B``; sums along diagonals
     of products of rows are correlations of these.

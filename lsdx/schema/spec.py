@@ -190,7 +190,7 @@ def _values(ds: xr.Dataset, variable: Variable) -> list[str]:
 
 
 def columns_along(ds: xr.Dataset, dim: str) -> pd.DataFrame:
-    """Give one row a label of ``dim``: every variable that has it alone, coordinates first.
+    """Return one row a label of ``dim``: every variable that has it alone, coordinates first.
 
     Examples
     --------
@@ -243,7 +243,7 @@ def _as_str(value: object) -> str:
 
 
 def is_text(variable: xr.Variable) -> bool:
-    """Tell whether a variable holds text in another form than `text` gives.
+    """Return whether a variable holds text in another form than `text` gives.
 
     Examples
     --------

@@ -61,7 +61,7 @@ class GuardedStore(WrapperStore[LocalStore]):
         return GuardedStore.open, (self.path, self.metadata)
 
     def with_read_only(self, read_only: bool = False) -> GuardedStore:
-        """Give this store again; it is never writable."""
+        """Return this store again; it is never writable."""
         if not read_only:
             raise ValueError(f"{self.path}: published stores are never written to")
         return self

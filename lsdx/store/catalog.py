@@ -67,7 +67,7 @@ class Catalog:
 
 
 def digest_of(value: object) -> str:
-    """Give the SHA-256 of a JSON value in its canonical form.
+    """Return the SHA-256 of a JSON value in its canonical form.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Open stores, lazily and labelled.
 
-Nothing is read that the catalog does not name, and nothing is believed that does not carry
-its checksum: a damaged store is refused by name, never read as something else.
+Only what the catalog names is read, and each file is checked against its checksum. A damaged file
+raises an error that names it.
 """
 
 from __future__ import annotations

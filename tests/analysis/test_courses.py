@@ -243,7 +243,7 @@ def test_a_time_scale_that_is_none_says_why() -> None:
 
 
 def largest_gains(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the largest standardised steps of rows, squared, and after how many bins they are."""
+    """Return the largest standardised steps of rows, squared, and after how many bins they are."""
     n = values.shape[1]
     k = np.arange(2, n - 1)
     sums = values.cumsum(axis=1)

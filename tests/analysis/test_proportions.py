@@ -158,7 +158,7 @@ def drifting(seed: int, *, kind: str) -> xr.Dataset:
 
 
 def drift_found(kind: str, n: int) -> tuple[float, float]:
-    """Give how often some region falls below .05, and a contrast of two such cohorts does."""
+    """Return how often some region falls below .05, and a contrast of two such cohorts does."""
     from lsdx.kernels.permutation import assignments, block_test
 
     least, contrast = [], []

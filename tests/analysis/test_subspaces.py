@@ -47,7 +47,7 @@ def session(
 
 
 def dataset(counts: list[np.ndarray], **coords: Any) -> xr.Dataset:
-    """Give sessions' counts (unit, cell, time), the cells' dimension being the coordinate's."""
+    """Return sessions' counts (unit, cell, time), the cells' dimension being the coordinate's."""
     ((dim, labels),) = coords.items()
     name = np.repeat([f"s{i}" for i in range(len(counts))], [len(c) for c in counts])
     return xr.Dataset(
@@ -67,7 +67,7 @@ def as_windows(counts: list[np.ndarray]) -> xr.Dataset:
 
 
 def as_phases(counts: list[np.ndarray]) -> xr.Dataset:
-    """Give two epochs of two windows, 22.5 min apart."""
+    """Return two epochs of two windows, 22.5 min apart."""
     cut = [
         np.stack([c[:, s].reshape(len(c), -1) for s in (np.s_[3:5], np.s_[12:14])], 1)
         for c in counts
@@ -76,7 +76,7 @@ def as_phases(counts: list[np.ndarray]) -> xr.Dataset:
 
 
 def excess(counts: list[np.ndarray], match_rates: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Give by session how much more alike those of one side are: of quarters, and of windows."""
+    """Return by session how much more alike those of one side are: of quarters, and of windows."""
     how: dict[str, Any] = {"match_rates": match_rates, "rng": 0}
     p = subspaces(as_phases(counts), **how)
     w = subspaces(as_windows(counts), between="window", **how)

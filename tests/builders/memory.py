@@ -21,7 +21,7 @@ BYTES_PER_SPIKE = 8 + 4  # float64 times, int32 clusters
 
 
 def peak() -> int:
-    """Give the highest resident set so far; ``ru_maxrss`` would be the parent's before exec."""
+    """Return the highest resident set so far; ``ru_maxrss`` would be the parent's before exec."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return int(found[1]) * 1024

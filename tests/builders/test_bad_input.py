@@ -73,7 +73,7 @@ class Cache:
         self.sessions = [Session(self, each) for each in truth]
 
     def put(self, path: str, content: bytes | None) -> Path:
-        """Give a file other content (None: remove it); the original is a link, and stays."""
+        """Return a file other content (None: remove it); the original is a link, and stays."""
         place = self.root / path
         place.unlink(missing_ok=True)
         if content is not None:
@@ -130,7 +130,7 @@ class Session:
         return f"{folder}_{0 if phase == 'pre' else post:02d}/{name}"
 
     def read(self, path: str) -> bytes:
-        """Give a file as it was."""
+        """Return a file as it was."""
         return (self.cache.pristine / self.folder / path).read_bytes()
 
     def load(self, probe: str, name: str) -> np.ndarray:

@@ -109,7 +109,7 @@ class Lab:
         return build(settings, progress=False)
 
     def times(self) -> np.ndarray:
-        """Give the spike times that were stored, in s, in order of time."""
+        """Return the spike times that were stored, in s, in order of time."""
         return np.sort(open_spikes(self.stores).spike_time.values)
 
 

@@ -90,7 +90,7 @@ def test_a_course_has_its_lines_and_stimuli(demo_stores: Path) -> None:
 
 
 def course(seconds: list[float]) -> xr.Dataset:
-    """Give a course of two measures, with the stimulus of each window."""
+    """Return a course of two measures, with the stimulus of each window."""
     window = np.array(seconds)
     return xr.Dataset(
         {

@@ -35,7 +35,7 @@ def test_a_raster_has_the_spikes_of_its_units_at_their_depth(one: xr.Dataset) ->
 
 
 def trains(region: list[str], insertion: list[str] | None = None, n: int = 4) -> xr.Dataset:
-    """Give units 20 um apart, of n spikes each at 0.25, 1.25, ... s, in the form of open_spikes."""
+    """Return units 20 um apart, of n spikes each at 0.25, 1.25, ... s, as open_spikes does."""
     n_units = len(region)
     labels = {"region": region, "insertion": insertion or ["a"] * n_units}
     return xr.Dataset(

@@ -67,7 +67,7 @@ class AlyxServer:
         return None
 
     def answer(self, path: str, query: dict[str, list[str]]) -> Any:
-        """Give the JSON of one of Alyx's addresses; None if there is none."""
+        """Return the JSON of one of Alyx's addresses; None if there is none."""
         parts = path.strip("/").split("/")
         if parts[0] == "sessions" and len(parts) == 2:
             found = next((s for s in self.sessions if s["id"] == parts[1]), None)
@@ -97,17 +97,17 @@ class AlyxServer:
         return {"count": len(found), "results": found[offset : offset + limit]}
 
     def listing(self, path: str) -> list[str] | None:
-        """Give the names in a folder of image stacks; None for a server that does not tell."""
+        """Return the names in a folder of image stacks; None for a server that does not tell."""
         return self.stacks.get(path.split("/")[4], [])
 
     def file(self, path: str) -> Path | None:
-        """Give the file behind an address of the data server."""
+        """Return the file behind an address of the data server."""
         found = self.root / _UUID.sub("", unquote(path).removeprefix("/data/"))
         return found if found.is_file() else None
 
 
 def _detail(session: dict[str, Any]) -> dict[str, Any]:
-    """Give a session's record as Alyx does: the name of a revision is in the address alone."""
+    """Return a session's record as Alyx does: the name of a revision is in the address alone."""
     datasets = [
         d | {"revision": str(uuid3(NAMESPACE_URL, d["revision"])) if d.get("revision") else None}
         for d in session["data_dataset_session_related"]

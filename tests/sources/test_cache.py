@@ -129,7 +129,7 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def stated(**changed: Any) -> Row:
-    """Give the file's record in Alyx's form."""
+    """Return the file's record in Alyx's form."""
     return {
         "name": "spikes.times.npy",
         "collection": "alf/probe00/ks2",
