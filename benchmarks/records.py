@@ -9,8 +9,9 @@ from pathlib import Path
 import xarray as xr
 
 from benchmarks.timing import Result, measure
+from lsdx.assemble.cohort import Cohort
 from lsdx.assemble.plan import LabTables
-from lsdx.assemble.sessions import Cohort, assemble_sessions
+from lsdx.assemble.sessions import assemble_sessions
 from lsdx.builders.session import plan_session, read_recording
 from lsdx.config import Settings
 from lsdx.demo import write_cohort

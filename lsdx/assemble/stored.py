@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import xarray as xr
 
+from lsdx.assemble.cohort import Cohort
 from lsdx.assemble.labelled import dataset
 from lsdx.assemble.plan import LabTables, SessionPlan
 from lsdx.schema import SCHEMAS
-
-if TYPE_CHECKING:
-    from lsdx.assemble.sessions import Cohort
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from lsdx.assemble.sessions import Cohort
+from lsdx.assemble.cohort import Cohort
 from lsdx.assemble.stored import Joining, Part
 from lsdx.assemble.stores import STORED
 from lsdx.builders.write import find_store, unit_digest, write_store

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lsdx.assemble.sessions import Cohort
+from lsdx.assemble.cohort import Cohort
 from lsdx.assemble.stores import STORED
 from lsdx.builders.compile import compile_store, stored_sessions
 from lsdx.builders.recipe import Recipe, made_by

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from lsdx.assemble.cohort import Cohort
 from lsdx.assemble.plan import LabTables
-from lsdx.assemble.sessions import Cohort
 from lsdx.assemble.stores import STORED
 from lsdx.builders.lock import building, publishing
 from lsdx.builders.publish import check_same_world, current_catalog, publish

@@ -1,111 +1,23 @@
-"""Read stores: a Zarr store that refuses damaged bytes, and one store as a Dataset."""
+"""Read one store of the catalog as a Dataset."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import google_crc32c
 import numpy as np
 import xarray as xr
-from zarr.storage import LocalStore, WrapperStore
 
-from lsdx.errors import REBUILD, LsdxError, StoreCorrupt, StoreNotFound, located
+from lsdx.errors import REBUILD, StoreCorrupt, located
 from lsdx.schema import SCHEMAS
 from lsdx.schema.spec import text
 from lsdx.store.catalog import Entry
+from lsdx.store.guard import gone
 from lsdx.store.place import Place
 from lsdx.store.tables import SUFFIX, table_variables
 
-if TYPE_CHECKING:
-    from zarr.abc.store import ByteRequest
-    from zarr.core.buffer import Buffer, BufferPrototype
-
 CATEGORIES = "categories"
-
-
-def gone(path: Path) -> StoreNotFound:
-    """Say that a whole store is no longer where the catalog has it."""
-    return StoreNotFound(
-        located(
-            str(path),
-            "a store",
-            "nothing there: it has been moved or removed",
-            "Open the stores where they are now; if it is missing there too: lsdx build",
-        )
-    )
-
-
-class GuardedStore(WrapperStore[LocalStore]):
-    """A local store, read-only, that checks all it reads.
-
-    Each ``zarr.json`` must have the SHA-256 that the catalog states; each chunk must be
-    there and end in its CRC32C. (The codec checks the CRC too, but cannot name the file; a
-    missing chunk would read as the fill value.) Where the whole store is gone, that is said.
-    """
-
-    metadata: Mapping[str, str]
-    path: Path
-
-    @classmethod
-    def open(cls, path: Path, metadata: Mapping[str, str]) -> GuardedStore:  # type: ignore[override]
-        """Guard the store at ``path``; ``metadata`` maps array names to SHA-256."""
-        store = cls(LocalStore(path, read_only=True))
-        store.metadata = metadata
-        store.path = path
-        return store
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return GuardedStore.open, (self.path, self.metadata)
-
-    def with_read_only(self, read_only: bool = False) -> GuardedStore:
-        """Return this store again; it is never writable."""
-        if not read_only:
-            raise ValueError(f"{self.path}: published stores are never written to")
-        return self
-
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """Read one key, checked whole, then cut to ``byte_range``."""
-        buffer = await self._store.get(key, prototype)
-        name, _, last = key.rpartition("/")
-        if last == "zarr.json":
-            self._check_metadata(name, buffer)
-        elif "/c/" in f"/{key}":
-            self._check_chunk(key, buffer)
-        if byte_range is None or buffer is None:
-            return buffer
-        return await self._store.get(key, prototype, byte_range)
-
-    def _check_metadata(self, name: str, buffer: Buffer | None) -> None:
-        if name not in self.metadata:
-            if buffer is not None:
-                raise self._damaged(
-                    name or "group", "nothing but what was built", "a foreign array"
-                )
-            return
-        found = None if buffer is None else hashlib.sha256(buffer.to_bytes()).hexdigest()
-        if found != self.metadata[name]:
-            state = "none" if found is None else "another"
-            raise self._damaged(f"{name or 'group'}, zarr.json", "the metadata built", state)
-
-    def _check_chunk(self, key: str, buffer: Buffer | None) -> None:
-        variable, _, chunk = f"/{key}".partition("/c/")
-        where = f"{variable[1:]}, chunk {chunk}"
-        if buffer is None:
-            raise self._damaged(where, "a chunk", "none")
-        data = buffer.as_numpy_array().view(np.uint8)
-        stated = int.from_bytes(data[-4:].tobytes(), "little")
-        if data.size < 4 or google_crc32c.value(data[:-4].tobytes()) != stated:
-            raise self._damaged(where, "the bytes written", "others (CRC32C differs)")
-
-    def _damaged(self, where: str, expected: str, found: str) -> LsdxError:
-        if not self.path.is_dir():
-            return gone(self.path)
-        return StoreCorrupt(located(f"{self.path}, {where}", expected, found, REBUILD))
 
 
 def read_store(

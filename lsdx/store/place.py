@@ -80,7 +80,7 @@ class Place:
 
     def open(self, entry: Entry) -> Store:
         """Open one Zarr store of the catalog read-only; what is read is checked."""
-        from lsdx.store.access import GuardedStore, gone
+        from lsdx.store.guard import GuardedStore, gone
 
         path = self.within(entry)
         if not path.is_dir():

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lsdx.assemble.cohort import Cohort
 from lsdx.assemble.layout import Sorting
 from lsdx.assemble.recording import Probe, Recording, Run
-from lsdx.assemble.sessions import Cohort, assemble_sessions
+from lsdx.assemble.sessions import assemble_sessions
 from lsdx.config import Pharmacology
 from lsdx.readers.ephys import Clusters, Spikes
 from lsdx.readers.lab import Administration, odd_administrations
