@@ -53,7 +53,7 @@ class Cohort:
 def cohorts(folder: Path, quick: bool) -> tuple[Cohort, Cohort]:
     """Return the cohort of full size and the one of many small sessions."""
     if quick:
-        return Cohort(folder, 4, 24, "Isocortex"), Cohort(folder, 5, 4, "Isocortex")
+        return Cohort(folder, 2, 24, "Isocortex"), Cohort(folder, 3, 4, "Isocortex")
     return Cohort(folder, 40, 2000, "VISp5"), Cohort(folder, 500, 4, "Isocortex")
 
 
