@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-REBUILD = "Build it again: lsdx build"
+REBUILD = "Build it again from the same source: lsdx build"
 
 
 class LsdxError(Exception):

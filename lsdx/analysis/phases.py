@@ -41,6 +41,7 @@ def compared_phases(
     ArgumentError
         If ``between`` is not two of them.
     """
+    zero_of(ds, relative_to, "modulation")  # refuses what it does not know
     are_windows = _are_windows(between)
     if are_windows:
         ds = _with_windows(ds, between, relative_to, epoch)
@@ -107,6 +108,15 @@ def _with_windows(ds: xr.Dataset, between: Any, relative_to: str, epoch: Any) ->
         low, high = (to_seconds(t, "modulation, between") for t in pair)
         if not low < high:
             raise _wrong_window(phases, epochs, window)
+        if low < 0 and relative_to == "recording":
+            raise ArgumentError(
+                located(
+                    "modulation, between",
+                    "windows from the start of the recording",
+                    repr(window),
+                    "Say relative_to='administration', or an epoch such as 'post/spontaneous'.",
+                )
+            )
         names.append(f"{low:g} to {high:g} s")
         zero = zero_of(ds, relative_to, "modulation")
         known = np.where(zero + low >= 0, zero, np.nan)

@@ -219,8 +219,10 @@ def _labels_along(ds: xr.Dataset | xr.DataArray, dim: str) -> xr.Dataset:
 def _column(table: xr.Dataset, name: str, where: str = "select") -> np.ndarray:
     known = sorted(map(str, table.variables))
     if name not in known:
-        options = ("region", "quality", "query", "dim")
+        options = ("quality", "query", "dim")
         close = difflib.get_close_matches(name, [*known, *options], n=3)
+        if name in ("region", "quality"):
+            close = []
         raise SelectionError(
             located(
                 where,

@@ -120,7 +120,8 @@ def zero_of(ds: xr.Dataset, relative_to: str, where: str) -> np.ndarray:
     if relative_to == "administration":
         return np.asarray(ds["administration"].values, dtype=np.float64)
     phase, _, epoch = relative_to.partition("/")
-    known = [f"{p}/{e}" for p in ds["phase"].values for e in ds["epoch"].values]
+    phases, epochs = (np.atleast_1d(ds[n].values) for n in ("phase", "epoch"))
+    known = [f"{p}/{e}" for p in phases for e in epochs]
     if relative_to not in known:
         raise SelectionError(
             located(

@@ -31,7 +31,7 @@ def current_catalog(folder: Path) -> Catalog:
             located(
                 str(folder / CATALOG),
                 "a whole catalog",
-                f"a damaged one ({error})",
+                "a damaged one",
                 "Restore the file, or remove it and build: finished parts are used again.",
             )
         ) from error

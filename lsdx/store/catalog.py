@@ -10,9 +10,12 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from lsdx.errors import REBUILD, StoreCorrupt, located
+from lsdx.errors import StoreCorrupt, located
 
 CATALOG = "catalog.json"
+RESTORE = (
+    "Restore the file, or remove it and build from the same source: finished parts are used again."
+)
 FORMAT = 1
 _DIGEST = re.compile(r'\A\{\n "digest": "([0-9a-f]{64})",\n')
 
@@ -97,7 +100,7 @@ def parse_catalog(text: str, where: str) -> Catalog:
         raw = json.loads(content)
     except ValueError as error:
         raise StoreCorrupt(
-            located(where, "a whole catalog", f"a damaged one ({error})", REBUILD)
+            located(where, "a whole catalog", f"a damaged one ({error})", RESTORE)
         ) from error
     if raw["format"] != FORMAT:
         raise StoreCorrupt(

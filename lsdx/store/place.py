@@ -19,7 +19,7 @@ from lsdx.errors import (
     StoreNotFound,
     located,
 )
-from lsdx.store.catalog import CATALOG, Catalog, Entry, parse_catalog
+from lsdx.store.catalog import CATALOG, RESTORE, Catalog, Entry, parse_catalog
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -55,7 +55,7 @@ class Place:
             raise StoreNotFound(located(str(path.absolute()), "a catalog", "none", do)) from None
         except UnicodeDecodeError as error:
             raise StoreCorrupt(
-                located(str(path), "a whole catalog", f"a damaged one ({error})", REBUILD)
+                located(str(path), "a whole catalog", f"a damaged one ({error})", RESTORE)
             ) from error
         return parse_catalog(text, str(path))
 

@@ -687,6 +687,10 @@ def test_wrong_windows_are_refused(between: Any, message: str) -> None:
     ds = trains([np.arange(0.05, 600, 0.1)])
     with pytest.raises(SelectionError, match=message):
         modulation(ds, between=between)
+    with pytest.raises(ArgumentError, match="Say relative_to='administration'"):
+        modulation(ds, between=(("-2 min", "-1 min"), (250, 400)))
+    with pytest.raises(SelectionError, match="modulation, relative_to"):
+        modulation(ds, relative_to="admin")
     with pytest.raises(SelectionError, match="Leave epoch out"):
         modulation(ds, between=((0, 100), (200, 300)), epoch="rest")
     with pytest.raises(ConfigError, match="between"):
