@@ -56,7 +56,12 @@ def test_threads_do_not_matter(
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [((), ()), ((0, 1), (2,)), ((1,), (1,)), ((0, 1), (1, 2))],
+    [
+        ((), ()),
+        pytest.param((0, 1), (2,), marks=pytest.mark.slow),
+        pytest.param((1,), (1,), marks=pytest.mark.slow),
+        ((0, 1), (1, 2)),
+    ],
     ids=["all and all", "different sessions", "the same session", "overlapping"],
 )
 def test_two_processes_at_once(
