@@ -27,7 +27,7 @@ def observed_ticks(
     Where they were not observed the last tick is the first. Arguments and errors are those of
     `bin_spikes`.
     """
-    start, stop = _windows(ds, phase, epoch, intervals)
+    start, stop = _windows(ds, where, phase, epoch, intervals)
     known = ~(np.isnan(start.values) | np.isnan(stop.values))
     begin = to_ticks(np.clip(np.where(known, start.values, 0), -1, _LATEST))
     end = to_ticks(np.clip(np.where(known, stop.values, 0), -1, _LATEST))
@@ -55,14 +55,14 @@ def labels_of_windows(ds: xr.Dataset, start: xr.DataArray) -> dict[Any, Any]:
 
 
 def _windows(
-    ds: xr.Dataset, phase: Any, epoch: Any, intervals: Any
+    ds: xr.Dataset, where: str, phase: Any, epoch: Any, intervals: Any
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Start and stop in s, with ``unit`` first."""
     if intervals is None:
         chosen = ds[["start", "stop"]]
         for name, wanted in (("phase", phase), ("epoch", epoch)):
             if wanted is not None:
-                chosen = _labelled(chosen, name, wanted)
+                chosen = _labelled(chosen, f"{where}, {name}", name, wanted)
         windows = chosen
     elif phase is not None or epoch is not None:
         raise SelectionError(
@@ -137,17 +137,20 @@ def _distinct(session: xr.DataArray) -> np.ndarray:
     return np.unique(session.values.astype(str)).astype(object)
 
 
-def _labelled(windows: xr.Dataset, name: str, wanted: Any) -> xr.Dataset:
+def _labelled(windows: xr.Dataset, where: str, name: str, wanted: Any) -> xr.Dataset:
     if name not in windows.dims:
         raise SelectionError(
-            located(f"bin, {name}", f"the dimension {name!r}", "none", f"Leave {name} out.")
+            located(where, f"the dimension {name!r}", "none", f"Leave {name} out.")
         )
+    several = np.ndim(wanted) and not isinstance(wanted, str)
+    if several and (not len(wanted) or len(set(wanted)) < len(wanted)):
+        raise ArgumentError(located(where, "different ones, or one", repr(wanted)))
     try:
         return windows.sel({name: wanted})
     except KeyError:
         have = ", ".join(map(str, windows[name].values))
         found = repr(wanted)
-        raise SelectionError(located(f"bin, {name}", f"one of {have}", found)) from None
+        raise SelectionError(located(where, f"one of {have}", found)) from None
 
 
 def window_lengths(window: Any) -> list[Any]:

@@ -61,6 +61,7 @@ class Place:
 
     def tag(self, tag: str) -> Path:
         """Return the path of a tagged catalog."""
+        tag = str(tag)
         if not tag or not all(c.isalnum() or c in "-_." for c in tag) or tag.startswith("."):
             raise SelectionError(
                 located(

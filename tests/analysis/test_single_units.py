@@ -313,3 +313,14 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(ArgumentError, match=words):
         call(spikes, units)
+
+
+@pytest.mark.parametrize("wanted", [[], ["rfm", "rfm"]])
+def test_empty_and_repeated_epochs_are_refused(demo_stores: Path, wanted: list[str]) -> None:
+    spikes = lsdx.open_spikes(demo_stores)
+    with pytest.raises(ArgumentError, match="cv, epoch: expected different ones"):
+        spikes.lsd.cv(epoch=wanted)
+    with pytest.raises(ArgumentError, match="bin, epoch: expected different ones"):
+        spikes.lsd.bin("1 s", epoch=wanted)
+    with pytest.raises(SelectionError, match="cv, epoch: expected one of spontaneous, rfm, replay"):
+        spikes.lsd.cv(epoch="rmf")
