@@ -120,9 +120,9 @@ def tests_slow(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Run the tests and report which lines and branches they reach."""
+    """Run the tests; they must reach 95 % of lines and branches."""
     session.install(PROJECT, *group("test"))
-    report = ("--cov", "--cov-report=term", "--cov-report=html")
+    report = ("--cov", "--cov-fail-under=95", "--cov-report=term", "--cov-report=html")
     run_pytest(session, *TWO_AT_A_TIME, *report, *session.posargs)
 
 
