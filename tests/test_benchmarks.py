@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pytest
 
-def test_benchmarks_run() -> None:
+from benchmarks import dimensionality, spikes
+from benchmarks.timing import Result
+
+
+@pytest.mark.filterwarnings("ignore")  # of the packages that it is compared with
+@pytest.mark.parametrize("job", [spikes.grouping, spikes.counting, spikes.writing])
+def test_a_benchmark_of_spikes_runs(job: Callable[[bool], Result]) -> None:
+    found = job(True)
+    assert isinstance(found, Result)
+    assert found.seconds > 0
+
+
+def test_benchmarks_of_spectra_run() -> None:
+    found: Iterable[Result] = dimensionality.spectra(True)
+    assert sum(r.seconds > 0 for r in found) == 4
+
+
+@pytest.mark.slow
+def test_all_benchmarks_run() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--quick"],
         cwd=Path(__file__).parents[1],
