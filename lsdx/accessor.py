@@ -72,7 +72,8 @@ class _Accessor:
         return [n for n, needs in self._methods.items() if not needs or known & set(needs)]
 
     def __dir__(self) -> list[str]:
-        return [n for n in super().__dir__() if n not in self._methods or n in self._can()]
+        not_offered = set(self._methods) - set(self._can())
+        return [n for n in super().__dir__() if n not in not_offered]
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{d} ({n:,})" for d, n in self._object.sizes.items())

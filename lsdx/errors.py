@@ -54,3 +54,15 @@ def located(where: str, expected: str, found: str, do: str = "") -> str:
     "lsdx.toml: expected a folder for 'stores', found a file. Name a folder."
     """
     return f"{where}: expected {expected}, found {found}. {do}".rstrip()
+
+
+def missing_package(where: str, package: str, extra: str) -> MissingPackage:
+    """Make the error of an optional package, which an extra of lsdx brings.
+
+    Examples
+    --------
+    >>> str(missing_package("quantify", "pint-xarray", "units"))
+    "quantify: expected the package pint-xarray, found none. pip install 'lsdx[units]'."
+    """
+    do = f"pip install 'lsdx[{extra}]'."
+    return MissingPackage(located(where, f"the package {package}", "none", do))

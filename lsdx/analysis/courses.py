@@ -10,7 +10,7 @@ from lsdx.analysis.inputs import binned, require_spikes
 from lsdx.analysis.results import result_attrs
 from lsdx.analysis.windows import zero_of
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
-from lsdx.errors import ArgumentError, MissingPackage, located
+from lsdx.errors import ArgumentError, located, missing_package
 
 _LEAST_SPIKES = 30
 
@@ -288,11 +288,7 @@ def _require_ruptures() -> None:
     try:
         import ruptures  # noqa: F401
     except ImportError as error:
-        raise MissingPackage(
-            located(
-                "changepoint", "the package ruptures", "none", "pip install 'lsdx[changepoint]'."
-            )
-        ) from error
+        raise missing_package("changepoint", "ruptures", "changepoint") from error
 
 
 def _best_split(counts: np.ndarray, *, first: float, seconds: float) -> np.ndarray:

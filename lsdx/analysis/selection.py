@@ -12,7 +12,7 @@ import xarray as xr
 
 from lsdx import regions
 from lsdx.analysis.inputs import with_text
-from lsdx.errors import MissingPackage, SelectionError, located
+from lsdx.errors import SelectionError, located, missing_package
 from lsdx.schema.spec import columns_along, is_text, text
 from lsdx.schema.units import QUALITY
 
@@ -148,9 +148,7 @@ def quantify(ds: xr.Dataset) -> xr.Dataset:
     try:
         import pint_xarray  # noqa: F401  registers ds.pint
     except ImportError as error:
-        raise MissingPackage(
-            located("quantify", "the package pint-xarray", "none", "pip install 'lsdx[units]'.")
-        ) from error
+        raise missing_package("quantify", "pint-xarray", "units") from error
 
     quantified: xr.Dataset = ds.pint.quantify()
     return quantified

@@ -128,7 +128,7 @@ class Stored:
     variants: Callable[[Mapping[str, Any]], tuple[Any, ...]] | None = None
 
     def has(self, plan: SessionPlan, lab: LabTables) -> bool:
-        """Tell, without reading a file, whether a session has anything of the kind."""
+        """Return whether a session has anything of the kind, without reading a file."""
         return self.available is None or self.available(plan, lab)
 
 

@@ -41,14 +41,22 @@ def read_store(
     without : sequence of str
         Variables to leave out.
     """
-    read = _read_table if entry.path.endswith(SUFFIX) else _read_zarr
-    ds = read(place, entry, lazy or {}, decode, without)
+    chunks = lazy or {}
+    if entry.path.endswith(SUFFIX):
+        arrays, coords, attrs = _read_table(place, entry, chunks, without)
+    else:
+        arrays, coords, attrs = _read_zarr(place, entry, chunks, decode, without)
     declared = [v.name for v in SCHEMAS[entry.attrs["lsdx_store"]].variables]
-    names = sorted(ds.variables, key=lambda n: declared.index(n) if n in declared else -1)
-    arrays = {n: ds.variables[n] for n in names}
-    coords = {n: v for n, v in arrays.items() if n in ds.coords}
-    data = {n: v for n, v in arrays.items() if n not in ds.coords}
-    return xr.Dataset(data, coords, ds.attrs).drop_encoding()
+    names = sorted(arrays, key=lambda n: declared.index(n) if n in declared else -1)
+    return xr.Dataset(
+        {n: arrays[n] for n in names if n not in coords},
+        {n: arrays[n] for n in names if n in coords},
+        attrs,
+    ).drop_encoding()
+
+
+# variables in any order, which of them are coordinates, attributes
+_Read = tuple[dict[Any, xr.Variable], set[Any], dict[Any, Any]]
 
 
 def _read_zarr(
@@ -57,7 +65,7 @@ def _read_zarr(
     lazy: Mapping[str, Mapping[Any, Any]],
     decode: bool,
     without: Sequence[str],
-) -> xr.Dataset:
+) -> _Read:
     ds: xr.Dataset = xr.open_zarr(
         place.open(entry),
         chunks=None,
@@ -72,9 +80,7 @@ def _read_zarr(
     arrays = {
         n: v.chunk(lazy[str(n)]) if n in lazy else _loaded(v) for n, v in ds.variables.items()
     }
-    coords = {n: v for n, v in arrays.items() if n in ds.coords}
-    data = {n: v for n, v in arrays.items() if n not in ds.coords}
-    return xr.Dataset(data, coords, ds.attrs)
+    return arrays, set(ds.coords), ds.attrs
 
 
 def read_bytes(place: Place, entry: Entry) -> bytes:
@@ -102,9 +108,8 @@ def _read_table(
     place: Place,
     entry: Entry,
     lazy: Mapping[str, Mapping[Any, Any]],
-    _decode: bool,
     without: Sequence[str],
-) -> xr.Dataset:
+) -> _Read:
     data = read_bytes(place, entry)
     about = table_variables(data, ())[0]
     told = {n: v for n, v in about["variables"].items() if n not in without}
@@ -116,12 +121,7 @@ def _read_table(
         for n, v in values.items()
     }
     arrays = {n: v.chunk(lazy[n]) if n in lazy else v for n, v in arrays.items()}
-    coords = {n: v for n, v in arrays.items() if told[n]["coord"]}
-    return xr.Dataset(
-        {n: v for n, v in arrays.items() if n not in coords},
-        xr.Coordinates(coords, indexes={}),
-        about["attrs"],
-    )
+    return arrays, {n for n in arrays if told[n]["coord"]}, about["attrs"]
 
 
 def _promised(place: Place, entry: Entry, name: str, told: Mapping[str, Any]) -> Any:
