@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from lsdx.analysis.inputs import binned
+from lsdx.analysis.results import result_attrs
 from lsdx.analysis.windows import WINDOWS, window_coord, window_sizes
 from lsdx.errors import SelectionError, located
 
@@ -73,7 +74,7 @@ def rates(ds: xr.Dataset) -> xr.DataArray:
             )
         )
     found = (ds["n_spikes"] / ds["duration"]).rename("mean_rate")
-    found.attrs = METRICS["mean_rate"].attrs
+    found.attrs = METRICS["mean_rate"].attrs | result_attrs(ds)
     return found
 
 
@@ -115,7 +116,7 @@ def fano_factor(
     >>> u.lsd.fano_factor(window=["1 s", "10 s"]).window.values.tolist()
     [1.0, 10.0]
     """
-    return windows_measure(ds, "fano_factor", window=window)
+    return windows_measure(ds, "fano_factor", window=window).assign_attrs(result_attrs(ds))
 
 
 def allan_factor(
@@ -154,7 +155,7 @@ def allan_factor(
     >>> u.lsd.allan_factor(window=["1 s", "10 s"]).window.values.tolist()
     [1.0, 10.0]
     """
-    return windows_measure(ds, "allan_factor", window=window)
+    return windows_measure(ds, "allan_factor", window=window).assign_attrs(result_attrs(ds))
 
 
 def windows_measure(

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from lsdx.analysis.inputs import require_spikes
+from lsdx.analysis.results import result_attrs
 from lsdx.analysis.trains import Promised, map_trains
 from lsdx.analysis.windows import labels_of_windows, observed_ticks
 from lsdx.clock import TICKS_PER_SECOND
@@ -191,7 +192,8 @@ def lvr(
 
 
 def _spikes_measure(ds: xr.Dataset, name: str, **which: Any) -> xr.DataArray:
-    return spikes_measures(ds, name, [name], **which)[name]
+    found = spikes_measures(ds, name, [name], **which)[name]
+    return found.assign_attrs(result_attrs(ds), duplicates=which["duplicates"])
 
 
 def spikes_measures(

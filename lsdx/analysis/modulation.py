@@ -235,8 +235,6 @@ def modulation(
     if not isinstance(family, str) and not is_listed(family):
         raise ArgumentError(located("modulation, family", "labels on unit", repr(family)))
     chosen = [epoch] if isinstance(epoch, str) else epoch
-    if chosen is not None and (not len(chosen) or len(set(chosen)) < len(chosen)):
-        raise ArgumentError(located("modulation, epoch", "distinct epochs", repr(epoch)))
     start, begin, end = observed_ticks(ds, "modulation", list(between), chosen)
     if start.dims != ("unit", "phase", "epoch"):
         raise SelectionError(

@@ -12,6 +12,7 @@ import xarray as xr
 
 from lsdx import regions
 from lsdx.analysis.inputs import with_text
+from lsdx.arguments import one_of
 from lsdx.errors import SelectionError, located, missing_package
 from lsdx.schema.spec import columns_along, is_text, text
 from lsdx.schema.units import QUALITY
@@ -86,6 +87,7 @@ def select(
     >>> set(e.kind.values.tolist())
     {'gabor'}
     """
+    one_of(exclusions, "select, exclusions", (True, False))
     along = _dimension(ds, dim)
     table = _labels_along(ds, along)
     for name in ds.dims:

@@ -66,17 +66,17 @@ def _windows(
         windows = chosen
     elif phase is not None or epoch is not None:
         raise SelectionError(
-            located("bin", "epochs or intervals", "both", "Leave phase and epoch out.")
+            located(where, "epochs or intervals", "both", "Leave phase and epoch out.")
         )
     elif isinstance(intervals, xr.Dataset):
         missing = {"start", "stop"} - set(intervals.variables)
         if missing or "time" in intervals.dims:
             raise SelectionError(
                 located(
-                    "bin, intervals",
+                    f"{where}, intervals",
                     "start and stop, without a dimension 'time'",
                     f"{', '.join(map(str, intervals.variables))}",
-                    "Correct them.",
+                    "Give start and stop alone, over unit, session, phase, epoch or interval.",
                 )
             )
         windows = intervals[["start", "stop"]]
@@ -93,7 +93,7 @@ def _windows(
         except (TypeError, ValueError):
             times = np.empty(0)
         if times.ndim != 2 or times.shape[1] != 2:
-            raise ArgumentError(located("bin, intervals", "shape (n, 2)", str(times.shape)))
+            raise ArgumentError(located(f"{where}, intervals", "shape (n, 2)", str(times.shape)))
         windows = xr.Dataset(
             {"start": ("interval", times[:, 0]), "stop": ("interval", times[:, 1])},
             coords={"interval": np.arange(len(times))},
@@ -144,7 +144,7 @@ def _labelled(windows: xr.Dataset, where: str, name: str, wanted: Any) -> xr.Dat
         )
     several = np.ndim(wanted) and not isinstance(wanted, str)
     if several and (not len(wanted) or len(set(wanted)) < len(wanted)):
-        raise ArgumentError(located(where, "different ones, or one", repr(wanted)))
+        raise ArgumentError(located(where, "one label, or several that differ", repr(wanted)))
     try:
         return windows.sel({name: wanted})
     except KeyError:

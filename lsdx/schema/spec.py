@@ -43,7 +43,7 @@ class Variable:
         Whether it depends on other sessions or on the lab's tables, and so is joined when
         sessions are put together, never stored with one session.
     whole : bool
-        Whether it is one chunk whatever the store's chunks, for it is always read whole.
+        Whether it is one chunk whatever the store's chunks: it is small, or always read whole.
     """
 
     name: str
@@ -67,7 +67,8 @@ class Schema:
     name : str
         The noun.
     version : int
-        Raised whenever the declaration changes.
+        Raised whenever a name, a dtype or a meaning changes; chunk lengths may change without,
+        since a store states its own.
     doc : str
         What one row is.
     concat : str

@@ -18,7 +18,9 @@ SPIKES = Schema(
         label("unit", "unit", "Unit id, in the order of the store of units.", unique=True),
         Variable("row_size", ("unit",), "int64", "Spikes of the unit.", units="1"),
         Variable("spike_time", ("spike",), "ticks", "Time of the spike.", units="s"),
-        Variable("duplicate", ("spike",), "bool", "Whether bombcell calls it a duplicate."),
+        Variable(
+            "duplicate", ("spike",), "bool", "Whether bombcell calls it a duplicate.", whole=True
+        ),
     ),
 )
 

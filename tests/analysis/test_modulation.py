@@ -586,8 +586,8 @@ def test_no_units_give_no_results(spikes: xr.Dataset) -> None:
         ({"metric": None}, "different ones of mean_rate"),
         ({"between": "pre"}, "two phases"),
         ({"alpha": "x"}, "alpha"),
-        ({"epoch": []}, "distinct epochs"),
-        ({"epoch": ["rfm", "rfm"]}, "distinct epochs"),
+        ({"epoch": []}, "one label, or several that differ"),
+        ({"epoch": ["rfm", "rfm"]}, "one label, or several that differ"),
         ({"block": "1 ms"}, "at most 1000 blocks"),
     ],
 )

@@ -318,9 +318,9 @@ def test_what_makes_no_sense_is_refused(
 @pytest.mark.parametrize("wanted", [[], ["rfm", "rfm"]])
 def test_empty_and_repeated_epochs_are_refused(demo_stores: Path, wanted: list[str]) -> None:
     spikes = lsdx.open_spikes(demo_stores)
-    with pytest.raises(ArgumentError, match="cv, epoch: expected different ones"):
+    with pytest.raises(ArgumentError, match="cv, epoch: expected one label, or several"):
         spikes.lsd.cv(epoch=wanted)
-    with pytest.raises(ArgumentError, match="bin, epoch: expected different ones"):
+    with pytest.raises(ArgumentError, match="bin, epoch: expected one label, or several"):
         spikes.lsd.bin("1 s", epoch=wanted)
     with pytest.raises(SelectionError, match="cv, epoch: expected one of spontaneous, rfm, replay"):
         spikes.lsd.cv(epoch="rmf")
