@@ -1,7 +1,8 @@
 """Labelled, lazy stores of the IBL psychedelics recordings.
 
 Open what was built, as xarray Datasets: `open_sessions`, `open_insertions`, `open_epochs`,
-`open_events`, `open_units` (with spike counts), `open_counts` and `open_spikes`. Each has its
+`open_events`, `open_units` (with spike counts), `open_counts`, `open_spikes`, `open_behavior` and
+`open_pose`. Each has its
 measures and selections under ``.lsd``: ``lsdx.open_units().lsd`` lists them. ``lsdx build`` in a
 shell builds the stores.
 """
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lsdx.builders import Recipe
     from lsdx.check import check_alignment
     from lsdx.config import Settings, load_settings
+    from lsdx.store.behavior import open_behavior, open_pose
     from lsdx.store.openers import (
         open_counts,
         open_epochs,
@@ -50,10 +52,12 @@ __all__ = [
     "export",
     "figures",
     "load_settings",
+    "open_behavior",
     "open_counts",
     "open_epochs",
     "open_events",
     "open_insertions",
+    "open_pose",
     "open_sessions",
     "open_spikes",
     "open_units",
@@ -68,10 +72,12 @@ _HOMES = {
     "Settings": "config",
     "check_alignment": "check",
     "load_settings": "config",
+    "open_behavior": "store.behavior",
     "open_counts": "store.openers",
     "open_epochs": "store.openers",
     "open_events": "store.openers",
     "open_insertions": "store.openers",
+    "open_pose": "store.behavior",
     "open_sessions": "store.openers",
     "open_spikes": "store.openers",
     "open_units": "store.openers",

@@ -107,6 +107,15 @@ class LsdAccessor(_Accessor):
     modulation = _Method("modulation:modulation", "spike_time")
     proportions = _Method("proportions:proportions", "p")
     psth = _Method("events:psth", "spike_time")
+    speed = _Method("pose:speed", "position")
+    pupil_diameter = _Method("pose:pupil_diameter", "position")
+    blinks = _Method("pose:blinks", "position")
+    pupil_course = _Method("pose:pupil_course", "position")
+    bin_behavior = _Method("pose:bin_behavior", "position")
+    bouts = _Method("behavior:bouts", "behavior")
+    quiescence = _Method("behavior:quiescence", "behavior")
+    triggered = _Method("behavior:triggered", "behavior")
+    in_frame_widths = _Method("behavior:in_frame_widths", "behavior")
 
     def _repr_html_(self) -> str:
         """Show the dataset with its labels: many variables collapse them otherwise."""

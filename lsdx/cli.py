@@ -127,7 +127,9 @@ def _build(arguments: argparse.Namespace) -> int:
         return _list_downloads(
             to_download(
                 settings,
+                names,
                 sessions=sessions,
+                recipes=arguments.recipes,
                 offline=arguments.offline,
                 refresh=arguments.refresh,
             )

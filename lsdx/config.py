@@ -16,6 +16,7 @@ from uuid import UUID
 from lsdx.errors import ConfigError, located
 
 SOURCES = ("demo", "cache", "alyx")
+TRACKERS = ("dlc", "lightning_pose")
 # read where a connection is made, never kept, printed or taken from a file
 CREDENTIALS = ("LSDX_ALYX_USER", "LSDX_ALYX_PASSWORD", "LSDX_ALYX_TOKEN")
 
@@ -103,6 +104,32 @@ class Pharmacology:
 
 
 @dataclass(frozen=True)
+class Pose:
+    """What is made of the points that trackers give.
+
+    Parameters
+    ----------
+    surplus : {"", "last", "first"}
+        Which times of frames are meant where there are more than 1 s too many of them. Blank:
+        nobody knows, and such a camera has no times.
+    likelihood : mapping of str to float
+        By tracker (``dlc``, ``lightning_pose``), from 0 to 1: points below it are left out of
+        features. Confidences of trackers do not compare. Without one, every point counts.
+    ensemble : bool
+        Whether the spread of Lightning Pose's ensemble is kept beside its positions.
+
+    Examples
+    --------
+    >>> dict(Pose().likelihood)
+    {'dlc': 0.9}
+    """
+
+    surplus: str = ""
+    likelihood: Mapping[str, float] = field(default_factory=lambda: {"dlc": 0.9})
+    ensemble: bool = False
+
+
+@dataclass(frozen=True)
 class Settings:
     """All that can be set, in one validated object.
 
@@ -128,6 +155,8 @@ class Settings:
         What of the sources is read.
     administration : Pharmacology
         Names of drug and control, volumes, and the interval to the second phase.
+    pose : Pose
+        What is made of the points that trackers give.
     conditions : mapping of str to tuple of str
         Session ids (eids) of each condition that no table tells, such as the controls.
     stock_concentration : str, optional
@@ -153,6 +182,7 @@ class Settings:
     protocol: Protocol = field(default_factory=Protocol)
     sources: Sources = field(default_factory=Sources)
     administration: Pharmacology = field(default_factory=Pharmacology)
+    pose: Pose = field(default_factory=Pose)
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stock_concentration: str | None = None
 
@@ -305,6 +335,8 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
             changed[key] = value if isinstance(value, Protocol) else _protocol(value, where)
         elif key == "sources":
             changed[key] = value if isinstance(value, Sources) else _sources(value, where)
+        elif key == "pose":
+            changed[key] = value if isinstance(value, Pose) else _pose(value, where)
         elif key == "administration":
             given = isinstance(value, Pharmacology)
             changed[key] = value if given else _administration(value, where)
@@ -354,6 +386,28 @@ def _sources(value: object, where: str) -> Sources:
         if not isinstance(revision, str) or not revision.strip():
             raise _wrong(where, key, "the name of a revision, such as '2024-01-01'", revision)
     return Sources(**value)
+
+
+def _pose(value: object, where: str) -> Pose:
+    where = f"{where} [pose]"
+    if not isinstance(value, Mapping):
+        raise _wrong(where, "pose", "a table", value)
+    known = [f.name for f in fields(Pose)]
+    for key, item in value.items():
+        if key not in known:
+            raise _unknown(where, key, known)
+        allowed = {"surplus": ("", "last", "first"), "ensemble": (True, False)}
+        if key in allowed and item not in allowed[key]:
+            raise _wrong(where, key, "one of " + ", ".join(map(repr, allowed[key])), item)
+    likelihood = value.get("likelihood", {})
+    if not isinstance(likelihood, Mapping):
+        raise _wrong(where, "likelihood", "a table of numbers by tracker", likelihood)
+    for tracker, least in likelihood.items():
+        if tracker not in TRACKERS:
+            raise _unknown(f"{where}, likelihood", tracker, list(TRACKERS))
+        if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
+            raise _wrong(where, f"likelihood.{tracker}", "a number from 0 to 1", least)
+    return Pose(**{**value, "likelihood": {**Pose().likelihood, **likelihood}})
 
 
 def _administration(value: object, where: str) -> Pharmacology:
@@ -438,6 +492,7 @@ def fill_from(settings: Settings, path: Path) -> Settings:
         "protocol",
         "sources",
         "administration",
+        "pose",
         "conditions",
         "stock_concentration",
     )

@@ -91,7 +91,7 @@ def _whole(table: Mapping[str, Any], session: SessionRecord) -> dict[str, np.nda
     return columns
 
 
-def _has_tables(plan: SessionPlan, lab: LabTables) -> bool:
+def _has_tables(plan: SessionPlan, lab: LabTables, _parameters: Mapping[str, Any]) -> bool:
     tables = any({GABORS, STIMS} & set(r.extracted) for r in plan.runs)
     return tables or plan.session.eid in lab.events
 

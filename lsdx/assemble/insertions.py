@@ -176,7 +176,7 @@ def _columns(ds: xr.Dataset, joining: Joining) -> dict[str, list[str]]:
     return {"exclusion": joining.exclusions(ds, ("insertion", "session"))}
 
 
-def _recorded(plan: SessionPlan, _lab: LabTables) -> bool:
+def _recorded(plan: SessionPlan, _lab: LabTables, _parameters: Mapping[str, Any]) -> bool:
     return bool(plan.insertions)
 
 

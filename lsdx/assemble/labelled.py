@@ -20,7 +20,7 @@ def dataset(schema: Schema, columns: Mapping[str, Any], *, cohort: bool = False)
     ----------
     schema : Schema
     columns : mapping
-        Arrays by name of variable; every declared one.
+        Arrays by name of variable; every declared one that is not optional.
     cohort : bool
         Whether the cohort's variables are among them.
 
@@ -28,7 +28,7 @@ def dataset(schema: Schema, columns: Mapping[str, Any], *, cohort: bool = False)
     -------
     Dataset
     """
-    declared = schema.declared(cohort=cohort)
+    declared = [v for v in schema.declared(cohort=cohort) if v.name in columns or not v.optional]
     arrays = {v.name: variable(v, columns[v.name]) for v in declared}
     coords = {v.name: arrays[v.name] for v in declared if v.coord}
     data = {v.name: arrays[v.name] for v in declared if not v.coord}

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from lsdx.assemble.cameras import CameraFiles
 from lsdx.assemble.layout import RunFiles, Sorting
-from lsdx.config import Pharmacology
+from lsdx.config import Pharmacology, Pose
 from lsdx.readers.lab import PROJECT, Administration
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
 
@@ -31,6 +32,7 @@ class LabTables:
     events: Mapping[str, tuple[Mapping[str, str | float], ...]] = field(default_factory=dict)
     revision: str = ""
     rules: Pharmacology = PROJECT
+    pose: Pose = field(default_factory=Pose)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class SessionPlan:
 
     ``problems`` are what cannot be; ``unread`` the probes among it; ``lacking`` says which probes
     have no spikes, and which files look like sorted spikes and are none of those chosen from.
+    ``cameras`` and ``wheel`` are empty where no store of behaviour is asked for.
     """
 
     session: SessionRecord
@@ -59,14 +62,19 @@ class SessionPlan:
     unread: frozenset[str]
     stacks: bool | None
     lacking: tuple[str, ...] = ()
+    cameras: tuple[CameraFiles, ...] = ()
+    wheel: tuple[DatasetRecord, ...] = ()
 
     @property
     def files(self) -> tuple[DatasetRecord, ...]:
         """Every dataset that would be read."""
         runs = ((r.settings, *r.extracted.values()) for r in self.runs)
-        return (*chain(*(p.sorting.files for p in self.probes)), *chain(*runs))
+        of_probes = chain(*(p.sorting.files for p in self.probes))
+        of_cameras = chain(*(c.files for c in self.cameras))
+        return (*of_probes, *chain(*runs), *of_cameras, *self.wheel)
 
-    def without(self, probes: set[str]) -> SessionPlan:
-        """Leave out probes that could not be read."""
+    def without(self, probes: set[str], cameras: set[str]) -> SessionPlan:
+        """Leave out probes and cameras that could not be read."""
         rest = tuple(p for p in self.probes if p.insertion.probe not in probes)
-        return replace(self, probes=rest, unread=self.unread | probes)
+        seen = tuple(c for c in self.cameras if c.camera not in cameras)
+        return replace(self, probes=rest, cameras=seen, unread=self.unread | probes)

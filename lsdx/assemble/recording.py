@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lsdx.assemble.cameras import CameraFiles, FrameClock
 from lsdx.assemble.layout import Sorting
 from lsdx.config import Pharmacology
+from lsdx.config import Pose as PoseRules
 from lsdx.readers.ephys import Channels, Clusters, Spikes
 from lsdx.readers.lab import PROJECT, Administration
 from lsdx.readers.passive import RIG_FIELDS, Gabors, TaskSettings
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
+from lsdx.readers.video import Pose, Wheel
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,22 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Camera:
+    """One camera: its files, its pose and motion energy (None: not there), when its frames were.
+
+    ``clock`` is that of the pose, ``energy_clock`` that of the motion energy. ``n_dropped`` are
+    the frames missing by the camera's own counter; -1 unknown.
+    """
+
+    files: CameraFiles
+    pose: Pose | None = None
+    clock: FrameClock | None = None
+    motion_energy: np.ndarray | None = None
+    energy_clock: FrameClock | None = None
+    n_dropped: int = -1
+
+
+@dataclass(frozen=True)
 class Recording:
     """All that is known of one session before anything is computed.
 
@@ -76,6 +95,9 @@ class Recording:
     events: tuple[Mapping[str, str | float], ...] = ()
     administration: Administration | None = None
     rules: Pharmacology = PROJECT
+    cameras: tuple[Camera, ...] = ()
+    wheel: Wheel | None = None
+    pose: PoseRules = field(default_factory=PoseRules)
     unread: frozenset[str] = frozenset()
     stacks: bool | None = None
 

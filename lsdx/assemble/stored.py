@@ -48,7 +48,7 @@ class Joining:
         return [next((reasons[i] for i in row if i in reasons), "") for row in ids]
 
 
-def has_spikes(plan: SessionPlan, _lab: LabTables) -> bool:
+def has_spikes(plan: SessionPlan, _lab: LabTables, _parameters: Mapping[str, Any]) -> bool:
     """Return whether a session has sorted spikes to read."""
     return bool(plan.probes)
 
@@ -97,8 +97,8 @@ class Stored:
     of_cohort : callable, optional
         What ``join`` takes from the cohort, as JSON: it belongs to the name of the result.
     available : callable, optional
-        Tells, without reading a file, whether a session has anything of the kind; all have if
-        there is none.
+        Tells, of a session's plan, the lab's tables and a recipe's parameters, without reading a
+        file, whether a session has anything of the kind; all have if there is none.
     lacking : str
         What the report says of a session that has nothing.
     always : bool
@@ -118,7 +118,7 @@ class Stored:
     store: str
     join: Callable[[Sequence[Part], Joining], xr.Dataset] | None
     of_cohort: Callable[[Joining], Mapping[str, Any]] | None = None
-    available: Callable[[SessionPlan, LabTables], bool] | None = None
+    available: Callable[[SessionPlan, LabTables, Mapping[str, Any]], bool] | None = None
     lacking: str = "no spikes on disk"
     always: bool = False
     beside: str = ""
@@ -126,10 +126,6 @@ class Stored:
     check: Callable[[xr.Dataset], str] | None = None
     notes: Callable[[xr.Dataset], list[str]] | None = None
     variants: Callable[[Mapping[str, Any]], tuple[Any, ...]] | None = None
-
-    def has(self, plan: SessionPlan, lab: LabTables) -> bool:
-        """Return whether a session has anything of the kind, without reading a file."""
-        return self.available is None or self.available(plan, lab)
 
 
 def as_text(joining: Joining, labels: Iterable[str]) -> dict[str, Any]:

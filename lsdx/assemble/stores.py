@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from lsdx.assemble import counts, epochs, events, insertions, sessions, spikes, units
+from lsdx.assemble import (
+    behavior,
+    counts,
+    epochs,
+    events,
+    insertions,
+    pose,
+    sessions,
+    spikes,
+    units,
+)
 from lsdx.assemble.stored import Stored
 
 STORED: dict[str, Stored] = {
     module.STORED.store: module.STORED
-    for module in (sessions, epochs, insertions, events, units, spikes, counts)
+    for module in (sessions, epochs, insertions, events, units, spikes, counts, pose, behavior)
 }

@@ -10,13 +10,14 @@ from typing import Any
 
 import xarray as xr
 
+from lsdx.assemble.plan import LabTables, SessionPlan
 from lsdx.assemble.stored import Stored
 from lsdx.assemble.stores import STORED
 from lsdx.errors import LsdxError, RecipeError, located
 from lsdx.schema import SCHEMAS
 from lsdx.store.catalog import digest_of
 
-INPUTS = ("record", "ephys", "task")
+INPUTS = ("record", "ephys", "task", "behavior")
 _MISTAKES = (NameError, TypeError, ValueError, AttributeError, OSError)
 
 
@@ -34,7 +35,7 @@ class Recipe:
     inputs : tuple of str
         Which of a session's inputs its result depends on: ``"record"`` (session and dataset
         records), ``"ephys"`` (sortings, insertions), ``"task"`` (task files, the lab's table
-        of epochs, the injection).
+        of epochs, the injection), ``"behavior"`` (cameras and wheel).
     needs : tuple of str
         Stores of the same session that ``assemble`` takes by name (None: it has none).
     parameters : mapping
@@ -87,6 +88,11 @@ class Recipe:
         """What the builder must know of the store."""
         return STORED[self.store]
 
+    def has(self, plan: SessionPlan, lab: LabTables) -> bool:
+        """Return whether a session has anything of the kind, without reading a file."""
+        available = self.stored.available
+        return available is None or available(plan, lab, self.parameters)
+
     def describe(self) -> dict[str, Any]:
         """Return what decides the result, as JSON."""
         return {
@@ -96,6 +102,11 @@ class Recipe:
             "parameters": dict(self.parameters),
             "revision": self.revision,
         }
+
+
+def inputs_of(recipes: Iterable[Recipe]) -> frozenset[str]:
+    """Return all inputs that some recipes depend on."""
+    return frozenset(i for r in recipes for i in r.inputs)
 
 
 def lineage(recipe: Recipe, recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from lsdx.assemble.plan import LabTables
 from lsdx.assemble.stores import STORED
 from lsdx.builders.lock import building, publishing
 from lsdx.builders.publish import check_same_world, current_catalog, publish
-from lsdx.builders.recipe import choose, load_recipes
+from lsdx.builders.recipe import choose, inputs_of, load_recipes
 from lsdx.builders.report import Line, Report
 from lsdx.builders.session import plan_session
 from lsdx.builders.task import SessionResult, build_session
@@ -98,7 +98,8 @@ def build(
     lab, cohort, notes = _lab(settings, source)
     folder = settings.stores
     _make_folder(folder)
-    source.download(_needed(source, chosen_sessions, lab.revision), progress=progress)
+    inputs = inputs_of(choose(all_recipes, names, current_catalog(folder).recipes))
+    source.download(_needed(source, chosen_sessions, lab.revision, inputs), progress=progress)
     with building(folder):
         before = current_catalog(folder)
         check_same_world(before, source.simulated, settings)
@@ -156,25 +157,30 @@ def _gone(catalog: Catalog, source: Source) -> list[str]:
 
 def to_download(
     settings: Settings,
+    names: Iterable[str] = (),
     *,
     sessions: Iterable[str] = (),
+    recipes: Path | None = None,
     offline: bool = False,
     refresh: bool = False,
 ) -> list[tuple[str, int]]:
     """List what a build would download: session and dataset, bytes (-1: not recorded)."""
+    inputs = inputs_of(
+        choose(load_recipes(recipes), names, current_catalog(settings.stores).recipes)
+    )
     source, settings = open_source(settings, offline=offline, refresh=refresh)
     chosen = _choose_sessions(source, sessions)
-    missing = source.missing(_needed(source, chosen, settings.sources.revision))
+    missing = source.missing(_needed(source, chosen, settings.sources.revision, inputs))
     return [(d.where, -1 if d.size is None else d.size) for d in missing]
 
 
 def _needed(
-    source: Source, sessions: Sequence[SessionRecord], revision: str
+    source: Source, sessions: Sequence[SessionRecord], revision: str, inputs: Collection[str]
 ) -> Iterator[tuple[str, tuple[DatasetRecord, ...]]]:
     """Return the datasets that a build of these sessions reads; planned only if asked for."""
     for session in sessions:
         with suppress(SourceError):  # told when the session is built
-            yield session.eid, plan_session(source, session, revision).files
+            yield session.eid, plan_session(source, session, revision, inputs).files
 
 
 def _unknown_ids(folder: Path, catalog: Catalog, cohort: Cohort) -> list[str]:
@@ -210,6 +216,7 @@ def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[st
         administrations=administrations,
         revision=settings.sources.revision,
         rules=rules,
+        pose=settings.pose,
     )
     cohort = Cohort(
         sessions=source.sessions(),

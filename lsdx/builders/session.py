@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lsdx import regions
+from lsdx.assemble.cameras import find_cameras, find_wheel
 from lsdx.assemble.layout import (
     GABORS,
     INTERVALS,
@@ -22,6 +23,7 @@ from lsdx.assemble.layout import (
 )
 from lsdx.assemble.plan import LabTables, ProbePlan, SessionPlan
 from lsdx.assemble.recording import Probe, Recording, Run
+from lsdx.builders.video import read_camera, read_wheel_of
 from lsdx.errors import SourceError, located
 from lsdx.readers.ephys import (
     BC_DUPLICATES,
@@ -42,8 +44,16 @@ KS_FILES = (KS_CLUSTERS, BC_DUPLICATES, *BC_LABELS)
 _TABLES = {INTERVALS: read_intervals, GABORS: read_gabors, STIMS: read_stims}
 
 
-def plan_session(source: Source, session: SessionRecord, revision: str = "") -> SessionPlan:
-    """Choose the files of a session, none after a revision if one is given; read none of them."""
+def plan_session(
+    source: Source,
+    session: SessionRecord,
+    revision: str = "",
+    inputs: Collection[str] = ("behavior",),
+) -> SessionPlan:
+    """Choose the files of a session, none after a revision if one is given; read none of them.
+
+    Those of cameras and wheel are chosen only if ``inputs`` has ``"behavior"``: they are large.
+    """
     eid = session.eid
     where = f"session {eid}"
     datasets, insertions = source.datasets(eid), source.insertions(eid)
@@ -78,6 +88,7 @@ def plan_session(source: Source, session: SessionRecord, revision: str = "") -> 
         runs = find_runs(datasets, where, source.file_advice)
     except SourceError as error:
         runs, problems = (), [*problems, str(error)]
+    watched = "behavior" in inputs
     return SessionPlan(
         session,
         insertions,
@@ -88,6 +99,8 @@ def plan_session(source: Source, session: SessionRecord, revision: str = "") -> 
         frozenset(unread),
         source.stacks(session.subject),
         tuple(_lacking(datasets, sortings, by_name, source.file_advice)),
+        find_cameras(datasets) if watched else (),
+        find_wheel(datasets) if watched else (),
     )
 
 
@@ -169,6 +182,18 @@ def session_inputs(
             "administration": administration
             and [administration.time, lab.rules.post_interval, lab.rules.post_tolerance],
         },
+        "behavior": {
+            "session": eid,
+            "cameras": [
+                [c.camera, c.tracker, c.pose and [c.pose.revision, c.pose.version]]
+                + [md5(d) for d in c.files]
+                for c in plan.cameras
+            ],
+            "wheel": [md5(d) for d in plan.wheel],
+            "unreadable": sorted(unreadable),
+            "phases": lab.phases,
+            "rules": asdict(lab.pose),
+        },
     }
 
 
@@ -200,6 +225,14 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
         problems.append(str(error))
         unreadable.append("task settings")
     eid = plan.session.eid
+    cameras = {}
+    for files in plan.cameras:
+        try:
+            camera = read_camera(source, eid, files, lab.pose, problems)
+            cameras[files.camera] = camera
+        except SourceError as error:
+            problems.append(str(error))
+            unreadable.append(files.camera)
     recording = Recording(
         session=plan.session,
         insertions=plan.insertions,
@@ -212,11 +245,15 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
         events=lab.events.get(eid, ()),
         administration=lab.administrations.get((plan.session.subject, plan.session.date)),
         rules=lab.rules,
+        cameras=tuple(cameras.values()),
+        wheel=read_wheel_of(source, eid, plan.wheel, problems),
+        pose=lab.pose,
         unread=plan.unread | failed,
         stacks=plan.stacks,
     )
     unreadable += [f"{r.number} {n}" for r in runs for n in r.unreadable]
-    return Reading(recording, plan.without(failed), tuple(problems), tuple(unreadable))
+    blind = {c.camera for c in plan.cameras} - set(cameras)
+    return Reading(recording, plan.without(failed, blind), tuple(problems), tuple(unreadable))
 
 
 def _read_probe(source: Source, eid: str, probe: ProbePlan) -> Probe:

@@ -12,7 +12,7 @@ from typing import Any
 import xarray as xr
 
 from lsdx.assemble.plan import LabTables, SessionPlan
-from lsdx.builders.recipe import Recipe, lineage, made_by
+from lsdx.builders.recipe import Recipe, inputs_of, lineage, made_by
 from lsdx.builders.report import Line
 from lsdx.builders.session import (
     Reading,
@@ -30,7 +30,7 @@ from lsdx.store.catalog import Entry, digest_of
 from lsdx.store.place import Place
 from lsdx.store.tables import SUFFIX
 
-_UNREAD = "no probe could be read"
+_UNREAD = "what it is made from could not be read"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def build_session(
     """
     started = time.perf_counter()
     try:
-        plan = plan_session(source, session, lab.revision)
+        plan = plan_session(source, session, lab.revision, inputs_of(recipes))
         parts = _find_all(folder, source, plan, recipes, lab)
         lines = [Line(session.eid, "read", "skipped", 0.0, 0, reason) for reason in plan.lacking]
         if parts is not None and not plan.problems:
@@ -88,8 +88,7 @@ def build_session(
             built[recipe.name] = entry
             seconds = time.perf_counter() - started
             line = _line(session.eid, recipe, status, entry, seconds)
-            stored = recipe.stored
-            unread = stored.has(plan, lab) and not stored.has(reading.plan, lab)
+            unread = recipe.has(plan, lab) and not recipe.has(reading.plan, lab)
             lines.append(replace(line, status="failed", reason=_UNREAD) if unread else line)
         except Exception as error:  # noqa: BLE001  the boundary of a task
             lines.append(_failure(session.eid, recipe.name, error, started))
@@ -121,7 +120,7 @@ def _find_all(
     inputs = session_inputs(source, plan, lab)
     parts: dict[str, Entry | None] = {}
     for recipe in recipes:
-        if not recipe.stored.has(plan, lab):
+        if not recipe.has(plan, lab):
             parts[recipe.name] = None
             continue
         parts[recipe.name] = find_store(

@@ -120,7 +120,7 @@ def write_store(
 
 
 def _write_zarr(target: Path, ds: xr.Dataset, schema: Schema, *, cohort: bool) -> None:
-    declared = schema.declared(cohort=cohort)
+    declared = [v for v in schema.declared(cohort=cohort) if v.name in ds.variables]
     stored = ds.assign({v.name: _as_stored(ds[v.name].variable, v) for v in declared})
     stored.to_zarr(
         target,
@@ -242,7 +242,7 @@ def _compare(folder: Path, entry: Entry, expected: xr.Dataset, schema: Schema) -
     lazy = {
         str(n): dict(zip(v.dims, _chunk_shape(v, schema.chunks), strict=True))
         for n, v in expected.variables.items()
-        if v.dtype.kind in "bu" and _chunk_shape(v, schema.chunks) != v.shape
+        if v.dtype.kind in "buf" and _chunk_shape(v, schema.chunks) != v.shape
     }
     written = read_store(Place(folder), entry, lazy=lazy, decode=False)
     for name, variable in expected.variables.items():
@@ -251,7 +251,10 @@ def _compare(folder: Path, entry: Entry, expected: xr.Dataset, schema: Schema) -
             if variable.chunks is None:
                 data = da.from_array(data, chunks=written[name].data.chunks, name=False)
                 scheduler = "sync"
-            same = bool((written[name].data == data).all().compute(scheduler=scheduler))
+            equal = written[name].data == data
+            if variable.dtype.kind == "f":
+                equal = equal | (da.isnan(written[name].data) & da.isnan(data))
+            same = bool(equal.all().compute(scheduler=scheduler))
         else:
             same = np.array_equal(
                 written[name].values, variable.values, equal_nan=variable.dtype.kind in "fM"
@@ -296,7 +299,7 @@ def _encoding(array: xr.Variable, declared: Variable, schema: Schema) -> dict[st
     }
     if declared.dtype == "counts":
         encoding["_FillValue"] = np.iinfo(array.dtype).max
-    elif declared.dtype == "float64":
+    elif declared.dtype in ("float32", "float64"):
         encoding["_FillValue"] = None
     elif declared.dtype == "datetime64[us]":
         encoding |= {

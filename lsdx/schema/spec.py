@@ -25,10 +25,10 @@ class Variable:
     dims : tuple of str
         In order.
     dtype : str
-        ``"str"`` (object array of str, ``""`` unknown), ``"float64"`` (NaN unknown),
-        ``"int64"``, ``"bool"``, ``"datetime64[us]"`` (NaT unknown), ``"ticks"`` (uint32 of
-        10 us) or ``"counts"`` (the smallest of uint8/16/32 whose maximum exceeds every
-        count; that maximum is the fill value and reads as NaN).
+        ``"str"`` (object array of str, ``""`` unknown), ``"float64"`` and
+        ``"float32"`` (NaN unknown), ``"int64"``, ``"bool"``, ``"datetime64[us]"`` (NaT
+        unknown), ``"ticks"`` (uint32 of 10 us) or ``"counts"`` (the smallest of uint8/16/32
+        whose maximum exceeds every count; that maximum is the fill value and reads as NaN).
     doc : str
         One line for the data dictionary.
     units : str
@@ -42,6 +42,8 @@ class Variable:
     cohort : bool
         Whether it depends on other sessions or on the lab's tables, and so is joined when
         sessions are put together, never stored with one session.
+    optional : bool
+        Whether a store may be without it.
     whole : bool
         Whether it is one chunk whatever the store's chunks: it is small, or always read whole.
     """
@@ -56,6 +58,7 @@ class Variable:
     unique: bool = False
     cohort: bool = False
     whole: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,9 @@ def validate(
         Naming every problem found, not only the first.
     """
     declared = {v.name: v for v in schema.declared(cohort=cohort)}
-    problems = [f"{n}: missing" for n in declared if n not in ds.variables]
+    problems = [
+        f"{n}: missing" for n, v in declared.items() if n not in ds.variables and not v.optional
+    ]
     problems += [f"{n}: not declared" for n in ds.variables if n not in declared]
     for name, variable in declared.items():
         if name in ds.variables:

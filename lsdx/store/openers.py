@@ -17,16 +17,16 @@ import xarray as xr
 
 from lsdx.arguments import one_of
 from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks
-from lsdx.errors import REBUILD, SchemaError, SelectionError, StoreCorrupt, StoreNotFound, located
-from lsdx.schema import SCHEMAS, validate
+from lsdx.errors import SelectionError, StoreCorrupt, StoreNotFound, located
+from lsdx.schema import SCHEMAS
 from lsdx.schema.spec import text
 from lsdx.store.access import read_store
-from lsdx.store.catalog import Catalog, Entry
+from lsdx.store.catalog import Catalog
+from lsdx.store.flat import check_version, light, marked, validated
 from lsdx.store.place import Place, find_place
 from lsdx.store.ragged import lazy_rows, row_starts
 
 DEFAULT_BIN_WIDTH = "100 ms"
-SIMULATED = "lsdx demo cohort: SIMULATED, not recordings"
 
 
 def open_sessions(
@@ -182,12 +182,12 @@ def open_units(
     """
     place = find_place(stores)
     catalog = place.catalog(tag)
-    units = _light(place, catalog, "units")
+    units = light(place, catalog, "units")
     counts = _counts(place, catalog, bin_width, duplicates, units)
     ds = xr.Dataset(
         {**counts.data_vars, **units.data_vars}, units.coords.merge(counts.coords).coords
     )
-    return _marked(ds.assign_attrs(counts.attrs), catalog)
+    return marked(ds.assign_attrs(counts.attrs), catalog)
 
 
 def open_counts(
@@ -262,7 +262,7 @@ def open_spikes(
     """
     place = find_place(stores)
     catalog = place.catalog(tag)
-    table = _light(place, catalog, "units")
+    table = light(place, catalog, "units")
     rows = np.arange(table.sizes["unit"])
     if units is not None:
         rows = _rows_of(table, units)
@@ -277,64 +277,10 @@ def open_spikes(
     return _ragged(place, catalog, table, rows)
 
 
-def _about(catalog: Catalog) -> dict[str, Any]:
-    about: dict[str, Any] = {"title": SIMULATED} if catalog.simulated else {}
-    return about | {
-        "simulated": int(catalog.simulated),
-        "catalog": catalog.digest[:16],
-        "conditions": ", ".join(catalog.protocol.get("conditions", ())),
-    }
-
-
-def _marked(ds: xr.Dataset, catalog: Catalog) -> xr.Dataset:
-    """Say what a dataset is; what is simulated says so in every array taken from it."""
-    if catalog.simulated:
-        ds = ds.assign_coords(simulated=True)
-    # the drug is what the first condition is called; the stores on disk have one name for it
-    drug = next(iter(catalog.protocol.get("conditions", ())), "lsd")
-    history = [str(n) for n in ds.variables if n in ("days_since_lsd", "days_since_first_lsd")]
-    ds = ds.rename({n: n.removesuffix("lsd") + drug for n in history if drug != "lsd"})
-    return ds.assign_attrs(_about(catalog))
-
-
 def _open_light(stores: str | os.PathLike[str] | None, noun: str, tag: str | None) -> xr.Dataset:
     place = find_place(stores)
     catalog = place.catalog(tag)
-    return _marked(_light(place, catalog, noun), catalog)
-
-
-def _light(place: Place, catalog: Catalog, noun: str) -> xr.Dataset:
-    entry = catalog.flat.get(noun)
-    if entry is None:
-        found, do = "none in the catalog", f"Build it: lsdx build {noun}"
-        if noun in catalog.recipes:  # to build it again would not help
-            found = f"that it was built, and that no session has {noun}"
-            do = f"See what each lacks: lsdx sessions, or {place}/report.json"
-        raise StoreNotFound(located(f"{place}, store {noun}", "a built store", found, do))
-    _check_version(noun, entry)
-    return _validated(read_store(place, entry), noun, entry)
-
-
-def _check_version(noun: str, entry: Entry) -> None:
-    version = SCHEMAS[noun].version
-    if entry.attrs.get("schema") != version:
-        raise StoreNotFound(
-            located(
-                entry.path,
-                f"version {version} of {noun}",
-                f"version {entry.attrs.get('schema')}",
-                f"Build it again: lsdx build {noun}",
-            )
-        )
-
-
-def _validated(ds: xr.Dataset, noun: str, entry: Entry) -> xr.Dataset:
-    schema = SCHEMAS[noun]
-    try:
-        validate(ds, schema, cohort=True, values=False, decoded=True)
-    except SchemaError as error:
-        raise StoreCorrupt(f"{entry.path}: {error}. {REBUILD} {noun}") from error
-    return ds.drop_attrs(deep=False)
+    return marked(light(place, catalog, noun), catalog)
 
 
 def _counts(
@@ -378,14 +324,14 @@ def _counts(
                 "Build again: lsdx build units counts",
             )
         )
-    _check_version("counts", entry)
+    check_version("counts", entry)
     # a read is a chunk on disk: a region of every session touches few of them
     chunks = {**SCHEMAS["counts"].chunks, "time": -1}
     ds = read_store(place, entry, lazy={"counts": chunks}, without=("unit",))
     unit = xr.Coordinates(
         {"unit": table.variables["unit"]}, indexes={"unit": table.xindexes["unit"]}
     )
-    ds = _validated(ds.assign_coords(unit), "counts", entry)
+    ds = validated(ds.assign_coords(unit), "counts", entry)
     return ds.assign_attrs(
         bin_width=wanted / TICKS_PER_SECOND, duplicates=entry.attrs["duplicates"]
     )
@@ -431,12 +377,12 @@ def _ragged(place: Place, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
                     "Build it: lsdx build spikes",
                 )
             )
-        _check_version("spikes", parts[eid])
+        check_version("spikes", parts[eid])
         _same_units(catalog, eid)
     arrays = lazy_rows(place, parts, sessions, row_starts(table)[rows], row_size)
     # by Variable: selecting by DataArray copies every label of it deeply
-    epochs = _light(place, catalog, "epochs").sel(session=chosen["session"].variable)
-    insertions = _light(place, catalog, "insertions").sel(insertion=chosen["insertion"].variable)
+    epochs = light(place, catalog, "epochs").sel(session=chosen["session"].variable)
+    insertions = light(place, catalog, "insertions").sel(insertion=chosen["insertion"].variable)
     observed = insertions["observed"].values
     spikes = SCHEMAS["spikes"]
     ds = xr.Dataset(
@@ -472,7 +418,7 @@ def _ragged(place: Place, catalog: Catalog, table: xr.Dataset, rows: np.ndarray)
         },
     )
     ds = ds.assign_attrs(featureType="timeSeries", n_spikes=ds.sizes["spike"])
-    return _marked(ds, catalog)
+    return marked(ds, catalog)
 
 
 def _same_units(catalog: Catalog, eid: str) -> None:

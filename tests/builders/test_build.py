@@ -450,7 +450,7 @@ def test_unread_probes_are_no_zeros(demo_cohort: Path, tmp_path: Path) -> None:
     settings = Settings(source="cache", cache_dir=cohort, stores=tmp_path / "stores")
     report = build(settings, progress=False)
     told = {x.kind: x for x in report.lines if x.status == "failed"}
-    assert told["spikes"].reason == "no probe could be read"
+    assert told["spikes"].reason == "what it is made from could not be read"
     insertions = lsdx.open_insertions(settings.stores)
     mine = insertions.isel(insertion=insertions.subject.values == "LSDX-D")
     assert mine.n_units.values.tolist() == [-1]
