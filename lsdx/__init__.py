@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import lsdx.accessor  # noqa: F401  registers ds.lsd
+from lsdx.lazy import lazily
 
 if TYPE_CHECKING:
     from lsdx import (
@@ -83,19 +84,15 @@ _HOMES = {
     "open_units": "store.openers",
 }
 
+_find = lazily(__name__, __all__, _HOMES)[0]
+
 
 def __getattr__(name: str) -> Any:
-    import importlib
-
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"lsdx.{_HOMES[name]}"), name)
-    if name in __all__:
-        return importlib.import_module(f"lsdx.{name}")
     if name == "__version__":
         from importlib.metadata import version
 
         return version("lsdx")
-    raise AttributeError(f"module 'lsdx' has no attribute {name!r}")
+    return _find(name)
 
 
 def __dir__() -> list[str]:

@@ -27,10 +27,9 @@ def check_alignment(
 
     Parameters
     ----------
-    stores : path, optional
-        The stores folder; the settings' by default.
-    tag : str, optional
-        A catalog kept by ``lsdx tag``; the current one by default.
+    stores, tag : path and str, optional
+        The stores folder, by default the settings'; a catalog kept by ``lsdx tag``, by default the
+        current one.
     epochs : Dataset, optional
         Times to check, in the form of `lsdx.open_epochs`; the stored ones by default.
     alpha : float

@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).parents[1] / "lsdx"
 # `errors`, and the layers named here.
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
+    "lazy": set(),
     "arguments": set(),
     "clock": set(),
     "config": set(),
@@ -44,11 +45,11 @@ LAYERS: dict[str, set[str]] = {
         "sources",
         "store",
     },
-    "analysis": {"arguments", "clock", "kernels", "regions", "schema"},
+    "analysis": {"arguments", "clock", "kernels", "lazy", "regions", "schema"},
     "accessor": {"analysis"},
     "check": {"analysis", "store"},
-    "figures": {"regions", "schema"},
-    "export": {"schema"},
+    "figures": {"lazy", "regions", "schema"},
+    "export": {"lazy", "schema"},
 }
 # The two ends of the package reach every layer.
 EVERYTHING = {*LAYERS, "cli"}
@@ -96,7 +97,7 @@ ONLY_FOREIGN: dict[str, set[str]] = {
 
 # What a layer imports inside functions (or for types alone), so that it costs nothing to load it.
 DEFERRED: dict[str, set[str]] = {
-    "__init__": EVERYTHING - {"accessor", "errors"},
+    "__init__": EVERYTHING - {"accessor", "errors", "lazy"},
     "accessor": {"analysis"},
     "analysis": {"numba", "ruptures", "scipy", "sklearn"},
     "export": {"hdmf", "pynapple", "pynwb"},

@@ -105,14 +105,9 @@ def alignment(
     """
     missing = {"start", "stop"} - set(epochs.variables)
     if missing or not {"session", "phase", "epoch"} <= set(epochs.dims):
-        raise SelectionError(
-            located(
-                "alignment, epochs",
-                "start and stop over session, phase and epoch",
-                ", ".join(map(str, epochs.variables)),
-                "Start from lsdx.open_epochs().",
-            )
-        )
+        needed, have = "start and stop over session, phase and epoch", map(str, epochs.variables)
+        do = "Start from lsdx.open_epochs()."
+        raise SelectionError(located("alignment, epochs", needed, ", ".join(have), do))
     if not 1 / (n_shifts + 1) <= alpha < 1:
         raise SelectionError(
             located(

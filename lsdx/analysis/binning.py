@@ -34,6 +34,8 @@ def bin_spikes(
 ) -> xr.Dataset:
     """Count spikes in the bins of epochs, or of any intervals.
 
+    For the epochs and a bin width that has been built this equals `lsdx.open_counts`.
+
     Parameters
     ----------
     ds : Dataset
@@ -65,8 +67,7 @@ def bin_spikes(
 
     Notes
     -----
-    Times are compared as integer ticks of 10 us; bins are half-open, ``[start, stop)``. For
-    the epochs and a width that has been built this equals `lsdx.open_counts`.
+    Times are compared as integer ticks of 10 us; bins are half-open, ``[start, stop)``.
 
     Examples
     --------
@@ -126,6 +127,8 @@ def sliding(
 ) -> xr.Dataset:
     """Count spikes in windows that slide along the recording.
 
+    The course of the session confounds stimulus and drug: ``share`` tells what windows hold.
+
     Parameters
     ----------
     ds : Dataset
@@ -149,9 +152,9 @@ def sliding(
         ``counts`` (unit, window, time) float32, ``n_spikes``, ``duration`` (s), as `bin_spikes`
         gives them; the coordinates ``window`` (s, centre), ``window_start`` and
         ``window_stop``; ``share`` (unit, window, stimulus), the share of each window that each
-        epoch of the protocol takes, ``"none"`` what is left: the session's course confounds
-        stimulus and drug; ``note`` (unit, window), why a window is NaN: the injection falls
-        into it, it passes an end of the recording, or the session's zero is not known.
+        epoch of the protocol takes, ``"none"`` what is left; ``note`` (unit, window), why a
+        window is NaN: the injection falls into it, it passes an end of the recording, or the
+        session's zero is not known.
 
     Raises
     ------

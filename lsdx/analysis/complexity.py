@@ -23,6 +23,8 @@ def lempel_ziv(
 ) -> xr.Dataset:
     """Return the Lempel-Ziv complexity of each unit's counts, and its ratio to shuffled bins.
 
+    Complexity follows the rate, so trains are thinned to equal rates first.
+
     Parameters
     ----------
     ds : Dataset

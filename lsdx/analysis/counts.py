@@ -124,24 +124,26 @@ def allan_factor(
 ) -> xr.DataArray:
     """Return the Allan factor of each unit's counts in windows: of successive ones.
 
+    It is the check of `fano_factor`, which drift of the rate raises too.
+
     Parameters
     ----------
     ds : Dataset
-        With ``counts`` over (unit, ..., time): of `lsdx.open_units` or ``spikes.lsd.bin``.
+        With ``counts`` over (unit, ..., time), as for `fano_factor`.
     window : str, float or sequence of these
-        Lengths of the windows, whole numbers of bins; a plain number is seconds.
+        Lengths, as for `fano_factor`: whole numbers of bins; a plain number is seconds.
 
     Returns
     -------
     DataArray
-        Over (unit, ..., window), float64; the coordinate ``window`` in s. What is left of an
-        epoch after its last whole window is not used. NaN for fewer than two windows, mean 0,
-        and where not observed. Lazy where the counts are.
+        Over (unit, ..., window), float64, as for `fano_factor`: ``window`` in s, what is left of
+        an epoch after its last whole window not used. NaN without two successive windows, for
+        mean 0, and where not observed. Lazy where the counts are.
 
     Raises
     ------
     SelectionError
-        If ``ds`` has no counts, or a window is no whole number of bins.
+        For ``ds`` without counts, and for a window that is no whole number of bins.
 
     Notes
     -----
@@ -151,9 +153,8 @@ def allan_factor(
     Examples
     --------
     >>> import lsdx
-    >>> u = lsdx.open_units()
-    >>> u.lsd.allan_factor(window=["1 s", "10 s"]).window.values.tolist()
-    [1.0, 10.0]
+    >>> lsdx.open_units().lsd.allan_factor(window="1 s").dims
+    ('unit', 'phase', 'epoch', 'window')
     """
     return windows_measure(ds, "allan_factor", window=window).assign_attrs(result_attrs(ds))
 

@@ -155,6 +155,8 @@ def changepoint(
 ) -> xr.Dataset:
     """Find when each unit's rate changes most around the injection, or another time.
 
+    It describes, and does not test: each unit has a time of largest change.
+
     Parameters
     ----------
     ds : Dataset
@@ -195,8 +197,8 @@ def changepoint(
     -----
     The exact best split by least squares (`ruptures.KernelCPD`, Truong et al. 2020, Signal Process
     167:107299) of ``2 sqrt(n + 3 / 8)``, whose variance is 1 for a Poisson process (Anscombe
-    1948). It describes, and does not test: drift and bursts have a best split too, of gains far
-    above ``gain_null_95``, and stimuli differ before and after. Compare the distribution of
+    1948). It does not test: drift and bursts have a best split too, of gains far above
+    ``gain_null_95``, and stimuli differ before and after. Compare the distribution of
     ``time`` with that of saline sessions.
 
     ``gain_null_95`` is ``b^2`` where the largest of the standardised steps of n normal values

@@ -61,6 +61,8 @@ def modulation(
 ) -> xr.Dataset:
     """Test whether measures of each unit differ between two phases, or any two windows.
 
+    Within one session drift cannot be told from the drug: compare ``share_modulated`` with saline.
+
     Parameters
     ----------
     ds : Dataset

@@ -35,6 +35,8 @@ def unit_metrics(
 ) -> xr.Dataset:
     """Return many measures of each unit in each epoch, from spikes.
 
+    Rates and inter-spike intervals come from the spikes themselves, all else from counts.
+
     Parameters
     ----------
     ds : Dataset
@@ -65,10 +67,6 @@ def unit_metrics(
     ArgumentError
         For a metric that does not exist (the error lists those that do); SelectionError without
         spikes.
-
-    Notes
-    -----
-    Rates and inter-spike intervals come from the spikes themselves, all else from counts.
 
     Examples
     --------

@@ -66,6 +66,7 @@ def assemble_epochs(recording: Recording) -> xr.Dataset:
     Parameters
     ----------
     recording : Recording
+        Its passive runs, the times of the lab's tables that replace theirs, and its spikes.
 
     Returns
     -------

@@ -30,6 +30,7 @@ def assemble_events(recording: Recording) -> xr.Dataset | None:
     Parameters
     ----------
     recording : Recording
+        Its passive runs, and the events of the lab's table.
 
     Returns
     -------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lsdx.lazy import lazily
 
 if TYPE_CHECKING:
     from lsdx.figures import (
@@ -16,14 +18,4 @@ if TYPE_CHECKING:
 
 __all__ = ["alignment", "dimensionality", "modulation", "proportions", "raster", "responses"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        import importlib
-
-        return importlib.import_module(f"lsdx.figures.{name}")
-    raise AttributeError(f"module 'lsdx.figures' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__, __all__)

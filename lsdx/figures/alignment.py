@@ -29,6 +29,8 @@ def plot_alignment(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+        A row a session; a column a phase and check, with the number that the verdict rests on
+        where there is one.
 
     Raises
     ------

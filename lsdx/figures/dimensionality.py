@@ -41,11 +41,14 @@ def plot_scree(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+        Shares of variance against ranks; a colour a label of the further dimension, dashed what
+        unrelated units give, grey the ranks that were fitted.
 
     Raises
     ------
     SelectionError
-        If there is no spectrum, or more than one further dimension.
+        If there is no spectrum (``include="spectrum"`` gives it), or more than one further
+        dimension.
 
     Examples
     --------
@@ -161,7 +164,8 @@ def plot_sliding(
     Raises
     ------
     SelectionError
-        If there is no such measure, or more than one further dimension.
+        If there is no such measure over ``window`` (the error lists those that there are), or
+        more than one further dimension.
 
     Examples
     --------

@@ -36,7 +36,8 @@ def plot_modulation(data: xr.Dataset, *, bins: int = 41, ax: Axes | None = None)
     Raises
     ------
     SelectionError
-        If epochs or metrics are left.
+        If ``index``, ``p`` or ``statistic`` is missing, or they have another dimension than
+        ``unit``: epochs or metrics are left.
 
     Examples
     --------

@@ -90,6 +90,7 @@ def shuffled_lempel_ziv(n: int, ones: int, n_shuffles: int, seed: int) -> float:
     n, ones : int
         Bits, and how many of them are 1.
     n_shuffles : int
+        Sequences of which the mean is taken.
     seed : int
         With it, the same numbers give the same mean.
 

@@ -202,9 +202,8 @@ def chance_squared_correlation(x: np.ndarray, *, n_slow: int = 0) -> np.ndarray:
 
     Parameters
     ----------
-    x : ndarray (..., n_bins, n_units)
-    n_slow : int
-        Slow cosines that are taken out of each unit first.
+    x, n_slow
+        As for `correlations`.
 
     Returns
     -------

@@ -73,7 +73,7 @@ def participation_ratio(spectrum: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     spectrum : ndarray (..., m)
-        Shares of variance or eigenvalues; NaN at the end is skipped.
+        Eigenvalues lambda or shares of variance, in any order; NaN at the end is skipped.
 
     Returns
     -------

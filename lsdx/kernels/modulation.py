@@ -63,6 +63,8 @@ def compare_phases(
 ) -> np.ndarray:
     """Test measures of units between two phases, epoch by epoch.
 
+    `lsdx.analysis.modulation.modulation` says how, and what the test holds for.
+
     Parameters
     ----------
     trains : Trains

@@ -152,6 +152,7 @@ def shift_circularly(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     x : ndarray (n_units, n_bins)
+        Counts, or other values of bins that follow one another.
     keys : ndarray of uint64 (n_units,)
 
     Returns

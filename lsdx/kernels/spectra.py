@@ -60,12 +60,8 @@ def explained_variance(x: np.ndarray, *, scale: str = "zscore", n_slow: int = 0)
 
     Parameters
     ----------
-    x : ndarray (..., n_bins, n_units)
-        Activity, such as spike counts.
-    scale : {"zscore", "center"}
-        Whether each unit is brought to mean 0 and variance 1, or to mean 0 alone.
-    n_slow : int
-        Slow cosines that are taken out of each unit first.
+    x, scale, n_slow
+        As for `eigenvalues`.
 
     Returns
     -------

@@ -1,6 +1,9 @@
 """Subspaces of components: their angles, and how they turn between cells and in time.
 
-A cell is what is compared: an epoch of a phase, a window. Counts are (n_units, n_cells, n_bins).
+A cell is what is compared: an epoch of a phase, a window. ``counts`` are an ndarray
+(n_units, n_cells, n_bins), NaN where nothing was observed; ``units`` and ``cells``, ndarrays of
+bool (n_units,) and (n_cells,), say which are used; ``keys``, ndarray of uint64 (n_units,), and
+``ids``, a sequence of int (n_cells,), are those of the random numbers of each unit and cell.
 """
 
 from __future__ import annotations
@@ -113,10 +116,8 @@ def components_of_cells(
 
     Parameters
     ----------
-    counts : ndarray (n_units, n_cells, n_bins)
-        NaN where nothing was observed.
-    units, cells : ndarray of bool (n_units,), (n_cells,)
-        Which are used.
+    counts, units, cells
+        See the module.
     n_components : int
     scale : {"zscore", "center"}
 
@@ -155,15 +156,12 @@ def compare_pairs(
 ) -> dict[str, Any]:
     """Compare the subspaces of the two cells of each pair, as wholes and by quarters of their time.
 
+    Of the longer cell as many bins are used as the other has, from its start.
+
     Parameters
     ----------
-    counts : ndarray (n_units, n_cells, n_bins)
-        NaN where nothing was observed.
-    units, cells : ndarray of bool (n_units,), (n_cells,)
-        Which are used.
-    keys : ndarray of uint64 (n_units,)
-    ids : sequence of int (n_cells,)
-        Of the random numbers of each unit and cell.
+    counts, units, cells, keys, ids
+        See the module.
     pairs : ndarray of int (n_pairs, 2)
         Cells.
     bin_width : float
@@ -240,13 +238,8 @@ def compare_windows(
 
     Parameters
     ----------
-    counts : ndarray (n_units, n_cells, n_bins)
-        NaN where nothing was observed.
-    units, cells : ndarray of bool (n_units,), (n_cells,)
-        Which are used.
-    keys : ndarray of uint64 (n_units,)
-    ids : sequence of int (n_cells,)
-        Of the random numbers of each unit and cell.
+    counts, units, cells, keys, ids
+        See the module.
     side : ndarray of int (n_cells,)
         -1 before, 1 after; windows of side 0 are left out.
     centre : ndarray (n_cells,)

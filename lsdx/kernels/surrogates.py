@@ -23,10 +23,8 @@ def surrogate_spectra(
 
     Parameters
     ----------
-    x : ndarray (n_bins, n_units)
-    scale : {"zscore", "center"}
-    n_slow : int
-        Slow cosines that are taken out of each unit first.
+    x, scale, n_slow
+        As for `parallel_analysis`.
     n_surrogates : int
     keys : ndarray of uint64 (n_units,)
         One a unit; see `lsdx.kernels.resampling.stream_keys`.

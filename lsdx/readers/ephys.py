@@ -13,9 +13,9 @@ import pandas as pd
 from lsdx.clock import TICKS_PER_SECOND
 from lsdx.kernels.binning import count_clusters, quantize, reorder
 from lsdx.readers.files import broken, numbers, read_csv, read_npy, read_pqt
-from lsdx.schema.units import QUALITY_UNITS
+from lsdx.schema.units import QUALITY_NUMBERS
 
-METRICS = tuple(QUALITY_UNITS)
+METRICS = tuple(v.name for v in QUALITY_NUMBERS)
 LONGEST_DISORDER = 1e-3  # s: what a fit of clocks rounds
 EARLIEST = -1.0  # s: a probe's clock may have started before the session's
 MOST_BEFORE_START = 1e-3  # of all spikes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lsdx.schema.spec import Schema, Variable, label, number
+from lsdx.schema.spec import Schema, Variable, label, number, session_labels
 
 PROVENANCE = (
     "alf",
@@ -22,8 +22,7 @@ EPOCHS = Schema(
     doc="One row a session: start and stop of each epoch on the spike clock, with provenance.",
     concat="session",
     variables=(
-        label("session", "session", "Session id (eid).", unique=True),
-        label("session_label", "session", "Subject, day and number of the session."),
+        *session_labels("session", unique=True),
         label("phase", "phase", "Passive run, relative to the injection.", unique=True),
         label("epoch", "epoch", "Epoch of a run.", unique=True),
         Variable("start", _ALL, "float64", "Start; NaN where not known.", units="s"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lsdx.schema.spec import Schema, label, number
+from lsdx.schema.spec import Schema, label, number, session_labels
 
 EVENTS = Schema(
     name="events",
@@ -11,8 +11,7 @@ EVENTS = Schema(
     concat="event",
     chunks={"event": 131_072},
     variables=(
-        label("session", "event", "Session id (eid)."),
-        label("session_label", "event", "Subject, day and number of the session."),
+        *session_labels("event"),
         label("phase", "event", "Passive run."),
         label("kind", "event", "Kind: gabor, valve, tone, noise, or one of the lab's own."),
         label(

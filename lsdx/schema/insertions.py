@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lsdx.schema.spec import Schema, Variable, label, number
+from lsdx.schema.spec import Schema, Variable, integer, label, labels, number, session_labels, truth
 
 # numbers of the insertion record's json: name there -> name, units and meaning here
 RECORD_NUMBERS = {
@@ -23,12 +23,15 @@ RECORD_NUMBERS = {
 RECORD_CHECKS = {
     "alignment_qc": ("alignment_qc", "1", "Similarity of the alignments."),
     "alignment_count": ("alignment_count", "1", "Alignments made."),
-    "apRms_p10": ("ap_rms_p10", "V", "10th percentile of the AP band's RMS, in older records."),
-    "apRms_p90": ("ap_rms_p90", "V", "90th percentile of the AP band's RMS, in older records."),
-    "apRms_p10_raw": ("ap_rms_p10_raw", "V", "10th percentile of the raw AP band's RMS."),
-    "apRms_p90_raw": ("ap_rms_p90_raw", "V", "90th percentile of the raw AP band's RMS."),
-    "apRms_p10_proc": ("ap_rms_p10_proc", "V", "10th percentile of the destriped AP band's RMS."),
-    "apRms_p90_proc": ("ap_rms_p90_proc", "V", "90th percentile of the destriped AP band's RMS."),
+    **{
+        f"apRms_p{p}{key}": (f"ap_rms_p{p}{key}", "V", f"{p}th percentile of the {what}.")
+        for key, what in (
+            ("", "AP band's RMS, in older records"),
+            ("_raw", "raw AP band's RMS"),
+            ("_proc", "destriped AP band's RMS"),
+        )
+        for p in (10, 90)
+    },
 }
 # its text, as recorded: the keys are the names here
 RECORD_OUTCOMES = {
@@ -47,20 +50,20 @@ INSERTIONS = Schema(
     concat="insertion",
     variables=(
         label("insertion", "insertion", "Insertion id (pid).", unique=True),
-        label("session", "insertion", "Session id (eid)."),
-        label("session_label", "insertion", "Subject, day and number of the session."),
-        label("subject", "insertion", "Subject's name."),
-        label("probe", "insertion", "Probe name."),
-        label("model", "insertion", "Probe model."),
-        label("serial", "insertion", "Probe serial number."),
-        label("sorter", "insertion", "Spike sorter; blank: no sorting on disk."),
-        label("sorter_revision", "insertion", "Revision of the spike times read."),
-        label(
-            "file_revisions",
+        *session_labels("insertion"),
+        *labels(
             "insertion",
-            "Files of the sorting that are of another revision; blank: none.",
+            {
+                "subject": "Subject's name.",
+                "probe": "Probe name.",
+                "model": "Probe model.",
+                "serial": "Probe serial number.",
+                "sorter": "Spike sorter; blank: no sorting on disk.",
+                "sorter_revision": "Revision of the spike times read.",
+                "file_revisions": "Files of the sorting that are of another revision; blank: none.",
+                "sorter_version": "Version of the sorter, where recorded.",
+            },
         ),
-        label("sorter_version", "insertion", "Version of the sorter, where recorded."),
         label(
             "histology_stage",
             "insertion",
@@ -76,7 +79,7 @@ INSERTIONS = Schema(
             values=("", "left", "right", "both"),
         ),
         label("qc", "insertion", "Quality control of the insertion record; blank: none."),
-        *(label(name, "insertion", doc) for name, doc in RECORD_OUTCOMES.items()),
+        *labels("insertion", RECORD_OUTCOMES),
         label(
             "tracing_exists",
             "insertion",
@@ -87,28 +90,20 @@ INSERTIONS = Schema(
             number(name, "insertion", units, doc)
             for name, units, doc in (*RECORD_NUMBERS.values(), *RECORD_CHECKS.values())
         ),
-        Variable("n_units", ("insertion",), "int64", "Units; -1: could not be read.", units="1"),
-        Variable("n_spikes", ("insertion",), "int64", "Spikes; -1: could not be read.", units="1"),
-        Variable(
-            "n_spikes_before_start",
-            ("insertion",),
-            "int64",
-            "Spikes before 0 s that were left out; -1: could not be read.",
-            units="1",
-        ),
-        Variable(
-            "n_spikes_reordered",
-            ("insertion",),
-            "int64",
-            "Spikes that stood up to 1 ms out of order; -1: could not be read.",
-            units="1",
+        *(
+            integer(name, "insertion", f"{what}; -1: could not be read.")
+            for name, what in {
+                "n_units": "Units",
+                "n_spikes": "Spikes",
+                "n_spikes_before_start": "Spikes before 0 s that were left out",
+                "n_spikes_reordered": "Spikes that stood up to 1 ms out of order",
+            }.items()
         ),
         number("first_spike", "insertion", "s", "Time of the first spike."),
         number("last_spike", "insertion", "s", "Time of the last spike."),
-        Variable(
+        truth(
             "has_duplicate_mask",
-            ("insertion",),
-            "bool",
+            "insertion",
             "Whether bombcell's mask of duplicate spikes was read.",
         ),
         label("phase", "phase", "Passive run, relative to the injection."),

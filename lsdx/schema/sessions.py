@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lsdx.schema.spec import Schema, Variable, label, number
+from lsdx.schema.spec import Schema, Variable, integer, label, number, session_labels, session_rank
 
 CAMERAS = ("left", "right", "body")
 VIDEO_CHECKS = ("dropped_frames", "timestamps", "pin_state", "framerate")
@@ -10,14 +10,23 @@ VIDEO_CHECKS = ("dropped_frames", "timestamps", "pin_state", "framerate")
 OUTCOMES = ("NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL")
 STATUS = ("extraction complete", "extraction error", "raw data missing")
 
+
+def _trajectory(tag: str, nth: str) -> tuple[Variable, ...]:
+    what, error = f"{nth.title()} trajectory label", f"Whether the {nth} trajectory has an error."
+    truth = ("true", "false", "unknown")
+    return (
+        label(f"trajectory_{tag}", "session", f"{what} of the lab.", cohort=True),
+        label(f"error_t{tag}", "session", error, values=truth, cohort=True),
+    )
+
+
 SESSIONS = Schema(
     name="sessions",
     version=3,
     doc="One row a recording session: who, when, which drug, and which datasets exist.",
     concat="session",
     variables=(
-        label("session", "session", "Session id (eid).", unique=True),
-        label("session_label", "session", "Subject, day and number of the session."),
+        *session_labels("session", unique=True),
         label("dataset", "dataset", "Name of a dataset, as group/slot/name.", unique=True),
         label("subject", "session", "Subject's name."),
         label("lab", "session", "Lab."),
@@ -29,7 +38,7 @@ SESSIONS = Schema(
             "Start as Alyx records it; NaT where only the day is known.",
             coord=True,
         ),
-        Variable("number", ("session",), "int64", "Number of the session on its day.", units="1"),
+        integer("number", "session", "Number of the session on its day."),
         label("task_protocol", "session", "Task protocol as Alyx records it."),
         label("projects", "session", "Projects."),
         label("qc", "session", "Aggregate quality control of the session record."),
@@ -44,8 +53,8 @@ SESSIONS = Schema(
             "session",
             "Histology stage of each insertion, as probe=stage; blank: no insertion records.",
         ),
-        Variable("n_probes", ("session",), "int64", "Probe insertions recorded.", units="1"),
-        Variable("n_tasks", ("session",), "int64", "Task runs found on disk.", units="1"),
+        integer("n_probes", "session", "Probe insertions recorded."),
+        integer("n_tasks", "session", "Task runs found on disk."),
         Variable(
             "status",
             ("session", "dataset"),
@@ -70,24 +79,7 @@ SESSIONS = Schema(
         ),
         label("condition", "session", "What was given; unknown where nothing says.", cohort=True),
         label("condition_source", "session", "Where the condition comes from.", cohort=True),
-        Variable(
-            "session_n",
-            ("session",),
-            "int64",
-            "Rank of the session among all of its subject, from 1.",
-            units="1",
-            coord=True,
-            cohort=True,
-        ),
-        Variable("cohort_year", ("session",), "int64", "Year.", units="1", coord=True, cohort=True),
-        number(
-            "days_since_lsd",
-            "session",
-            "d",
-            "Days since the subject's last drug day before this one; NaN if none.",
-            coord=True,
-            cohort=True,
-        ),
+        *session_rank("session", before="this one"),
         number(
             "days_since_first_lsd",
             "session",
@@ -95,22 +87,9 @@ SESSIONS = Schema(
             "Days since the subject's first drug day before this one; NaN if none.",
             cohort=True,
         ),
-        Variable(
-            "n_units",
-            ("session",),
-            "int64",
-            "Units stored for the session.",
-            units="1",
-            coord=True,
-            cohort=True,
-        ),
-        Variable(
-            "rec_day",
-            ("session",),
-            "int64",
-            "Count of drug days in the lab's table; -1 unknown.",
-            units="1",
-            cohort=True,
+        integer("n_units", "session", "Units stored for the session.", coord=True, cohort=True),
+        integer(
+            "rec_day", "session", "Count of drug days in the lab's table; -1 unknown.", cohort=True
         ),
         number("weight", "session", "g", "Body mass on the day.", cohort=True),
         number("stock_volume", "session", "uL", "Volume of drug stock given.", cohort=True),
@@ -130,22 +109,8 @@ SESSIONS = Schema(
             "weight_step, trajectory_date, condition; blank: none.",
             cohort=True,
         ),
-        label("trajectory_01", "session", "First trajectory label of the lab.", cohort=True),
-        label(
-            "error_t01",
-            "session",
-            "Whether the first trajectory has an error.",
-            values=("true", "false", "unknown"),
-            cohort=True,
-        ),
-        label("trajectory_02", "session", "Second trajectory label of the lab.", cohort=True),
-        label(
-            "error_t02",
-            "session",
-            "Whether the second trajectory has an error.",
-            values=("true", "false", "unknown"),
-            cohort=True,
-        ),
+        *_trajectory("01", "first"),
+        *_trajectory("02", "second"),
         label("exclusion", "session", "Why the lab excludes the session; blank: not.", cohort=True),
     ),
 )

@@ -104,9 +104,43 @@ def label(name: str, dim: str, doc: str, **options: object) -> Variable:
     return Variable(name, (dim,), "str", doc, coord=True, **options)  # type: ignore[arg-type]
 
 
+def labels(dim: str, docs: Mapping[str, str]) -> tuple[Variable, ...]:
+    """Declare several labels, of which only the meaning is to be said."""
+    return tuple(label(name, dim, doc) for name, doc in docs.items())
+
+
 def number(name: str, dim: str, units: str, doc: str, **options: object) -> Variable:
     """Declare a float64 variable along one dimension."""
     return Variable(name, (dim,), "float64", doc, units=units, **options)  # type: ignore[arg-type]
+
+
+def integer(name: str, dim: str, doc: str, **options: object) -> Variable:
+    """Declare an int64 variable along one dimension: a count, a rank, a year."""
+    return Variable(name, (dim,), "int64", doc, units="1", **options)  # type: ignore[arg-type]
+
+
+def truth(name: str, dim: str, doc: str, **options: object) -> Variable:
+    """Declare a bool variable along one dimension."""
+    return Variable(name, (dim,), "bool", doc, **options)  # type: ignore[arg-type]
+
+
+def session_labels(dim: str, *, unique: bool = False) -> tuple[Variable, ...]:
+    """Declare which session each row is of."""
+    return (
+        label("session", dim, "Session id (eid).", unique=unique),
+        label("session_label", dim, "Subject, day and number of the session."),
+    )
+
+
+def session_rank(dim: str, *, before: str) -> tuple[Variable, ...]:
+    """Declare where the session of each row stands among those of its subject, and its year."""
+    rank = "Rank of the session among all of its subject, from 1."
+    days = f"Days since the subject's last drug day before {before}; NaN if none."
+    return (
+        integer("session_n", dim, rank, coord=True, cohort=True),
+        integer("cohort_year", dim, "Year.", coord=True, cohort=True),
+        number("days_since_lsd", dim, "d", days, coord=True, cohort=True),
+    )
 
 
 def validate(

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from lsdx.schema.spec import Schema, Variable, label, number
+from lsdx.schema.spec import Schema, integer, label, number, session_labels, session_rank, truth
 
-QUALITY_UNITS = {
-    "amp_max": ("V", "Largest spike amplitude."),
-    "amp_min": ("V", "Smallest spike amplitude."),
-    "amp_median": ("V", "Median spike amplitude."),
-    "amp_std_dB": ("dB", "Spread of the amplitudes."),
-    "contamination": ("1", "Estimated contamination."),
-    "contamination_alt": ("1", "Estimated contamination, other method."),
-    "drift": ("um", "Drift of the unit."),
-    "missed_spikes_est": ("1", "Estimated share of missed spikes."),
-    "noise_cutoff": ("1", "Noise cutoff; below 5 passes."),
-    "presence_ratio": ("1", "Share of the recording in which the unit fires."),
-    "presence_ratio_std": ("1", "Spread of the presence ratio."),
-    "slidingRP_viol": ("1", "Sliding refractory period test; 1 passes."),
-    "max_confidence": ("percent", "Confidence of the sliding refractory period test."),
-    "min_contamination": ("percent", "Least contamination that test supports."),
-    "n_spikes_below2": ("1", "Intervals below 2 ms."),
-    "firing_rate": ("Hz", "Rate over the recording, as the metrics give it."),
-    "label": ("1", "Share of IBL's three quality tests passed: 0, 1/3, 2/3, 1."),
-    "bitwise_fail": ("1", "Which of IBL's tests failed, as bits."),
-}
+QUALITY_NUMBERS = (
+    number("amp_max", "unit", "V", "Largest spike amplitude."),
+    number("amp_min", "unit", "V", "Smallest spike amplitude."),
+    number("amp_median", "unit", "V", "Median spike amplitude."),
+    number("amp_std_dB", "unit", "dB", "Spread of the amplitudes."),
+    number("contamination", "unit", "1", "Estimated contamination."),
+    number("contamination_alt", "unit", "1", "Estimated contamination, other method."),
+    number("drift", "unit", "um", "Drift of the unit."),
+    number("missed_spikes_est", "unit", "1", "Estimated share of missed spikes."),
+    number("noise_cutoff", "unit", "1", "Noise cutoff; below 5 passes."),
+    number("presence_ratio", "unit", "1", "Share of the recording in which the unit fires."),
+    number("presence_ratio_std", "unit", "1", "Spread of the presence ratio."),
+    number("slidingRP_viol", "unit", "1", "Sliding refractory period test; 1 passes."),
+    number(
+        "max_confidence", "unit", "percent", "Confidence of the sliding refractory period test."
+    ),
+    number("min_contamination", "unit", "percent", "Least contamination that test supports."),
+    number("n_spikes_below2", "unit", "1", "Intervals below 2 ms."),
+    number("firing_rate", "unit", "Hz", "Rate over the recording, as the metrics give it."),
+    number("label", "unit", "1", "Share of IBL's three quality tests passed: 0, 1/3, 2/3, 1."),
+    number("bitwise_fail", "unit", "1", "Which of IBL's tests failed, as bits."),
+)
 
 # the one place where quality filters have a name: label, and the value it must have
 QUALITY = {
@@ -46,24 +48,17 @@ UNITS = Schema(
             "sorter, revision and cluster.",
             unique=True,
         ),
-        label("session", "unit", "Session id (eid)."),
-        label("session_label", "unit", "Subject, day and number of the session."),
+        *session_labels("unit"),
         label("insertion", "unit", "Insertion id (pid)."),
         label("subject", "unit", "Subject's name."),
         label("probe", "unit", "Probe name."),
         label("sorter", "unit", "Spike sorter."),
-        Variable(
-            "cluster_id",
-            ("unit",),
-            "int64",
-            "The sorter's number of the cluster.",
-            units="1",
-            coord=True,
-        ),
+        integer("cluster_id", "unit", "The sorter's number of the cluster.", coord=True),
         label("region", "unit", "Allen acronym; blank: place not known."),
-        label("beryl", "unit", "Region in the Beryl parcellation."),
-        label("cosmos", "unit", "Region in the Cosmos parcellation."),
-        label("swanson", "unit", "Region in the Swanson parcellation."),
+        *(
+            label(name.lower(), "unit", f"Region in the {name} parcellation.")
+            for name in ("Beryl", "Cosmos", "Swanson")
+        ),
         label("group", "unit", "Coarse group; none: the atlas places it in no division."),
         number("x", "unit", "m", "Right of bregma (ML).", coord=True),
         number("y", "unit", "m", "Anterior of bregma (AP).", coord=True),
@@ -77,40 +72,16 @@ UNITS = Schema(
         ),
         label("ks2_label", "unit", "Kilosort's label; blank: none."),
         label("bombcell", "unit", "Bombcell's label; blank: none."),
-        Variable(
+        truth(
             "has_duplicate_mask",
-            ("unit",),
-            "bool",
+            "unit",
             "Whether bombcell's mask of duplicate spikes was read for its insertion.",
             coord=True,
         ),
-        Variable(
-            "spike_count",
-            ("unit",),
-            "int64",
-            "Spikes in the recording, counted by lsdx.",
-            units="1",
-        ),
-        *(number(name, "unit", units, doc) for name, (units, doc) in QUALITY_UNITS.items()),
+        integer("spike_count", "unit", "Spikes in the recording, counted by lsdx."),
+        *QUALITY_NUMBERS,
         label("condition", "unit", "What was given in the session.", cohort=True),
-        Variable(
-            "session_n",
-            ("unit",),
-            "int64",
-            "Rank of the session among all of its subject, from 1.",
-            units="1",
-            coord=True,
-            cohort=True,
-        ),
-        Variable("cohort_year", ("unit",), "int64", "Year.", units="1", coord=True, cohort=True),
-        number(
-            "days_since_lsd",
-            "unit",
-            "d",
-            "Days since the subject's last drug day before the session's; NaN if none.",
-            coord=True,
-            cohort=True,
-        ),
+        *session_rank("unit", before="the session's"),
         label(
             "exclusion",
             "unit",
