@@ -24,6 +24,8 @@ OPENERS = {
         "open_units",
         "open_counts",
         "open_spikes",
+        "open_behavior",
+        "open_pose",
     ],
     "Settings, and whether the clocks agree": ["Settings", "load_settings", "check_alignment"],
     "Building stores": ["Recipe"],
@@ -37,6 +39,8 @@ METHODS = {
     "Many measures at once": ["unit_metrics"],
     "Change": ["modulation", "proportions", "changepoint"],
     "Responses to stimuli": ["psth"],
+    "Pose": ["speed", "pupil_diameter", "blinks", "pupil_course", "bin_behavior"],
+    "Behaviour": ["bouts", "quiescence", "triggered", "in_frame_widths"],
 }
 
 

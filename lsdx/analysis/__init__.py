@@ -9,6 +9,7 @@ from lsdx.lazy import lazily
 if TYPE_CHECKING:
     from lsdx.analysis import (
         alignment,
+        behavior,
         binning,
         complexity,
         counts,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         events,
         intervals,
         modulation,
+        pose,
         proportions,
         selection,
         single_units,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "alignment",
+    "behavior",
     "binning",
     "complexity",
     "counts",
@@ -33,6 +36,7 @@ __all__ = [
     "events",
     "intervals",
     "modulation",
+    "pose",
     "proportions",
     "selection",
     "single_units",

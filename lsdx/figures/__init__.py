@@ -9,6 +9,7 @@ from lsdx.lazy import lazily
 if TYPE_CHECKING:
     from lsdx.figures import (
         alignment,
+        behavior,
         dimensionality,
         modulation,
         proportions,
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
         responses,
     )
 
-__all__ = ["alignment", "dimensionality", "modulation", "proportions", "raster", "responses"]
+__all__ = [
+    "alignment",
+    "behavior",
+    "dimensionality",
+    "modulation",
+    "proportions",
+    "raster",
+    "responses",
+]
 
 __getattr__, __dir__ = lazily(__name__, __all__)
