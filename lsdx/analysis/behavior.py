@@ -64,9 +64,7 @@ def bouts(
     if not low < high:
         found = f"low={low}, high={high}"
         raise ArgumentError(located("bouts, low", "a number below high", found))
-    shortest_s, gap_s = (
-        to_seconds(v, f"bouts, {n}") for n, v in (("shortest", shortest), ("gap", gap))
-    )
+    shortest_s, gap_s = to_seconds(shortest, "bouts, shortest"), to_seconds(gap, "bouts, gap")
     rows = [r for _, r in _bouts(ds, feature, (high, low), (shortest_s, gap_s))]
     table = pd.concat(rows, ignore_index=True) if rows else _no_bouts()
     times = {n: ("event", table[n].to_numpy(float), {"units": "s"}) for n in ("start", "stop")}
@@ -163,16 +161,12 @@ def _bouts(
                     gap=spans[1],
                 )
                 labels = {"session": eid, "phase": phase, "epoch": epoch, "kind": "bout"}
-                # times are the bins' centres: a bout lasts to the end of its last bin
-                yield (
-                    eid,
-                    pd.DataFrame(
-                        {
-                            "start": edges[:, 0] - width / 2,
-                            "stop": edges[:, 1] + width / 2,
-                            "cut": cut,
-                        }
-                    ).assign(**labels),
+                # of bins: onset and offset are the beginnings of two of them, unless cut
+                first = edges[:, 0] - width / 2
+                last = edges[:, 1] + np.where(cut[:, 1], width, -width) / 2
+                yield eid, pd.DataFrame(
+                    {"start": first, "stop": last, "cut": cut.any(axis=1)}
+                ).assign(**labels),
                 )
 
 

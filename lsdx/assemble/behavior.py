@@ -188,7 +188,7 @@ def _about(
     tracker = camera.pose.tracker if camera.pose else ""
     late, p, of = _lag(recording, camera, series)
     numbers = {
-        name: float(getattr(clock, name)) if clock else np.nan
+        name: float(getattr(clock, name)) if clock and getattr(clock, name) >= 0 else np.nan
         for name in (
             "n_frames",
             "n_times",

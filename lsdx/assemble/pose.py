@@ -70,9 +70,9 @@ def assemble_pose(recording: Recording, *, camera: str) -> xr.Dataset | None:
 def clock_notes(clock: FrameClock) -> list[str]:
     """Say what is odd about the times of a camera's frames."""
     notes = [_UNTIMED[clock.state]] if clock.state in _UNTIMED else []
-    if clock.n_trimmed:
+    if clock.n_trimmed > 0:
         notes.append(f"{clock.n_trimmed} of {clock.n_times} times of frames left out")
-    if clock.n_repeated:
+    if clock.n_repeated > 0:
         notes.append(f"{clock.n_repeated} times of frames go back or repeat")
     return notes
 

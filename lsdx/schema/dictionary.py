@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lsdx.schema import SCHEMAS, Schema
+from lsdx.schema.behavior import FEATURES
 
 _HEAD = """# Stores
 
@@ -12,7 +13,7 @@ checks every byte, `lsdx gc` removes what no catalog names.
 | path | what it is |
 |---|---|
 | `catalog.json` | names what is current; replaced in one step; nothing else makes a store current |
-| `parts/<recipe>/<eid>-<digest>/` | a session's `<noun>.arrow` or `spikes.zarr`, and its manifest |
+| `parts/<recipe>/<eid>-<digest>/` | a session's `<noun>.arrow` or `.zarr`, and its manifest |
 | `flat/<recipe>-<digest>/` | all sessions put together, which the openers read, likewise |
 | `tags/<name>.json` | catalogs kept by `lsdx tag` |
 | `report.json` | the report of the last build |
@@ -39,7 +40,18 @@ def data_dictionary() -> str:
     >>> data_dictionary().startswith("# Stores")
     True
     """
-    return _HEAD + "".join(_section(schema) for schema in SCHEMAS.values())
+    return _HEAD + "".join(_section(schema) for schema in SCHEMAS.values()) + _features()
+
+
+def _features() -> str:
+    rows = [
+        "\n## Features of behavior\n",
+        "Each is named `camera/measure`, the wheel's `wheel/speed`.",
+        "",
+    ]
+    rows += ["| measure | units | formula |", "|---|---|---|"]
+    rows += [f"| `{name}` | {f.units} | {f.doc} |" for name, f in FEATURES.items()]
+    return "\n".join(rows) + "\n"
 
 
 def _section(schema: Schema) -> str:

@@ -211,7 +211,7 @@ def _session(sessions: xr.Dataset, wanted: str) -> tuple[str, dict[str, Any]]:
         rows = np.flatnonzero(sessions[name].values == wanted)
         if rows.size == 1:
             row = sessions.isel(session=int(rows[0]))
-            return str(row["session"].item()), {n: row[n].item() for n in ("session", *_LABELS)}
+            return str(row["session"].item()), {n: row[n].variable for n in ("session", *_LABELS)}
     raise SelectionError(
         located(
             "open_pose, session",
