@@ -164,10 +164,8 @@ def _bouts(
                 # of bins: onset and offset are the beginnings of two of them, unless cut
                 first = edges[:, 0] - width / 2
                 last = edges[:, 1] + np.where(cut[:, 1], width, -width) / 2
-                yield eid, pd.DataFrame(
-                    {"start": first, "stop": last, "cut": cut.any(axis=1)}
-                ).assign(**labels),
-                )
+                table = {"start": first, "stop": last, "cut": cut.any(axis=1)}
+                yield eid, pd.DataFrame(table).assign(**labels)
 
 
 def _no_bouts() -> pd.DataFrame:
