@@ -92,7 +92,8 @@ FOREIGN: dict[str, set[str]] = {
 ONLY_FOREIGN: dict[str, set[str]] = {
     "errors": set(),
     "kernels": {"numpy", "scipy", "numba"},
-    "readers": {"numpy", "pandas", "one"},
+    # pyarrow reads a pose table column by column: pandas would hold it twice, in float64
+    "readers": {"numpy", "pandas", "one", "pyarrow"},
 }
 
 # What a layer imports inside functions (or for types alone), so that it costs nothing to load it.
