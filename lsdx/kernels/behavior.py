@@ -410,8 +410,7 @@ def wheel_path(times: np.ndarray, position: np.ndarray, edges: np.ndarray) -> np
 
     Notes
     -----
-    The sum of the sizes of all steps, interpolated at the edges: a step that crosses an edge is
-    shared by time.
+    The summed sizes of steps, interpolated at the edges: a step across one is shared by time.
 
     Examples
     --------
@@ -456,9 +455,8 @@ def occupancy(
 
     Notes
     -----
-    A frame lasts until the next one; the last frame, and one before a gap of more than 1.5 frame
-    intervals, lasts one interval. Fields are half-open, the last ones closed, as those of
-    `numpy.histogram2d`.
+    A frame lasts until the next one; the last, and one before a gap of more than 1.5 frame
+    intervals, lasts one interval. Fields are half-open but for the last (`numpy.histogram2d`).
 
     Examples
     --------

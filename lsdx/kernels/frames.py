@@ -77,7 +77,8 @@ def bin_means(
         One row a sample. Another order in memory than row by row is copied first. NaN does not
         count.
     times : ndarray of float64 (n,)
-        s; any order. A sample without a finite time is in no bin.
+        s; any order (rows that are not in order of time are copied too). A sample without a finite
+        time is in no bin.
     starts : ndarray of float64 (w,)
         First edge of each window, s. Windows may overlap. NaN: a window without bins.
     width : float
@@ -102,7 +103,7 @@ def bin_means(
     -----
     Bin i of a window holds the samples with ``start + i width <= time < start + (i + 1) width``.
     Times, starts and width are rounded to ticks of 10 us first, by ``rint(t * 1e5)``: membership
-    compares integers. Sums are in double precision, in the order of time.
+    compares integers. Sums are in double precision.
 
     Examples
     --------
@@ -128,16 +129,15 @@ def bin_means(
         values = values.astype(np.float64, copy=False)
     rows = np.ascontiguousarray(values)
     when = np.empty(times.size, dtype=np.int64)
-    order = np.empty(0, dtype=np.int64)
     if not _to_ticks(times, when):
         order = np.argsort(when, kind="stable")
-        when = when[order]
+        when, rows = when[order], rows[order]
     has_start = np.isfinite(starts)
     begin = np.rint(np.where(has_start, starts, 0) * TICKS_PER_SECOND).astype(np.int64)
     counted = np.where(has_start, n_bins, 0)
     shape = (starts.size, int(n_bins.max(initial=0)), rows.shape[1])
     mean, number = np.full(shape, np.nan, dtype=np.float32), np.zeros(shape, dtype=np.int32)
-    _average(rows, when, order, begin, round(ticks), counted, mean, number)
+    _average(rows, when, begin, round(ticks), counted, mean, number)
     return mean, number
 
 
@@ -270,27 +270,37 @@ def _to_ticks(times, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _average(values, ticks, order, begins, width, n_bins, mean, number):  # type: ignore[no-untyped-def]
-    k = values.shape[1]
-    total, seen = np.empty(k), np.empty(k)
+def _average(values, ticks, begins, width, n_bins, mean, number):  # type: ignore[no-untyped-def]
+    total, seen = np.empty(values.shape[1]), np.empty(values.shape[1])
     for w in range(begins.size):
         end = begins[w] + n_bins[w] * width
         i = np.searchsorted(ticks, begins[w])
         while i < ticks.size and ticks[i] < end:
             b = (ticks[i] - begins[w]) // width
-            stop = begins[w] + (b + 1) * width
-            total[:] = 0.0
-            seen[:] = 0.0
-            while i < ticks.size and ticks[i] < stop:
-                row = values[order[i] if order.size else i]
-                for j in range(k):
-                    value = np.float64(row[j])
-                    there = value == value  # not NaN
-                    total[j] += value if there else 0.0
-                    seen[j] += 1.0 if there else 0.0
-                i += 1
+            after = i + 1
+            while after < ticks.size and ticks[after] < begins[w] + (b + 1) * width:
+                after += 1
+            total[:], seen[:] = 0.0, 0.0
+            while i < after:
+                # sums are fetched and put back once in four rows; the compiler unrolls these
+                if i + 4 <= after:
+                    for j in range(total.size):
+                        part, known = 0.0, 0.0
+                        for row in range(4):
+                            value = np.float64(values[i + row, j])
+                            part += value if value == value else 0.0  # NaN is not itself
+                            known += 1.0 if value == value else 0.0
+                        total[j] += part
+                        seen[j] += known
+                    i += 4
+                else:
+                    for j in range(total.size):
+                        value = np.float64(values[i, j])
+                        total[j] += value if value == value else 0.0
+                        seen[j] += 1.0 if value == value else 0.0
+                    i += 1
             to_mean, to_number = mean[w, b], number[w, b]
-            for j in range(k):
-                # no branch, so that it is done for many columns at once
+            for j in range(total.size):
+                # without a branch, so that it is done for many columns at once
                 to_mean[j] = total[j] / max(seen[j], 1.0) if seen[j] > 0 else np.nan
                 to_number[j] = np.int32(seen[j])
