@@ -181,7 +181,7 @@ def _gc(arguments: argparse.Namespace) -> int:
 def _info(arguments: argparse.Namespace) -> int:
     from lsdx.assemble.stores import STORED
     from lsdx.builders.upkeep import tags
-    from lsdx.store.openers import SIMULATED
+    from lsdx.store.flat import SIMULATED
     from lsdx.store.place import Place
 
     folder = _settings(arguments).stores

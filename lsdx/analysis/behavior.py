@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -332,7 +331,7 @@ def in_frame_widths(ds: xr.Dataset) -> xr.Dataset:
     return out.assign_coords(feature_units=("feature", told))
 
 
-def _of_behavior(ds: Any, where: str, feature: str | None = None) -> xr.Dataset:
+def _of_behavior(ds: xr.Dataset, where: str, feature: str | None = None) -> xr.Dataset:
     """Check that a Dataset is of behaviour, and give it the dimension ``session``."""
     variables = getattr(ds, "variables", {})
     do = "Start from lsdx.open_behavior(), or pose.lsd.bin_behavior(...)."

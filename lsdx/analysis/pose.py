@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -173,7 +172,9 @@ def blinks(ds: xr.Dataset, *, likelihood: float | None = None) -> xr.Dataset:
     least = float(ds.attrs.get("likelihood", 0)) if likelihood is None else likelihood
     if not least > 0:
         do = "Say one: likelihood=0.9."
-        raise SelectionError(located("blinks", "a threshold of confidence above 0", least, do))
+        raise SelectionError(
+            located("blinks", "a confidence above 0", f"{least:g}", do)
+        )
     shut = np.isnan(pupil_diameter(ds, likelihood=likelihood).values)
     times = ds["time"].values
     edge = np.flatnonzero(np.diff(np.concatenate([[False], shut, [False]]).astype(np.int8)))
@@ -422,15 +423,15 @@ def _likely(ds: xr.Dataset, likelihood: float | None, where: str) -> xr.DataArra
     return ds["position"].where(~(ds["confidence"] < least))
 
 
-def _of_pose(ds: Any, where: str) -> xr.Dataset:
+def _of_pose(ds: xr.Dataset, where: str) -> xr.Dataset:
     if not {"position", "confidence"} <= set(getattr(ds, "data_vars", ())):
         found = ", ".join(map(str, getattr(ds, "data_vars", ()))) or type(ds).__name__
         do = "Start from lsdx.open_pose(session=..., camera=...)."
         raise SelectionError(located(where, "position and confidence of a pose", found, do))
-    return ds  # type: ignore[no-any-return]
+    return ds
 
 
-def _timed(ds: Any, where: str) -> xr.Dataset:
+def _timed(ds: xr.Dataset, where: str) -> xr.Dataset:
     ds = _of_pose(ds, where)
     if ds.attrs.get("time_unit") == "frames":
         found = f"frame numbers alone (clock: {ds.attrs.get('clock')})"

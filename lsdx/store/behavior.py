@@ -125,11 +125,9 @@ def open_pose(
         about = {"units": "1", "long_name": "Number of the frame: its time is not known."}
     times = ds["frame_time"].values if timed else np.arange(ds.sizes["time"], dtype=np.float64)
     epochs = light(place, catalog, "epochs").sel(session=eid)
-    ds = ds.drop_vars("frame_time").assign_coords(
-        time=("time", times, about),
-        **{n: epochs[n].variable for n in ("phase", "epoch", "start", "stop", "administration")},
-        **labels,
-    )
+    names = ("phase", "epoch", "start", "stop", "administration")
+    of_session: dict[str, Any] = {n: epochs[n].variable for n in names} | labels
+    ds = ds.drop_vars("frame_time").assign_coords({"time": ("time", times, about)} | of_session)
     rate = entry.attrs["frame_rate"]
     about_pose = {n: entry.attrs[n] for n in _TOLD} | {
         "ds_type": "poses",
@@ -193,15 +191,15 @@ def open_behavior(
     ds = validated(ds, "behavior", entry)
     told = [describe(str(f)) for f in ds["feature"].values]
     names = ("feature_camera", "measure", "feature_units")
-    about = {n: ("feature", text([t[i] for t in told])) for i, n in enumerate(names)}
+    about: dict[str, Any] = {
+        n: ("feature", text([t[i] for t in told])) for i, n in enumerate(names)
+    }
+    about["frame_width"] = ("feature", [t[3] for t in told], {"units": "px"})
     sessions = light(place, catalog, "sessions").sel(session=ds["session"])
     epochs = light(place, catalog, "epochs").sel(session=ds["session"])
-    ds = ds.assign_coords(
-        **about,
-        frame_width=("feature", [t[3] for t in told], {"units": "px"}),
-        **{n: sessions[n].variable for n in _LABELS},
-        **{n: epochs[n].variable for n in ("start", "stop", "administration")},
-    )
+    about |= {n: sessions[n].variable for n in _LABELS}
+    about |= {n: epochs[n].variable for n in ("start", "stop", "administration")}
+    ds = ds.assign_coords(about)
     return marked(ds, catalog).assign_attrs(bin_width=width / TICKS_PER_SECOND)
 
 
