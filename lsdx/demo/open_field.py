@@ -149,7 +149,7 @@ def _draw(rng: np.random.Generator, index: int) -> Recording:
         "arena_width": ARENA * scale,
         "arena_height": ARENA * scale,
     }
-    steps: Floats = np.linalg.norm(np.diff(places, axis=1), axis=2)
+    steps = np.sqrt(np.square(np.diff(places, axis=1)).sum(axis=2))
     late = times[1:] >= INJECTION
     seen = ~(hidden[1:] | hidden[:-1])
     middle = (np.abs(places - ARENA / 2) <= ARENA / 4).all(axis=2)
@@ -158,7 +158,9 @@ def _draw(rng: np.random.Generator, index: int) -> Recording:
         "speed": {"before": speeds[0], "after": speeds[1]},
         "distance": _by_keypoint(steps, ~late, late),
         "distance_seen": _by_keypoint(steps, ~late & seen, late & seen),
-        "centre_time": _by_keypoint(middle / RATE, times < INJECTION, times >= INJECTION),
+        "centre_time": _by_keypoint(
+            np.where(middle, 1 / RATE, 0.0), times < INJECTION, times >= INJECTION
+        ),
         "rearing": [[float(start), float(start + REARING)] for start in rears],
         "gap": [float(gap), float(gap + GAP)],
         "low_share": dict(zip(KEYPOINTS, low.mean(axis=1).tolist(), strict=True)),
@@ -179,15 +181,14 @@ def _by_keypoint(
 def _starts(rng: np.random.Generator, n: int, lasts: float) -> Floats:
     """Draw when n spans begin: whole seconds, one in each n-th of the recording."""
     room = DURATION / n
-    starts: Floats = np.arange(n) * room + rng.integers(1, int(room - lasts), n)
-    return starts
+    starts = np.arange(n) * room + rng.integers(1, int(room - lasts), n)
+    return starts.astype(np.float64)
 
 
 def _within(times: Floats, starts: Floats, lasts: float) -> NDArray[np.bool_]:
     """Return which times lie in a span."""
     since = times[:, None] - starts
-    inside: NDArray[np.bool_] = ((since >= 0) & (since < lasts)).any(axis=1)
-    return inside
+    return np.asarray(((since >= 0) & (since < lasts)).any(axis=1))
 
 
 def _places(rng: np.random.Generator, speed: Floats, reared: NDArray[np.bool_]) -> Floats:
