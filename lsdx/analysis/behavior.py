@@ -76,6 +76,9 @@ def bouts(
         },
         words,
     )
+    if "session_label" in ds.coords:
+        label = dict(zip(ds["session"].values, ds["session_label"].values, strict=True))
+        words["session_label"] = ("event", np.array([label[s] for s in table["session"]], object))
     about = {"feature": feature, "high": high, "low": low, "shortest": shortest_s, "gap": gap_s}
     return out.assign_attrs(result_attrs(ds) | about)
 

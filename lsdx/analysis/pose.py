@@ -172,9 +172,7 @@ def blinks(ds: xr.Dataset, *, likelihood: float | None = None) -> xr.Dataset:
     least = float(ds.attrs.get("likelihood", 0)) if likelihood is None else likelihood
     if not least > 0:
         do = "Say one: likelihood=0.9."
-        raise SelectionError(
-            located("blinks", "a confidence above 0", f"{least:g}", do)
-        )
+        raise SelectionError(located("blinks", "a confidence above 0", f"{least:g}", do))
     shut = np.isnan(pupil_diameter(ds, likelihood=likelihood).values)
     times = ds["time"].values
     edge = np.flatnonzero(np.diff(np.concatenate([[False], shut, [False]]).astype(np.int8)))

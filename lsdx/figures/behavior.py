@@ -25,7 +25,9 @@ _COLOURS = {"spontaneous": "#0072B2", "rfm": "#E69F00", "replay": "#009E73"}
 _MOST_POINTS = 20_000
 
 
-def plot_trace(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+def plot_trace(
+    data: xr.DataArray, *, epochs: xr.Dataset | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw a series of one session over time, with its epochs behind it.
 
     Parameters
@@ -33,6 +35,8 @@ def plot_trace(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     data : DataArray
         Over time, such as ``pose.lsd.pupil_diameter()``, or over time and keypoints, such as
         ``pose.lsd.speed()`` of one individual.
+    epochs : Dataset, optional
+        ``start`` and ``stop`` (phase, epoch), ``administration``: the pose itself.
     ax : Axes, optional
         New ones by default.
 
@@ -51,7 +55,7 @@ def plot_trace(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     >>> import lsdx
     >>> eid = lsdx.open_sessions().session.values[0]
     >>> pose = lsdx.open_pose(session=eid, camera="left")
-    >>> plot_trace(pose.lsd.pupil_diameter()).get_xlabel()
+    >>> plot_trace(pose.lsd.pupil_diameter(), epochs=pose).get_xlabel()
     'Time (min)'
     """
     require_array(data, "plot_trace")
@@ -70,14 +74,14 @@ def plot_trace(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
         ax.plot(thinned["time"].values / scale, line, lw=0.6, label=name, rasterized=True)
     if other:
         ax.legend(fontsize="small", loc="upper right")
-    if seconds and "start" in data.coords:
-        _shade(ax, data, scale)
+    if seconds and epochs is not None:
+        _shade(ax, epochs, scale)
     if is_scalar(data.coords.to_dataset(), "session_label"):
         ax.set_title(str(data["session_label"].item()), fontsize="medium")
     return ax
 
 
-def _shade(ax: Axes, data: xr.DataArray, scale: float) -> None:
+def _shade(ax: Axes, data: xr.Dataset, scale: float) -> None:
     top = ax.get_xaxis_transform()
     for phase in data["phase"].values:
         for epoch in data["epoch"].values:
@@ -213,20 +217,21 @@ def plot_bouts(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """
     needed = {"start", "stop", "session", "phase"}
     data = as_dataset(data, "plot_bouts", needed, "Start from behavior.lsd.bouts(...).")
-    sessions = list(dict.fromkeys(data["session"].values))
+    name = "session_label" if "session_label" in data.coords else "session"
+    sessions = list(dict.fromkeys(data[name].values))
     ax = on_axes(ax, data, height=1.5 + 0.3 * max(1, len(sessions)))
     phases = list(dict.fromkeys(data["phase"].values))
     start, length = data["start"].values / 60, (data["stop"] - data["start"]).values / 60
     for row, session in enumerate(sessions):
         for i, phase in enumerate(phases):
-            mine = (data["session"].values == session) & (data["phase"].values == phase)
+            mine = (data[name].values == session) & (data["phase"].values == phase)
             ax.broken_barh(
                 list(zip(start[mine], length[mine], strict=True)),
                 (row - 0.4, 0.8),
                 color=f"C{i}",
                 label=str(phase) if row == 0 else None,
             )
-    ax.set_yticks(range(len(sessions)), [str(s)[:8] for s in sessions])
+    ax.set_yticks(range(len(sessions)), list(map(str, sessions)), fontsize="small")
     ax.set_xlabel("Time (min)")
     ax.set_ylabel("Session")
     if phases:
