@@ -27,7 +27,12 @@ OPENERS = {
         "open_behavior",
         "open_pose",
     ],
-    "Settings, and whether the clocks agree": ["Settings", "load_settings", "check_alignment"],
+    "Settings, and whether the clocks agree": [
+        "Settings",
+        "load_settings",
+        "check_alignment",
+        "check_cameras",
+    ],
     "Building stores": ["Recipe"],
 }
 METHODS = {

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         store,
     )
     from lsdx.builders import Recipe
-    from lsdx.check import check_alignment
+    from lsdx.check import check_alignment, check_cameras
     from lsdx.config import Settings, load_settings
     from lsdx.store.behavior import open_behavior, open_pose
     from lsdx.store.openers import (
@@ -48,6 +48,7 @@ __all__ = [
     "builders",
     "check",
     "check_alignment",
+    "check_cameras",
     "config",
     "errors",
     "export",
@@ -72,6 +73,7 @@ _HOMES = {
     "Recipe": "builders",
     "Settings": "config",
     "check_alignment": "check",
+    "check_cameras": "check",
     "load_settings": "config",
     "open_behavior": "store.behavior",
     "open_counts": "store.openers",

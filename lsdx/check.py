@@ -9,7 +9,9 @@ import xarray as xr
 from tqdm import tqdm
 
 from lsdx.analysis.alignment import alignment
+from lsdx.arguments import number_between
 from lsdx.errors import StoreNotFound
+from lsdx.store.behavior import open_behavior
 from lsdx.store.openers import open_epochs, open_events, open_sessions, open_spikes
 
 
@@ -84,3 +86,62 @@ def check_alignment(
             rng=rng,
             on_session=lambda _: bar.update(),
         )
+
+
+def check_cameras(
+    stores: str | os.PathLike[str] | None = None,
+    *,
+    tag: str | None = None,
+    alpha: float = 0.01,
+) -> xr.Dataset:
+    """Check whether the frames of each camera have the right times.
+
+    Parameters
+    ----------
+    stores : path, optional
+        The stores folder; the settings' by default.
+    tag : str, optional
+        A catalog kept by ``lsdx tag``; the current one by default.
+    alpha : float
+        The lag of motion energy, or of the wheel, counts for ``lag_p <= alpha``.
+
+    Returns
+    -------
+    Dataset
+        ``verdict`` over (session, camera): ``pass``; ``fail`` for a lag of more than one frame;
+        ``untestable`` without times, or where nothing correlates; blank: no camera. ``note`` says
+        why it is no pass. ``lag`` in s, ``lag_p`` and ``lag_of`` as `lsdx.open_behavior` has them.
+
+    Raises
+    ------
+    StoreNotFound, StoreCorrupt
+        If behavior has not been built, or is damaged.
+    ArgumentError
+        If ``alpha`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> sorted(set(lsdx.check_cameras().verdict.values.ravel().tolist()))
+    ['', 'pass', 'untestable']
+    """
+    number_between(alpha, "check_cameras, alpha", 0, 1)
+    found = open_behavior(stores, tag=tag)[["lag", "lag_p", "lag_of", "clock", "frame_rate"]]
+    found = found.drop_dims([d for d in found.dims if d not in ("session", "camera")])
+    late, p, clock = (found[n].values for n in ("lag", "lag_p", "clock"))
+    rate, of = found["frame_rate"].values, found["lag_of"].values
+    untimed = (clock == "no times") | (clock == "untestable")
+    seen = p <= alpha  # NaN: not
+    wrong = seen & (np.abs(late) * rate > 1.01)
+    verdict = np.select([clock == "", wrong, seen], ["", "fail", "pass"], default="untestable")
+    note = np.full(clock.shape, "", dtype=object)
+    for at in map(tuple, np.argwhere((verdict == "untestable") | (verdict == "fail"))):
+        if wrong[at]:
+            frames = late[at] * rate[at]
+            note[at] = f"{of[at]} is {frames:+.1f} frames behind what moves (p = {p[at]:.3g})"
+        elif untimed[at]:
+            note[at] = f"clock: {clock[at]}"
+        else:
+            note[at] = "nothing to compare with" if np.isnan(p[at]) else "nothing correlates"
+    dims = ("session", "camera")
+    return found.assign(verdict=(dims, verdict.astype(object)), note=(dims, note))

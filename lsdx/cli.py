@@ -254,8 +254,9 @@ def _alignment_table(found: Any) -> Any:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from lsdx import check_alignment
-    from lsdx.export.listing import alignment_list
+    from lsdx import check_alignment, check_cameras
+    from lsdx.errors import StoreNotFound
+    from lsdx.export.listing import alignment_list, cameras_list
 
     found = check_alignment(_settings(arguments).stores, tag=arguments.tag, progress=True)
     if arguments.csv:
@@ -266,7 +267,13 @@ def _check(arguments: argparse.Namespace) -> int:
         figure: Any = plot_alignment(found).figure
         figure.savefig(arguments.figure, bbox_inches="tight")
     _say(alignment_list(found))
-    return int(bool((found["verdict"] == "fail").any()))
+    failed = bool((found["verdict"] == "fail").any())
+    try:
+        cameras = check_cameras(_settings(arguments).stores, tag=arguments.tag)
+    except StoreNotFound:  # no behaviour has been built, or no session has any
+        return int(failed)
+    _say(cameras_list(cameras))
+    return int(failed or bool((cameras["verdict"] == "fail").any()))
 
 
 def _export(arguments: argparse.Namespace) -> int:

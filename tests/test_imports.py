@@ -47,7 +47,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "analysis": {"arguments", "clock", "kernels", "lazy", "regions", "schema"},
     "accessor": {"analysis"},
-    "check": {"analysis", "store"},
+    "check": {"analysis", "arguments", "store"},
     "figures": {"lazy", "regions", "schema"},
     "export": {"lazy", "schema"},
 }

@@ -108,6 +108,27 @@ def alignment_list(found: xr.Dataset) -> str:
     return "\n".join(lines)
 
 
+def cameras_list(found: xr.Dataset) -> str:
+    """List the verdict of each camera, and the reason for each that is no pass.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> print(cameras_list(lsdx.check_cameras()).splitlines()[-1].partition(",")[0])
+    cameras: 11 passed
+    """
+    cameras = [str(c) for c in found["camera"].values]
+    lines = []
+    for label, verdict, note in zip(
+        found["session_label"].values, found["verdict"].values, found["note"].values, strict=True
+    ):
+        told = zip(cameras, verdict, note, strict=True)
+        lines += [f"{label}  {c} camera {v}: {n}" for c, v, n in told if n]
+    n = {v: int((found["verdict"] == v).sum()) for v in ("pass", "untestable", "fail")}
+    last = f"{n['pass']} passed, {n['untestable']} untestable, {n['fail']} failed"
+    return "\n".join([*lines, f"cameras: {last}"])
+
+
 def histology_list(todo: pd.DataFrame) -> str:
     """List probes under the step that each waits for.
 

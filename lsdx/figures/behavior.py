@@ -172,7 +172,7 @@ def plot_occupancy(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     --------
     >>> import numpy as np, xarray as xr
     >>> seen = xr.DataArray(np.eye(3), {"y": [1, 2, 3], "x": [1, 2, 3]}, ("y", "x"))
-    >>> plot_occupancy(seen).yaxis_inverted()
+    >>> bool(plot_occupancy(seen).yaxis_inverted())
     True
     """
     require_array(data, "plot_occupancy")
