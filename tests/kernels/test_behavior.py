@@ -156,6 +156,9 @@ def test_a_gap_adds_no_distance_and_is_not_zero():
     back = times.copy()
     back[10] = back[5]
     assert np.flatnonzero(np.isnan(path_length(position, back))).tolist() == [0, 10, 11, 20, 40, 41]
+    position[45:47] = np.inf  # not a place either
+    missing = np.flatnonzero(np.isnan(path_length(position, times)))
+    assert missing.tolist() == [0, 20, 40, 41, 45, 46, 47]
     whole = np.array([[250, 3], [3, 3]], dtype=np.uint8)  # unsigned numbers would wrap
     assert path_length(whole, np.array([0.0, 0.1])).tolist()[1] == 247
     with pytest.raises(ArgumentError, match="path_length"):
