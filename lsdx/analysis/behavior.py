@@ -68,6 +68,9 @@ def bouts(
     table = pd.concat(rows, ignore_index=True) if rows else _no_bouts()
     times = {n: ("event", table[n].to_numpy(float), {"units": "s"}) for n in ("start", "stop")}
     words = {n: ("event", table[n].to_numpy(object)) for n in (*_WINDOWS, "kind")}
+    if "session_label" in ds.coords:
+        label = dict(zip(ds["session"].values, ds["session_label"].values, strict=True))
+        words["session_label"] = ("event", np.array([label[s] for s in table["session"]], object))
     out = xr.Dataset(
         {
             **times,
@@ -76,9 +79,6 @@ def bouts(
         },
         words,
     )
-    if "session_label" in ds.coords:
-        label = dict(zip(ds["session"].values, ds["session_label"].values, strict=True))
-        words["session_label"] = ("event", np.array([label[s] for s in table["session"]], object))
     about = {"feature": feature, "high": high, "low": low, "shortest": shortest_s, "gap": gap_s}
     return out.assign_attrs(result_attrs(ds) | about)
 
