@@ -36,6 +36,15 @@ ODDITIES = {
     "silent_cluster",
     "revisions",
     "bombcell",
+    "dlc_only",
+    "two_trackers",
+    "no_camera",
+    "no_likelihood",
+    "no_times",
+    "surplus_times",
+    "surplus_minutes",
+    "short_times",
+    "dropped_frames",
 }
 
 

@@ -7,24 +7,23 @@ without tables, a filler run, a missing probe, and so on. Each oddity has a name
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from lsdx.arguments import whole_number
+from lsdx.demo.folder import write_once
 from lsdx.demo.formats import write_json
+from lsdx.demo.open_field import write_open_field
 from lsdx.demo.plan import plan_session
 from lsdx.demo.records import Record, image_stacks
 from lsdx.demo.session import write_session
 from lsdx.demo.tables import write_cache_tables, write_lab_tables
-from lsdx.errors import ConfigError, located
 
-__all__ = ["VERSION", "write_cohort"]
+__all__ = ["VERSION", "write_cohort", "write_open_field"]
 
-VERSION = 2
+VERSION = 3
 """Version of the generator: raised whenever the same arguments give other bytes."""
 
 
@@ -75,6 +74,17 @@ def write_cohort(
     of the log rate. Gabors add spikes to visual units 50 to 150 ms after their onset.
     Bombcell's duplicate flags mark spikes at random.
 
+    The animal has two latents. Arousal is an Ornstein-Uhlenbeck process with a time constant of
+    10 s and unit variance; movement is the vigor of a bout, and 0 between bouts. About a tenth of
+    the units follow one of them: their rate is also multiplied by ``exp(weight latent(t))``. They
+    are none of those that the drug, a drift or the gabors change. The diameter of the pupil is
+    ``diameter * exp(0.1 arousal(t)) * (1 + dilation d(t))`` with a dilation of 0.3 in LSD sessions
+    and 0 in saline sessions. In a bout, paws, nose and tail go round once a second; the radius,
+    the motion energy and the speed of the wheel grow with the vigor. Frames are fewer than real
+    ones: 12, 15 and 6 a second of the left, right and body camera. Everything about behaviour is in
+    ``truth.json``, under ``behavior`` of each session and as ``follows`` and ``weight`` of each
+    unit.
+
     Examples
     --------
     >>> import tempfile
@@ -90,44 +100,7 @@ def write_cohort(
         "n_units": whole_number(n_units, "write_cohort, n_units", least=4),
         "seed": whole_number(seed, "write_cohort, seed", least=0),
     }
-    target = Path(directory).resolve()
-    if _is_written(target, generator):
-        return target
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
-        _write(scratch, generator, progress=progress)
-        if target.exists():
-            target.rmdir()
-        scratch.rename(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return target
-
-
-def _is_written(target: Path, generator: Record) -> bool:
-    """Return whether the directory holds this cohort; refuse one that holds anything else."""
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return False
-    held = _held_generator(target / "truth.json")
-    if held == generator:
-        return True
-    found = "other files" if target.is_dir() else "a file"
-    if held is not None:
-        found = f"the demo cohort of {held}"
-    expected = f"an empty folder or the demo cohort of {generator}"
-    advice = "Name another folder, or remove this one if nothing in it is needed."
-    raise ConfigError(located(str(target), expected, found, advice))
-
-
-def _held_generator(path: Path) -> Record | None:
-    try:
-        truth = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    generator = truth.get("generator") if isinstance(truth, dict) else None
-    return generator if isinstance(generator, dict) else None
+    return write_once(directory, generator, partial(_write, generator=generator, progress=progress))
 
 
 def _write(root: Path, generator: Record, *, progress: bool) -> None:

@@ -14,12 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lsdx.demo.anatomy import channel_arrays
-from lsdx.demo.formats import write_csv, write_json, write_npy, write_parquet
+from lsdx.demo.cameras import Camera, camera_names
+from lsdx.demo.formats import write_bytes, write_csv, write_json, write_npy, write_parquet
 from lsdx.demo.plan import Plan
 from lsdx.demo.records import Record, dataset_record, relative_path, remote_record
 from lsdx.demo.spikes import SAMPLE_RATE, Sorting
 from lsdx.demo.timeline import GABORS, INTERVALS, Timeline
 
+TRACKER_VERSIONS = {"lightningPose": "iblvideo_3.0.0", "dlc": "iblvideo_2.2.0"}
 SORTER_VERSIONS = {"iblsorter": "iblsorter_1.9.1", "pykilosort": "pykilosort_ibl_1.4.1"}
 
 
@@ -33,8 +35,7 @@ class Dataset:
 
 def raw_video(plan: Plan, end: float) -> list[Dataset]:
     """Return the videos of a session, which only the data server has."""
-    cameras = ("left", "right", "body")[: 3 if plan.day.year < 2025 else 2]
-    names = [f"_iblrig_{camera}Camera.raw.mp4" for camera in cameras]
+    names = [f"_iblrig_{camera}Camera.raw.mp4" for camera in camera_names(plan)]
     size = int(end * 250_000)
     return [Dataset(remote_record(plan, "raw_video_data", name, size)) for name in names]
 
@@ -93,6 +94,41 @@ def write_task(root: Path, plan: Plan, line: Timeline) -> list[Dataset]:
     return datasets
 
 
+def write_camera(root: Path, plan: Plan, camera: Camera) -> list[Dataset]:
+    """Write what a camera gives: pose, frame times, motion energy, the counter of frames."""
+    stem, datasets = f"{camera.name}Camera", []
+    for tracker, table in camera.poses.items():
+        write = partial(write_parquet, table=table)
+        name, version = f"_ibl_{stem}.{tracker}.pqt", TRACKER_VERSIONS[tracker]
+        datasets.append(_write(root, plan, "alf", name, write, version=version))
+    arrays: dict[str, NDArray[Any]] = {f"{stem}.ROIMotionEnergy": camera.motion_energy}
+    if camera.times is not None:
+        arrays[f"_ibl_{stem}.times"] = camera.times
+    datasets += _write_arrays(root, plan, "alf", arrays)
+    if camera.frame_data is not None:
+        name = f"_iblrig_{stem}.frameData.bin"
+        write = partial(write_bytes, array=camera.frame_data)
+        datasets.append(_write(root, plan, "raw_video_data", name, write))
+    return datasets
+
+
+def write_wheel(
+    root: Path, plan: Plan, times: NDArray[np.float64], position: NDArray[np.float64]
+) -> list[Dataset]:
+    """Write the wheel: its times (s) and positions (rad)."""
+    arrays = {"_ibl_wheel.timestamps": times, "_ibl_wheel.position": position}
+    return _write_arrays(root, plan, "alf", arrays)
+
+
+def _write_arrays(
+    root: Path, plan: Plan, collection: str, arrays: dict[str, NDArray[Any]], **known: str
+) -> list[Dataset]:
+    return [
+        _write(root, plan, collection, f"{name}.npy", partial(write_npy, array=array), **known)
+        for name, array in arrays.items()
+    ]
+
+
 def raw_ephys(plan: Plan, probe: str, end: float) -> list[Dataset]:
     """Return the raw files of a probe, which only the data server has."""
     imec = f"imec{probe[-2:]}" if "imec00" in plan else f"imec{int(probe[-2:])}"
@@ -128,19 +164,14 @@ def write_sorting(
         "clusters.channels": sorting.units.channels,
         "clusters.depths": sorting.cluster_depths,
     }
-    datasets = [
-        _write(root, plan, collection, f"{name}.npy", partial(write_npy, array=array), **fields)
-        for name, array in arrays.items()
-    ]
+    datasets = _write_arrays(root, plan, collection, arrays, **fields)
     write = partial(write_parquet, table=sorting.metrics)
     datasets.append(_write(root, plan, collection, "clusters.metrics.pqt", write, **fields))
     if uuids is not None:
         write = partial(write_csv, table=pd.DataFrame({"uuids": uuids}))
         datasets.append(_write(root, plan, collection, "clusters.uuids.csv", write, **fields))
     if known.get("default_revision", "True") == "True":
-        for name, array in channel_arrays(probe).items():
-            write = partial(write_npy, array=array)
-            datasets.append(_write(root, plan, collection, f"{name}.npy", write))
+        datasets += _write_arrays(root, plan, collection, channel_arrays(probe))
         folder, size = f"spike_sorters/{sorter}/{probe}", sorting.clusters.size * 60 + 10_240
         datasets.append(Dataset(remote_record(plan, folder, "_kilosort_raw.output.tar", size)))
     return datasets

@@ -18,6 +18,11 @@ def write_npy(path: Path, array: NDArray[Any]) -> None:
     np.save(path, array)
 
 
+def write_bytes(path: Path, array: NDArray[Any]) -> None:
+    """Write the bare bytes of an array, row by row."""
+    path.write_bytes(array.astype("<f8").tobytes())
+
+
 def write_json(path: Path, value: Any, *, indent: int | None = None) -> None:
     """Write a value as JSON, ended by a line break."""
     text = json.dumps(value, indent=indent, allow_nan=False)

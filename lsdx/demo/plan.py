@@ -16,6 +16,16 @@ LSDX-C 2025-02-05 lsd    1 filler_run ends_early
 LSDX-D 2025-02-12 saline 0 filler_run missing_probe long_spontaneous
 LSDX-C 2025-02-19 lsd    2 no_spikes
 """.strip().splitlines()
+# What is odd about the cameras of those sessions; `cameras.ODD_CAMERA` says which camera has it.
+CAMERAS = (
+    "",
+    "dlc_only",
+    "dropped_frames surplus_times two_trackers",
+    "surplus_minutes",
+    "no_camera",
+    "no_times no_likelihood",
+    "short_times",
+)
 # The further sessions, seven at a time: mouse, date in the first week, and so on.
 FURTHER_SESSIONS = """
 0 2025-03-03 lsd    1 filler_run
@@ -86,6 +96,8 @@ def plan_session(index: int) -> Plan:
         oddities.append("summer_time")  # the rig's clock is an hour ahead of UTC
     if "no_spikes" not in oddities:
         oddities.append("silent_cluster")
+    if week < 0:
+        oddities += CAMERAS[index].split()
     return Plan(index, mouse, day, condition, int(rec_day), tuple(oddities))
 
 

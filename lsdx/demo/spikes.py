@@ -51,6 +51,8 @@ class Units:
     response: Floats  # spikes per gabor at full contrast; 0: not visual
     latency: Floats  # s
     amplitude: Floats  # V
+    follows: NDArray[np.str_]  # the latent of behaviour that drives the unit; "": none
+    weight: Floats  # of that latent in the log rate
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ def _draw_units(rng: np.random.Generator, probe: str, n: int, *, lsd: bool) -> U
         response=response,
         latency=rng.uniform(0.07, 0.11, n),
         amplitude=rng.lognormal(np.log(7e-5), 0.4, n),
+        follows=np.full(n, "", "U8"),
+        weight=np.zeros(n),
     )
 
 
@@ -141,12 +145,16 @@ def _spikes(
         samples = samples[samples <= last]
         if unit == fastest:  # every recording has a spike within its last second
             samples = np.append(samples, last)
-        samples = samples[np.diff(samples, prepend=-REFRACTORY) >= REFRACTORY]
-        packed.append(samples << 20 | unit)
+        packed.append(after_refractory(samples) << 20 | unit)
     keys = np.concatenate(packed)
     packed.clear()
     keys.sort()
     return keys >> 20, keys & 0xFFFFF
+
+
+def after_refractory(samples: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Drop each spike that comes too soon after the one before."""
+    return samples[np.diff(samples, prepend=-REFRACTORY) >= REFRACTORY]
 
 
 def _spike_times(rng: np.random.Generator, units: Units, drive: Drive) -> Iterator[Floats]:
