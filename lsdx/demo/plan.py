@@ -16,7 +16,7 @@ LSDX-C 2025-02-05 lsd    1 filler_run ends_early
 LSDX-D 2025-02-12 saline 0 filler_run missing_probe long_spontaneous
 LSDX-C 2025-02-19 lsd    2 no_spikes
 """.strip().splitlines()
-# What is odd about the cameras of those sessions.
+# What is odd about the cameras of those sessions; `cameras.ODD_CAMERA` says which camera has it.
 CAMERAS = (
     "",
     "dlc_only",
