@@ -24,6 +24,10 @@ _CAMERA = re.compile(
 )
 
 
+class TooFewTimes(SourceError):
+    """A camera has fewer times than frames: the files are whole, and cannot be mended."""
+
+
 @dataclass(frozen=True)
 class CameraFiles:
     """The files of one camera that are read; None for each that is not there.
@@ -183,7 +187,7 @@ def frame_clock(
 
     Raises
     ------
-    SourceError
+    TooFewTimes
         For fewer times than frames.
     ConfigError
         For another ``surplus``.
@@ -205,7 +209,7 @@ def frame_clock(
         return FrameClock("no times", None, n_frames, n_dropped=n_dropped)
     more = times.size - n_frames
     if more < 0:
-        raise SourceError(
+        raise TooFewTimes(
             located(
                 where,
                 f"a time for each of {n_frames} frames",

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lsdx import regions
-from lsdx.assemble.cameras import find_cameras, find_wheel
+from lsdx.assemble.cameras import TooFewTimes, find_cameras, find_wheel
 from lsdx.assemble.layout import (
     GABORS,
     INTERVALS,
@@ -199,12 +199,16 @@ def session_inputs(
 
 @dataclass(frozen=True)
 class Reading:
-    """A session as read: the plan of what could be read, and what could not, by path."""
+    """A session as read: the plan of what could be read, and what could not, by path.
+
+    ``left_out`` says why cameras were left out that no other reading would bring.
+    """
 
     recording: Recording
     plan: SessionPlan
     problems: tuple[str, ...]
     unreadable: tuple[str, ...]
+    left_out: Mapping[str, str]
 
 
 def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading:
@@ -225,11 +229,13 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
         problems.append(str(error))
         unreadable.append("task settings")
     eid = plan.session.eid
-    cameras = {}
+    cameras, left_out = {}, {}
     for files in plan.cameras:
         try:
             camera = read_camera(source, eid, files, lab.pose, problems)
             cameras[files.camera] = camera
+        except TooFewTimes as error:
+            left_out[files.camera] = str(error)
         except SourceError as error:
             problems.append(str(error))
             unreadable.append(files.camera)
@@ -253,7 +259,8 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
     )
     unreadable += [f"{r.number} {n}" for r in runs for n in r.unreadable]
     blind = {c.camera for c in plan.cameras} - set(cameras)
-    return Reading(recording, plan.without(failed, blind), tuple(problems), tuple(unreadable))
+    rest = plan.without(failed, blind)
+    return Reading(recording, rest, tuple(problems), tuple(unreadable), left_out)
 
 
 def _read_probe(source: Source, eid: str, probe: ProbePlan) -> Probe:

@@ -79,6 +79,10 @@ def build_session(
         Line(session.eid, "read", "failed", time.perf_counter() - started, 0, problem)
         for problem in reading.problems
     ]
+    lines += [
+        Line(session.eid, "read", "skipped", 0.0, 0, why) for why in reading.left_out.values()
+    ]
+    known = plan.without(set(), set(reading.left_out))
     made: dict[str, xr.Dataset] = {}
     built: dict[str, Entry | None] = {}
     for recipe in recipes:
@@ -88,7 +92,7 @@ def build_session(
             built[recipe.name] = entry
             seconds = time.perf_counter() - started
             line = _line(session.eid, recipe, status, entry, seconds)
-            unread = recipe.has(plan, lab) and not recipe.has(reading.plan, lab)
+            unread = recipe.has(known, lab) and not recipe.has(reading.plan, lab)
             lines.append(replace(line, status="failed", reason=_UNREAD) if unread else line)
         except Exception as error:  # noqa: BLE001  the boundary of a task
             lines.append(_failure(session.eid, recipe.name, error, started))
