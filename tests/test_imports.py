@@ -47,6 +47,8 @@ LAYERS: dict[str, set[str]] = {
     "analysis": {"arguments", "clock", "kernels", "regions", "schema"},
     "accessor": {"analysis"},
     "check": {"analysis", "store"},
+    "video": {"arguments"},
+    "open_field": {"arguments", "clock", "kernels"},
     "figures": {"regions", "schema"},
     "export": {"schema"},
 }
@@ -66,6 +68,9 @@ FOREIGN: dict[str, set[str]] = {
     "iblatlas": {"regions"},
     "requests": {"sources"},
     "ruptures": {"analysis"},
+    "av": {"video"},
+    "h5py": {"open_field"},
+    "movement": {"open_field"},
     "urllib3": {"sources"},
     "hdmf": {"export"},
     "pynapple": {"export"},
@@ -91,6 +96,8 @@ FOREIGN: dict[str, set[str]] = {
 ONLY_FOREIGN: dict[str, set[str]] = {
     "errors": set(),
     "kernels": {"numpy", "scipy", "numba"},
+    "video": {"numpy", "xarray", "av"},
+    "open_field": {"numpy", "pandas", "xarray", "movement", "h5py"},
     "readers": {"numpy", "pandas", "one"},
 }
 
@@ -100,14 +107,18 @@ DEFERRED: dict[str, set[str]] = {
     "accessor": {"analysis"},
     "analysis": {"numba", "ruptures", "scipy", "sklearn"},
     "export": {"hdmf", "pynapple", "pynwb"},
+    "video": {"av"},
+    "open_field": {"movement", "h5py"},
 }
 
 # `import lsdx` loads none of these, beyond what `import xarray` loads by itself.
 NOT_LOADED = (
+    "av",
     "dask.array",
     "distributed",
     "iblatlas",
     "matplotlib",
+    "movement",
     "numba",
     "one",
     "pingouin",
