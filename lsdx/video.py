@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -355,15 +355,7 @@ def _frames(video: _Video, first: int, last: int) -> Iterator[np.ndarray]:
     expected = first
     try:
         with av.open(str(video.path)) as file:
-            stream = file.streams.video[0]
-            stream.thread_type = "AUTO"
-            if video.stamps is not None and first > 0:
-                # to the last frame before it that can be decoded by itself
-                file.seek(int(video.stamps[first]), stream=stream)
-            for i, frame in enumerate(file.decode(stream)):
-                number = i
-                if video.stamps is not None and frame.pts is not None:
-                    number = int(np.searchsorted(video.stamps, frame.pts))
+            for frame, number in _decoded(video, file, first):
                 if number < first:
                     continue
                 if number != expected:
@@ -377,6 +369,32 @@ def _frames(video: _Video, first: int, last: int) -> Iterator[np.ndarray]:
         raise SourceError(located(video.where, "frames that can be decoded", found)) from error
     wanted = f"frame {expected} of {video.n_frames}"
     raise SourceError(located(video.where, wanted, "none that can be decoded"))
+
+
+def _decoded(video: _Video, file: Any, first: int) -> Iterator[tuple[Any, int]]:
+    """Yield frames and their numbers from a key frame at or before ``first``, or from the start.
+
+    Some formats seek by the order of decoding, and end up behind the frame that was sought: then
+    seek further back. What comes before the key frame may lack the frames that it is made from.
+    """
+    stream = file.streams.video[0]
+    stream.thread_type = "AUTO"
+    if video.stamps is None:
+        yield from zip(file.decode(stream), count(), strict=False)
+        return
+    for back in (0, 50, 500, first):
+        file.seek(int(video.stamps[max(first - back, 0)]), stream=stream)
+        reached = back >= first
+        for frame in file.decode(stream):
+            number = int(np.searchsorted(video.stamps, frame.pts))
+            if not reached and frame.key_frame:
+                if number > first:
+                    break
+                reached = True
+            if reached:
+                yield frame, number
+        if reached:
+            return
 
 
 def _pairs(

@@ -134,7 +134,8 @@ def test_a_window_holds_the_values_of_the_whole(
     times = 7 + np.arange(100) / 30 + np.random.default_rng(0).uniform(0, 0.01, 100)
     whole = motion_energy(path, times=times)
     assert np.isfinite(whole[1:]).all()
-    for first, last in [(0, 1), (1, 2), (11, 30), (12, 13), (25, 60), (98, 100)]:
+    windows = [(0, 1), (11, 30), (25, 60), (98, 100), *((i, i + 1) for i in range(1, 50))]
+    for first, last in windows:
         part = motion_energy(path, times=times, start=times[first], stop=times[last - 1] + 1e-6)
         np.testing.assert_array_equal(part.frame, np.arange(first, last))
         np.testing.assert_array_equal(part, whole[first:last])
