@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.behavior import onto_bins
 from benchmarks.cohort import building, cohorts, many_sessions, one_session, opening, reading
 from benchmarks.dimensionality import spectra, whole_cohort
 from benchmarks.importing import importing
@@ -25,6 +26,7 @@ def results(quick: bool, folder: Path) -> Iterator[Result]:
     yield grouping(quick)
     yield counting(quick)
     yield writing(quick)
+    yield from onto_bins(quick)
     yield from spectra(quick)
     yield from surrogates(quick)
     large, small = cohorts(folder, quick)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import dimensionality, spikes
+from benchmarks import behavior, dimensionality, spikes
 from benchmarks.timing import Result
 
 
@@ -24,6 +24,11 @@ def test_a_benchmark_of_spikes_runs(job: Callable[[bool], Result]) -> None:
 def test_benchmarks_of_spectra_run() -> None:
     found: Iterable[Result] = dimensionality.spectra(True)
     assert sum(r.seconds > 0 for r in found) == 4
+
+
+def test_benchmarks_of_behavior_run() -> None:
+    found: Iterable[Result] = behavior.onto_bins(True)
+    assert sum(r.seconds > 0 for r in found) == 2
 
 
 @pytest.mark.slow
