@@ -240,8 +240,8 @@ def test_a_threshold_belongs_to_a_tracker(
     assert np.isnan(found.speed.values[0]).tolist() == [False, missing]
     assert found.share[0, 0] == pytest.approx(299 / 300)
     assert found.software.item() == software
-    default = 0.9 if software == "DeepLabCut" else -np.inf
-    assert found.likelihood.item() == (default if given is None else given)
+    default = 0.9 if software == "DeepLabCut" else np.nan
+    np.testing.assert_equal(found.likelihood.item(), default if given is None else given)
 
 
 # place

@@ -74,7 +74,8 @@ def measures(
         ``speed_change``, minus the mean of the baseline's bins. ``occupancy`` (recording, y, x)
         in s, of the whole recording, from the left and top edge of the arena; NaN beyond it.
         ``time`` holds the centres of the bins. The labels of the table stand on ``recording``;
-        ``arena`` says whether its edges were "given" or "estimated".
+        ``arena`` says whether its edges were "given" or "estimated", ``likelihood`` which
+        threshold was taken, NaN for none.
 
     Raises
     ------
@@ -211,7 +212,7 @@ def _track(
     if not np.isfinite(rate):
         raise SourceError(located(where, "at least two frames", f"{times.size}"))
     software = str(ds.attrs.get("source_software", ""))
-    least = LIKELIHOOD.get(software, -np.inf) if likelihood is None else likelihood
+    least = LIKELIHOOD.get(software, np.nan) if likelihood is None else likelihood
     names = [str(n) for n in ds["keypoints"].values]
     points = ds["position"].transpose("time", "keypoints", "space", "individuals").values[..., 0]
     points = points.astype(np.float64) / float(ds["px_per_cm"])
