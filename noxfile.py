@@ -79,7 +79,8 @@ def tests_313(session: nox.Session) -> None:
 def tests_minimum(session: nox.Session) -> None:
     """Run tests and doctests with the oldest Python and dependencies we promise to work with."""
     project = PYPROJECT["project"]
-    bounds = [project["dependencies"], *project["optional-dependencies"].values()]
+    extras = {k: v for k, v in project["optional-dependencies"].items() if k != "movement"}
+    bounds = [project["dependencies"], *extras.values()]
     oldest = [
         re.sub(r"\[.*?\]|\s", "", requirement).replace(">=", "==")
         for requirements in bounds
@@ -116,6 +117,14 @@ def tests_slow(session: nox.Session) -> None:
     """Run the longer seeded tests, which the other sessions leave out."""
     session.install(PROJECT, *group("test"))
     run_pytest(session, "-m", "slow", *session.posargs)
+
+
+@nox.session
+def movement(session: nox.Session) -> None:
+    """Run what needs movement: reading of open fields, and its functions on poses (1.3 GB)."""
+    session.install("-e.[movement,video]", *group("pytest"))
+    paths = ("tests/movement", "tests/test_open_field.py", "lsdx/open_field")
+    run_pytest(session, *(session.posargs or paths))
 
 
 @nox.session

@@ -35,6 +35,10 @@ OPENERS = {
     ],
     "Building stores": ["Recipe"],
 }
+MODULES = {
+    "Motion in a video": ["video.motion_energy", "video.motion_components"],
+    "Open field": ["open_field.open_recordings", "open_field.measures", "open_field.read"],
+}
 METHODS = {
     "Selecting": ["select", "unit_table", "quantify"],
     "Counting spikes": ["bin", "sliding"],
@@ -84,7 +88,7 @@ def write_api(folder: Path) -> None:
     folder.mkdir()
     topics = [("index", "API reference", _api_index())]
     lines = []
-    for topic, names in OPENERS.items():
+    for topic, names in (OPENERS | MODULES).items():
         lines += [topic, "-" * len(topic), "", ".. autosummary::", "   :toctree:", ""]
         lines += [*(f"   lsdx.{name}" for name in names), ""]
     topics.append(("functions", "Functions and settings", lines))

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
         errors,
         export,
         figures,
+        open_field,
         regions,
         schema,
         store,
+        video,
     )
     from lsdx.builders import Recipe
     from lsdx.check import check_alignment, check_cameras
@@ -58,6 +60,7 @@ __all__ = [
     "open_counts",
     "open_epochs",
     "open_events",
+    "open_field",
     "open_insertions",
     "open_pose",
     "open_sessions",
@@ -66,6 +69,7 @@ __all__ = [
     "regions",
     "schema",
     "store",
+    "video",
 ]
 
 # where those are that are no modules of lsdx; none is imported before it is used

@@ -48,6 +48,8 @@ LAYERS: dict[str, set[str]] = {
     "analysis": {"arguments", "clock", "kernels", "lazy", "regions", "schema"},
     "accessor": {"analysis"},
     "check": {"analysis", "arguments", "store"},
+    "video": {"arguments"},
+    "open_field": {"arguments", "clock", "kernels"},
     "figures": {"lazy", "regions", "schema"},
     "export": {"lazy", "schema"},
 }
@@ -67,6 +69,9 @@ FOREIGN: dict[str, set[str]] = {
     "iblatlas": {"regions"},
     "requests": {"sources"},
     "ruptures": {"analysis"},
+    "av": {"video"},
+    "h5py": {"open_field"},
+    "movement": {"open_field"},
     "urllib3": {"sources"},
     "hdmf": {"export"},
     "pynapple": {"export"},
@@ -92,6 +97,8 @@ FOREIGN: dict[str, set[str]] = {
 ONLY_FOREIGN: dict[str, set[str]] = {
     "errors": set(),
     "kernels": {"numpy", "scipy", "numba"},
+    "video": {"numpy", "xarray", "av"},
+    "open_field": {"numpy", "pandas", "xarray", "movement", "h5py"},
     # pyarrow reads a pose table column by column: pandas would hold it twice, in float64
     "readers": {"numpy", "pandas", "one", "pyarrow"},
 }
@@ -102,14 +109,18 @@ DEFERRED: dict[str, set[str]] = {
     "accessor": {"analysis"},
     "analysis": {"numba", "ruptures", "scipy", "sklearn"},
     "export": {"hdmf", "pynapple", "pynwb"},
+    "video": {"av"},
+    "open_field": {"movement", "h5py"},
 }
 
 # `import lsdx` loads none of these, beyond what `import xarray` loads by itself.
 NOT_LOADED = (
+    "av",
     "dask.array",
     "distributed",
     "iblatlas",
     "matplotlib",
+    "movement",
     "numba",
     "one",
     "pingouin",
