@@ -47,8 +47,9 @@ def to_tsd(data: xr.DataArray) -> Tsd | TsdFrame:
         import pynapple
     except ImportError as error:
         raise missing_package("to_tsd", "pynapple", "pynapple") from error
-    if not isinstance(data, xr.DataArray):
-        found = type(data).__name__
+    given: object = data
+    if not isinstance(given, xr.DataArray):
+        found = type(given).__name__
         raise SelectionError(located("to_tsd", "a DataArray", found, 'Take one: data["name"].'))
     data = data.squeeze([d for d in data.dims if d != "time" and data.sizes[d] == 1])
     found = ", ".join(map(str, data.dims)) or "none"
