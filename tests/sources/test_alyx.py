@@ -242,14 +242,14 @@ def test_a_file_that_cannot_be_had_is_named_and_the_rest_goes_on(
     settings: Settings, server: AlyxServer, how: str | int, words: str
 ) -> None:
     server.fail(f"LSDX-A/2023-01-19{SPIKES.removeprefix('/data/')}", how, times=99)
-    report = build(settings, progress=False)
+    report = build(settings, ["units"], progress=False)
     (told,) = [x for x in report.lines if x.status == "failed" and "HTTP" not in x.kind]
     assert words in told.reason
     assert "alf/probe00" in told.reason
     assert lsdx.open_sessions(settings.stores).sizes["session"] == 2
 
     server.mended()
-    assert not build(settings, progress=False).failed
+    assert not build(settings, ["units"], progress=False).failed
     fetched = [r for r in server.requests if "/data/" in r]
     assert len(fetched) == 1  # what had come was kept
 
