@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from lsdx.builders import Report, build
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
 
 SHARED = Path(__file__).resolve().parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_of_blas() -> Iterator[None]:
+    """Give each of pytest-xdist's workers one thread of BLAS.
+
+    They share the cores: with a thread for each core they wait for each other.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    else:
+        yield
 
 
 @pytest.fixture(scope="session")
