@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from lsdx.builders import Report, build
 from lsdx.config import Settings
@@ -17,6 +20,19 @@ from lsdx.demo import write_cohort
 collect_ignore = [] if find_spec("movement") else ["tests/movement", "lsdx/open_field/reading.py"]
 
 SHARED = Path(__file__).resolve().parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_of_blas() -> Iterator[None]:
+    """Give each of pytest-xdist's workers one thread of BLAS.
+
+    They share the cores: with a thread for each core they wait for each other.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    else:
+        yield
 
 
 @pytest.fixture(scope="session")

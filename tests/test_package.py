@@ -67,12 +67,13 @@ def test_the_installed_wheel_runs_outside_the_tree(
     def run(*command: str | Path) -> str:
         return _run(sys.executable, *command, cwd=tmp_path, env=outside).stdout
 
-    where = run("-c", "import lsdx; print(lsdx.__file__)").strip()
-    assert Path(where).is_relative_to(site)
     lsdx = site / "bin" / "lsdx"
     run(lsdx, "demo", "--sessions", "1", "--units", "8", "cohort")
     run(lsdx, "build", "--source", "cache", "--cache-dir", "cohort", "--stores", "built")
-    run("-c", "import lsdx; assert lsdx.open_units('built').sizes['unit'] > 0")
+    opened = "import lsdx; print(lsdx.open_units('built').sizes['unit'], lsdx.__file__)"
+    n_units, where = run("-c", opened).strip().split(maxsplit=1)
+    assert int(n_units) > 0
+    assert Path(where).is_relative_to(site)
 
 
 def test_the_citation_names_the_version_of_the_package() -> None:

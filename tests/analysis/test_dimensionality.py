@@ -474,7 +474,7 @@ def test_the_demo_cohort_gives_back_what_was_simulated(tmp_path: Path) -> None:
     from lsdx.config import Settings
     from lsdx.demo import write_cohort
 
-    root = write_cohort(tmp_path / "cohort", n_sessions=4)
+    root = write_cohort(tmp_path / "cohort", n_sessions=4, n_units=80)
     truth = json.loads((root / "truth.json").read_text())["sessions"]
     stores = tmp_path / "stores"
     build(

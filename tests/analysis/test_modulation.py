@@ -416,7 +416,8 @@ def test_other_metrics_units_epochs_and_chunks_change_nothing(
     spikes: xr.Dataset, method: str
 ) -> None:
     options: dict[str, Any] = {"method": method, "n_permutations": 19, "rng": 5, "surrogates": 3}
-    some = spikes.isel(unit=slice(0, 40))
+    places = np.r_[:10, 25:35]
+    some = spikes.isel(unit=places)
     whole = modulation(some, metric=METRICS, null=True, **options).compute()
     loaded = modulation(some.load(), metric=METRICS, null=True, **options)
     xr.testing.assert_identical(loaded, whole)
@@ -426,9 +427,9 @@ def test_other_metrics_units_epochs_and_chunks_change_nothing(
         (whole["epoch"].values[::-1], ["lempel_ziv"]),
     ):
         which: dict[str, Any] = {"epoch": list(epochs), "metric": list(metrics)}
-        some = spikes.isel(unit=[30, 3, 17])
+        some = spikes.isel(unit=places[[15, 3, 8]])
         alone = modulation(some, null=True, **which, **options).compute()
-        mine = whole.isel(unit=[30, 3, 17]).sel(which)
+        mine = whole.isel(unit=[15, 3, 8]).sel(which)
         for name in names:
             np.testing.assert_array_equal(alone[name], mine[name], err_msg=name)
 

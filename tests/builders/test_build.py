@@ -50,20 +50,6 @@ def test_a_second_cohort_and_build_give_the_same_bytes(
     assert hashes(settings.stores) == hashes(demo_stores)
 
 
-def test_a_local_cluster_gives_the_same_bytes(settings: Settings, demo_stores: Path) -> None:
-    from distributed import Client, LocalCluster
-
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        report = build(settings, client=client, progress=False)
-    assert not report.failed
-    assert hashes(settings.stores) == hashes(demo_stores)
-
-
 def test_a_rerun_does_nothing(built: Settings) -> None:
     before = hashes(built.stores)
     report = build(built, progress=False)
@@ -101,12 +87,15 @@ def test_a_damaged_part_is_found_and_built_anew(built: Settings, demo_stores: Pa
     assert hashes(built.stores) == hashes(demo_stores)
 
 
-def test_one_session_at_a_time_ends_where_all_at_once_does(
-    settings: Settings, demo_stores: Path
+@pytest.mark.parametrize("sizes", [(1, 1, 5), pytest.param((1,) * 7, marks=pytest.mark.slow)])
+def test_some_sessions_at_a_time_end_where_all_at_once_do(
+    settings: Settings, demo_stores: Path, sizes: tuple[int, ...]
 ) -> None:
-    for eid in lsdx.open_sessions(demo_stores).session.values[::-1]:
-        report = build(settings, sessions=[eid], progress=False)
-        assert not report.failed
+    eids = lsdx.open_sessions(demo_stores).session.values[::-1].tolist()
+    assert sum(sizes) == len(eids)
+    for size in sizes:
+        some, eids = eids[:size], eids[size:]
+        assert not build(settings, sessions=some, progress=False).failed
     assert hashes(settings.stores) == hashes(demo_stores)
 
 

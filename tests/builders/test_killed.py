@@ -22,9 +22,11 @@ from tests.builders.forked import Builder, builders
 from tests.builders.same import hashes
 
 
-def run(builder: Builder, sessions: str = "", kill_after: float | None = None) -> str:
+def run(
+    builder: Builder, stores: Path, sessions: tuple[str, ...] = (), kill_after: float | None = None
+) -> str:
     """Let one build run, killed after so many seconds; tell how it ended."""
-    child = builder.start(sessions)
+    child = builder.start(stores, sessions)
     if kill_after is not None:
         time.sleep(kill_after)
         with suppress(ProcessLookupError):
@@ -56,24 +58,25 @@ def kill_many(tmp_path: Path, times: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     stores = tmp_path / "stores"
     ends = []
-    with builders(cache, stores) as (builder,):
+    with builders(cache) as (builder,):
         start = time.perf_counter()
-        assert run(builder) == "built"
+        assert run(builder, stores) == "built"
         lasts = time.perf_counter() - start
         for i in range(times):
             if i % 5 == 0:  # from nothing, and onto what is there
-                shutil.rmtree(stores)
+                shutil.rmtree(stores, ignore_errors=True)  # killed before it made the folder
             if i % 5 == 3:  # a rebuild: a part is gone
                 parts = sorted(stores.glob("parts/*/*"))
                 if parts:
                     shutil.rmtree(parts[int(rng.integers(len(parts)))])
                     (stores / "catalog.json").unlink(missing_ok=True)
             before = check(stores, expected)
-            only = eids[int(rng.integers(2))] if rng.random() < 0.3 else ""
-            ends.append(run(builder, only, kill_after=float(rng.random() ** 2 * lasts)))
+            only = (eids[int(rng.integers(2))],) if rng.random() < 0.3 else ()
+            after = float(rng.random() ** 2 * lasts)
+            ends.append(run(builder, stores, only, kill_after=after))
             assert check(stores, expected) >= before
         assert "killed" in ends
-        assert run(builder) in ("built", "found")
+        assert run(builder, stores) in ("built", "found")
     assert hashes(stores) == hashes(whole.stores)
     collect_garbage(stores)
     assert not list((stores / "tmp").iterdir())

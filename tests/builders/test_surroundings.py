@@ -28,7 +28,7 @@ def may_mount() -> bool:
 
 @pytest.mark.skipif(not may_mount(), reason="this machine allows no mount namespaces")
 def test_a_full_and_a_read_only_disk_lose_nothing(tmp_path: Path) -> None:
-    cache = write_cohort(tmp_path / "cohort", n_sessions=3, n_units=8)
+    cache = write_cohort(tmp_path / "cohort", n_sessions=2, n_units=8)
     disk = tmp_path / "disk"
     disk.mkdir()
     result = run_module("mounted", cache, disk, under=("unshare", "-rm"))

@@ -7,7 +7,9 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dask
 import pytest
@@ -18,7 +20,7 @@ from lsdx.builders.upkeep import collect_garbage, verify
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
 from lsdx.errors import RecipeError
-from tests.builders.forked import builders
+from tests.builders.forked import Builder, builders
 from tests.builders.same import hashes
 
 
@@ -42,6 +44,27 @@ def eids(cohort: Path) -> list[str]:
     from lsdx.sources.cache import CacheSource
 
     return [s.eid for s in CacheSource(cohort).sessions()]
+
+
+@pytest.fixture(scope="module")
+def pair(cohort: Path) -> Iterator[list[Builder]]:
+    """Two processes that build; each build is a child of its own."""
+    with builders(cohort, number=2) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """A cluster of two worker processes, which replaces those that die."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
 
 
 @pytest.mark.parametrize("n_threads", [2, 5])
@@ -68,48 +91,54 @@ def test_two_processes_at_once(
     cohort: Path,
     expected: dict[str, str],
     eids: list[str],
+    pair: list[Builder],
     tmp_path: Path,
     first: tuple[int, ...],
     second: tuple[int, ...],
 ) -> None:
     stores = tmp_path / "stores"
-    with builders(cohort, stores, number=2) as pair:
-        for builder, wanted in zip(pair, (first, second), strict=True):
-            builder.start(" ".join(eids[i] for i in wanted))
-        ends = [builder.wait() for builder in pair]
-        assert "failed" not in ends
-        if set(first) & set(second) or not first:
-            assert "found" in ends  # who came second says so
-        assert not [c for c in verify(stores) if c.problem]
-        if len({*first, *second}) in (0, 3):
-            assert hashes(stores) == expected
-        else:
-            assert set(lsdx.open_sessions(stores).session.values) == {eids[i] for i in first}
+    for builder, wanted in zip(pair, (first, second), strict=True):
+        builder.start(stores, [eids[i] for i in wanted])
+    ends = [builder.wait() for builder in pair]
+    assert "failed" not in ends
+    if set(first) & set(second) or not first:
+        assert "found" in ends  # who came second says so
+    assert not [c for c in verify(stores) if c.problem]
+    if len({*first, *second}) in (0, 3):
+        assert hashes(stores) == expected
+    else:
+        assert set(lsdx.open_sessions(stores).session.values) == {eids[i] for i in first}
     assert not list((stores / "tmp").iterdir())
 
 
 def test_gc_is_refused_while_another_process_builds(
-    cohort: Path, expected: dict[str, str], tmp_path: Path
+    expected: dict[str, str], pair: list[Builder], tmp_path: Path
 ) -> None:
     stores = tmp_path / "stores"
-    with builders(cohort, stores) as (builder,):
-        builder.start()
-        builder.wait()
-        shutil.rmtree(stores / "parts")
-        builder.start()
-        while not list(stores.glob("parts/*/*")):
-            time.sleep(0.005)
-        with pytest.raises(RecipeError, match="a build is running"):
-            collect_garbage(stores)
-        assert builder.wait() == "found"
+    builder, _ = pair
+    builder.start(stores)
+    builder.wait()
+    shutil.rmtree(stores / "parts")
+    builder.start(stores)
+    while not list(stores.glob("parts/*/*")):
+        time.sleep(0.005)
+    with pytest.raises(RecipeError, match="a build is running"):
+        collect_garbage(stores)
+    assert builder.wait() == "found"
     assert hashes(stores) == expected
 
 
-def test_a_worker_killed_in_mid_task_costs_nothing(
-    cohort: Path, expected: dict[str, str], tmp_path: Path
+def test_a_local_cluster_gives_the_same_bytes(
+    client: Any, demo_cohort: Path, demo_stores: Path, tmp_path: Path
 ) -> None:
-    from distributed import Client, LocalCluster
+    settings = Settings(source="cache", cache_dir=demo_cohort, stores=tmp_path / "stores")
+    assert not build(settings, client=client, progress=False).failed
+    assert hashes(settings.stores) == hashes(demo_stores)
 
+
+def test_a_worker_killed_in_mid_task_costs_nothing(
+    client: Any, cohort: Path, expected: dict[str, str], tmp_path: Path
+) -> None:
     stores = tmp_path / "stores"
     killed = threading.Event()
 
@@ -119,21 +148,13 @@ def test_a_worker_killed_in_mid_task_costs_nothing(
         os.kill(pid, signal.SIGKILL)
         killed.set()
 
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        pids = list(client.run(os.getpid).values())
-        killer = threading.Thread(target=kill, args=(pids[0],))
-        killer.start()
-        report = build(
-            Settings(source="cache", cache_dir=cohort, stores=stores),
-            client=client,
-            progress=False,
-        )
-        killer.join()
+    client.wait_for_workers(2)
+    pids = list(client.run(os.getpid).values())
+    killer = threading.Thread(target=kill, args=(pids[0],))
+    killer.start()
+    settings = Settings(source="cache", cache_dir=cohort, stores=stores)
+    report = build(settings, client=client, progress=False)
+    killer.join()
     assert killed.is_set()
     assert not report.failed
     assert hashes(stores) == expected

@@ -41,6 +41,14 @@ def expected(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stores
 
 
+@pytest.fixture(scope="module")
+def expected_units(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a build of units and what they need gives from the cohort's own cache."""
+    stores = tmp_path_factory.mktemp("expected") / "stores"
+    build(Settings(source="cache", cache_dir=cohort, stores=stores), ["units"], progress=False)
+    return stores
+
+
 @pytest.fixture
 def server(cohort: Path) -> Iterator[AlyxServer]:
     with serving(cohort) as state:
@@ -217,14 +225,14 @@ SPIKES = r"/data/.*alf/probe00/.*spikes\.times"
     ],
 )
 def test_what_falters_once_is_tried_again(
-    settings: Settings, server: AlyxServer, expected: Path, pattern: str, how: str | int
+    settings: Settings, server: AlyxServer, expected_units: Path, pattern: str, how: str | int
 ) -> None:
     server.stall = 1.0
     server.fail(pattern, how)
-    report = build(settings, progress=False)
+    report = build(settings, ["units"], progress=False)
     assert not report.failed, report.to_text()
     assert server.failures[0].times == 0
-    assert hashes(settings.stores) == hashes(expected)
+    assert hashes(settings.stores) == hashes(expected_units)
     assert not list((settings.cache_dir or Path()).rglob("*.part"))
 
 
@@ -242,14 +250,14 @@ def test_a_file_that_cannot_be_had_is_named_and_the_rest_goes_on(
     settings: Settings, server: AlyxServer, how: str | int, words: str
 ) -> None:
     server.fail(f"LSDX-A/2023-01-19{SPIKES.removeprefix('/data/')}", how, times=99)
-    report = build(settings, progress=False)
+    report = build(settings, ["units"], progress=False)
     (told,) = [x for x in report.lines if x.status == "failed" and "HTTP" not in x.kind]
     assert words in told.reason
     assert "alf/probe00" in told.reason
     assert lsdx.open_sessions(settings.stores).sizes["session"] == 2
 
     server.mended()
-    assert not build(settings, progress=False).failed
+    assert not build(settings, ["units"], progress=False).failed
     fetched = [r for r in server.requests if "/data/" in r]
     assert len(fetched) == 1  # what had come was kept
 
