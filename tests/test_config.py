@@ -428,3 +428,31 @@ def test_a_pinned_revision_is_a_name(tmp_path: Path, line: str, words: str) -> N
     file.write_text(f"[sources]\n{line}\n")
     with pytest.raises(ConfigError, match=words):
         load_settings(file=file, environ={})
+
+
+def test_pose_rules_are_read_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "lsdx.toml"
+
+    def pose(text: str) -> object:
+        path.write_text(f"[pose]\n{text}\n")
+        return load_settings(file=path, environ={}).pose
+
+    found = load_settings(environ={}).pose
+    assert (found.surplus, found.ensemble, dict(found.likelihood)) == ("", False, {"dlc": 0.9})
+    found = load_settings(environ={}, pose={"likelihood": {"lightning_pose": 1}}).pose
+    assert dict(found.likelihood) == {"dlc": 0.9, "lightning_pose": 1}
+    assert getattr(pose('surplus = "last"\nensemble = true'), "surplus", None) == "last"
+    for wrong in (
+        'surplus = "middle"',
+        "surplus = false",
+        "ensemble = 1",
+        'ensemble = "yes"',
+        "likelihood = 0.5",
+        "likelihood.dlc = 1.1",
+        "likelihood.dlc = nan",
+        "likelihood.dlc = true",
+        "likelihood.sleap = 0.5",
+        'tracker = "dlc"',
+    ):
+        with pytest.raises(ConfigError, match=r"\[pose\]"):
+            pose(wrong)

@@ -182,3 +182,39 @@ def test_the_real_insertion_records_are_read_whole(sample: Path) -> None:
     for key, name in (("apRms_p90_raw", "ap_rms_p90_raw"), ("alignment_qc", "alignment_qc")):
         values = [r["json"]["extended_qc"].get(key, "nan") for r in records]
         np.testing.assert_array_equal(table[name].values, np.array(values).astype(float))
+
+
+@pytest.mark.parametrize(("camera", "frames", "rate"), [("left", 1000, 60), ("right", 2500, 150)])
+def test_pose_has_the_files_times(
+    report: Report, sample: Path, camera: str, frames: int, rate: float
+) -> None:
+    (folder,) = sample.glob("cortexlab/Subjects/KS094/*/001/alf")
+    sessions = lsdx.open_sessions(report.stores)
+    eid = str(sessions.session.values[sessions.subject.values == "KS094"][0])
+    pose = lsdx.open_pose(report.stores, session=eid, camera=camera)
+    assert (pose.sizes["time"], pose.sizes["keypoints"]) == (frames, 2)
+    times = np.load(folder / f"_ibl_{camera}Camera.times.npy")[-frames:]
+    np.testing.assert_allclose(pose.time, times, rtol=0, atol=1e-6)
+    assert pose.attrs["fps"] == pytest.approx(rate, rel=0.01)
+    if camera == "left":
+        assert float(pose.time[1] - pose.time[0]) == pytest.approx(0.0499, abs=5e-5)
+
+
+def test_the_pupil_of_frames_without_times(report: Report, sample: Path) -> None:
+    (path,) = sample.glob("wittenlab/Subjects/ibl_witten_25/*/001/alf/*.lightningPose.pqt")
+    sessions = lsdx.open_sessions(report.stores)
+    eid = str(sessions.session.values[sessions.subject.values == "ibl_witten_25"][0])
+    pose = lsdx.open_pose(report.stores, session=eid, camera="left")
+    assert (pose.sizes["time"], pose.attrs["time_unit"]) == (2000, "frames")
+    table = pd.read_parquet(path)
+    top, right, bottom, left = (
+        table[[f"pupil_{k}_r_x", f"pupil_{k}_r_y"]].to_numpy()
+        for k in ("top", "right", "bottom", "left")
+    )
+    pairs = [(top, bottom), (left, right)]
+    beside = [(top, right), (right, bottom), (bottom, left), (left, top)]
+    each = [np.hypot(*(a - b).T) for a, b in pairs]
+    each += [np.sqrt(2) * np.hypot(*(a - b).T) for a, b in beside]
+    expected = np.median(np.median(each, axis=0))
+    # positions are stored to 1/64 px
+    assert float(np.median(pose.lsd.pupil_diameter())) == pytest.approx(expected, abs=0.02)

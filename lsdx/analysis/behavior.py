@@ -69,7 +69,9 @@ def bouts(
     times = {n: ("event", table[n].to_numpy(float), {"units": "s"}) for n in ("start", "stop")}
     words = {n: ("event", table[n].to_numpy(object)) for n in (*_WINDOWS, "kind")}
     if "session_label" in ds.coords:
-        label = dict(zip(ds["session"].values, ds["session_label"].values, strict=True))
+        # of one session that was selected it has no dimension
+        names = np.atleast_1d(ds["session_label"].values)
+        label = dict(zip(ds["session"].values, names, strict=True))
         words["session_label"] = ("event", np.array([label[s] for s in table["session"]], object))
     out = xr.Dataset(
         {
@@ -276,7 +278,7 @@ def _places(ds: xr.Dataset, events: xr.Dataset | pd.DataFrame) -> np.ndarray:
         # a time on the edge of a bin belongs to the bin that it begins
         at = np.floor((mine[event] - start[phase, epoch]) / width + 1e-6)
         rows.append(np.stack([phase, epoch, at.astype(np.int64)], axis=1))
-    longest = max((len(r) for r in rows), default=0)
+    longest = max([1, *(len(r) for r in rows)])  # dask takes no empty dimension
     filled = [np.pad(r, ((0, longest - len(r)), (0, 0)), constant_values=-1) for r in rows]
     return np.array(filled, dtype=np.int64).reshape(len(rows), longest, 3)
 
