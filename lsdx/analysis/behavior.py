@@ -45,6 +45,9 @@ def bouts(
         spike clock, ``cut`` where an epoch's edge or missing frames cut it; labels ``session``,
         ``phase``, ``epoch``, ``kind`` ``"bout"``. ``psth`` takes it. Computed at once.
 
+    Where the animal hardly moved in the first phase, so that the deviation is 0, every value above
+    the median is a bout.
+
     Raises
     ------
     SelectionError
@@ -204,7 +207,7 @@ def triggered(
     ------
     SelectionError
         If ``ds`` holds no behaviour, or events lack session or start.
-    ConfigError
+    ArgumentError
         For a window that is no whole number of bins.
 
     Notes

@@ -180,8 +180,8 @@ def blinks(ds: xr.Dataset, *, likelihood: float | None = None) -> xr.Dataset:
     # a run lasts to the first frame that is open again
     whole = (first > 0) & (last < times.size)
     first, last = first[whole], last[whole]
-    duration = times[last] - times[first]
-    kept = (duration >= _BLINK[0]) & (duration <= _BLINK[1])
+    duration = to_ticks(times[last] - times[first])  # whole ticks: 3 frames at 60 Hz are 50 ms
+    kept = (duration >= to_ticks(_BLINK[0])) & (duration <= to_ticks(_BLINK[1]))
     return event_table(ds, times[first][kept], times[last][kept], "blink")
 
 

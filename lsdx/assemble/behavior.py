@@ -24,7 +24,7 @@ from lsdx.kernels.features import (
     tongue_is_likely,
     within,
 )
-from lsdx.kernels.frames import lag
+from lsdx.kernels.frames import increasing, lag
 from lsdx.readers.video import Wheel
 from lsdx.schema import SCHEMAS
 from lsdx.schema.behavior import CAMERA_FEATURES, FRAME_WIDTHS, WHEEL
@@ -223,7 +223,8 @@ def _lag(
         return np.nan, np.nan, ""
     times = clock.times
     if energy is not None and energy.times is not None and camera.motion_energy is not None:
-        other = np.interp(times, energy.times, camera.motion_energy)
+        rising = increasing(energy.times)
+        other = np.interp(times, energy.times[rising], camera.motion_energy[rising])
         of = "motion_energy"
     elif recording.wheel is not None:
         path = wheel_path(recording.wheel.times, recording.wheel.position, times)

@@ -134,7 +134,7 @@ def within(times: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray
 
 
 def baseline(values: np.ndarray, percentile: float = BASELINE) -> float:
-    """Return a percentile of what is known; NaN where nothing is.
+    """Return a percentile of what is known; NaN where nothing is, or where it is not above 0.
 
     Examples
     --------
@@ -142,4 +142,5 @@ def baseline(values: np.ndarray, percentile: float = BASELINE) -> float:
     2.0
     """
     known = values[np.isfinite(values)]
-    return float(np.percentile(known, percentile)) if known.size else float("nan")
+    found = float(np.percentile(known, percentile)) if known.size else 0.0
+    return found if found > 0 else float("nan")

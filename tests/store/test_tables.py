@@ -72,9 +72,15 @@ def test_a_table_decodes_to_what_a_zarr_store_does(
 
 
 def test_a_session_has_few_files(demo_stores: Path) -> None:
-    """Inode quotas, and a request each in an object store: 30 are enough."""
+    """Inode quotas, and a request each in an object store: 30, and 14 for each camera's pose."""
     parts = Place(demo_stores).catalog().parts
     for eid in parts["sessions"]:
-        folders = [demo_stores / by[eid].path for by in parts.values() if eid in by]
-        files = [p for f in folders for p in f.parent.rglob("*") if p.is_file()]
-        assert len(files) <= 30
+        entries = {name: by[eid] for name, by in parts.items() if eid in by}
+        n = {
+            name: sum(p.is_file() for p in (demo_stores / e.path).parent.rglob("*"))
+            for name, e in entries.items()
+        }
+        poses = [k for name, k in n.items() if name.startswith("pose_")]
+        assert poses
+        assert max(poses) <= 14
+        assert sum(n.values()) - sum(poses) <= 30
