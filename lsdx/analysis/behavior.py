@@ -69,7 +69,9 @@ def bouts(
     times = {n: ("event", table[n].to_numpy(float), {"units": "s"}) for n in ("start", "stop")}
     words = {n: ("event", table[n].to_numpy(object)) for n in (*_WINDOWS, "kind")}
     if "session_label" in ds.coords:
-        label = dict(zip(ds["session"].values, ds["session_label"].values, strict=True))
+        # one session alone has one label
+        labels = np.broadcast_to(ds["session_label"].values, (ds.sizes["session"],))
+        label = dict(zip(ds["session"].values, labels, strict=True))
         words["session_label"] = ("event", np.array([label[s] for s in table["session"]], object))
     out = xr.Dataset(
         {
