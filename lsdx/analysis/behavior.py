@@ -278,7 +278,7 @@ def _places(ds: xr.Dataset, events: xr.Dataset | pd.DataFrame) -> np.ndarray:
         # a time on the edge of a bin belongs to the bin that it begins
         at = np.floor((mine[event] - start[phase, epoch]) / width + 1e-6)
         rows.append(np.stack([phase, epoch, at.astype(np.int64)], axis=1))
-    longest = max((len(r) for r in rows), default=0)
+    longest = max((len(r) for r in rows), default=1) or 1  # dask divides by the number
     filled = [np.pad(r, ((0, longest - len(r)), (0, 0)), constant_values=-1) for r in rows]
     return np.array(filled, dtype=np.int64).reshape(len(rows), longest, 3)
 
