@@ -397,7 +397,9 @@ def _pose(value: object, where: str) -> Pose:
         if key not in known:
             raise _unknown(where, key, known)
         allowed = {"surplus": ("", "last", "first"), "ensemble": (True, False)}
-        if key in allowed and item not in allowed[key]:
+        # to Python 1 equals True
+        told = (type(item), item)
+        if key in allowed and told not in [(type(a), a) for a in allowed[key]]:
             raise _wrong(where, key, "one of " + ", ".join(map(repr, allowed[key])), item)
     likelihood = value.get("likelihood", {})
     if not isinstance(likelihood, Mapping):
