@@ -11,6 +11,7 @@ import pytest
 
 from lsdx.config import (
     Pharmacology,
+    Pose,
     Protocol,
     Settings,
     Sources,
@@ -428,3 +429,40 @@ def test_a_pinned_revision_is_a_name(tmp_path: Path, line: str, words: str) -> N
     file.write_text(f"[sources]\n{line}\n")
     with pytest.raises(ConfigError, match=words):
         load_settings(file=file, environ={})
+
+
+# ---- pose -----------------------------------------------------------------------------------
+
+
+def test_rules_of_pose_keep_the_other_trackers_threshold(toml: Toml) -> None:
+    path = toml(
+        '[pose]\nsurplus = "last"\nensemble = true\n[pose.likelihood]\nlightning_pose = 0.5\n'
+    )
+    found = load_settings(file=path, environ={}).pose
+    assert found == Pose("last", {"dlc": 0.9, "lightning_pose": 0.5}, ensemble=True)
+    assert load_settings(environ={}).pose == Pose("", {"dlc": 0.9}, ensemble=False)
+    none = toml("[pose.likelihood]\ndlc = 0\n")
+    assert load_settings(file=none, environ={}).pose.likelihood == {"dlc": 0}
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('surplus = "most"', "one of '', 'last', 'first'"),
+        ("surplus = 1", "one of '', 'last', 'first'"),
+        ('ensemble = "yes"', "one of True, False"),
+        ("ensemble = 1", "one of True, False"),
+        ('surpluss = "last"', "surplus"),
+        ("likelihood = 0.9", "a table of numbers by tracker"),
+        ("likelihood = {sleap = 0.9}", "dlc"),
+        ("likelihood = {dlc = 1.1}", "a number from 0 to 1"),
+        ("likelihood = {dlc = -0.1}", "a number from 0 to 1"),
+        ("likelihood = {dlc = nan}", "a number from 0 to 1"),
+        ("likelihood = {dlc = true}", "a number from 0 to 1"),
+        ('likelihood = {dlc = "0.9"}', "a number from 0 to 1"),
+    ],
+)
+def test_wrong_rules_of_pose_are_refused(toml: Toml, lines: str, words: str) -> None:
+    told = refused(load_settings, file=toml(f"[pose]\n{lines}\n"), environ={})
+    assert "[pose]" in told
+    assert words in told

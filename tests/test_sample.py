@@ -182,3 +182,75 @@ def test_the_real_insertion_records_are_read_whole(sample: Path) -> None:
     for key, name in (("apRms_p90_raw", "ap_rms_p90_raw"), ("alignment_qc", "alignment_qc")):
         values = [r["json"]["extended_qc"].get(key, "nan") for r in records]
         np.testing.assert_array_equal(table[name].values, np.array(values).astype(float))
+
+
+# ---- cameras --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def subjects(report: Report) -> dict[str, str]:
+    sessions = lsdx.open_sessions(report.stores)
+    return dict(zip(sessions.subject.values, sessions.session.values, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("camera", "n_frames", "rate", "first"),
+    [("left", 1_000, 60, 0.0499), ("right", 2_500, 150, None)],
+)
+def test_pose_of_a_side_camera(
+    report: Report,
+    sample: Path,
+    subjects: dict[str, str],
+    camera: str,
+    n_frames: int,
+    rate: int,
+    first: float | None,
+) -> None:
+    pose = lsdx.open_pose(report.stores, session=subjects["KS094"], camera=camera)
+    assert pose.sizes["time"] == n_frames
+    assert pose.sizes["keypoints"] == 2
+    assert pose.attrs["fps"] == pytest.approx(rate, rel=0.01)
+    (path,) = sample.glob(f"cortexlab/Subjects/KS094/*/*/alf/_ibl_{camera}Camera.times.npy")
+    np.testing.assert_allclose(pose.time, np.load(path), rtol=0, atol=1e-6)
+    if first:
+        assert float(pose.time[1] - pose.time[0]) == pytest.approx(first, abs=5e-5)
+    table = pd.read_parquet(path.with_name(f"_ibl_{camera}Camera.lightningPose.pqt"))
+    for k in pose.keypoints.values:
+        found = pose.position.sel(keypoints=k).isel(individuals=0).values
+        assert np.nanmax(np.abs(found - table[[f"{k}_x", f"{k}_y"]].to_numpy())) <= 1 / 128
+
+
+def test_pupil_of_a_camera_without_times(
+    report: Report, sample: Path, subjects: dict[str, str]
+) -> None:
+    pose = lsdx.open_pose(report.stores, session=subjects["ibl_witten_25"], camera="left")
+    assert pose.sizes["time"] == 2_000
+    assert pose.attrs["time_unit"] == "frames"
+    (path,) = sample.glob("wittenlab/Subjects/ibl_witten_25/*/*/alf/*lightningPose.pqt")
+    table = pd.read_parquet(path)
+    top, right, bottom, left = (
+        table[[f"pupil_{side}_r_{axis}" for axis in "xy"]].to_numpy()
+        for side in ("top", "right", "bottom", "left")
+    )
+
+    def apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.sqrt(((a - b) ** 2).sum(axis=1))
+
+    beside = [apart(a, b) for a in (top, bottom) for b in (left, right)]
+    six = [apart(top, bottom), apart(left, right), *(d * np.sqrt(2) for d in beside)]
+    expected = np.median(six, axis=0)
+    found = pose.lsd.pupil_diameter().values
+    np.testing.assert_allclose(found, expected, atol=0.03)
+    assert np.median(found) == pytest.approx(np.median(expected), abs=0.02)
+
+
+def test_the_sessions_table_says_that_pose_is_there(
+    report: Report, subjects: dict[str, str]
+) -> None:
+    status = lsdx.open_sessions(report.stores).status
+    of = status.sel(session=subjects["KS094"])
+    for camera in ("left", "right"):
+        assert of.sel(dataset=f"video/{camera}/pose").item() == "extraction complete"
+    assert of.sel(dataset="video/body/pose").item() != "extraction complete"
+    witten = status.sel(session=subjects["ibl_witten_25"])
+    assert witten.sel(dataset="video/left/pose").item() == "extraction complete"
