@@ -167,8 +167,8 @@ def test_errors_say_what_there_is(demo_stores: Path, behavior: xr.Dataset, tmp_p
         lsdx.open_pose(demo_stores, session="nobody", camera="left")
     with pytest.raises(StoreNotFound, match=r"left.*right|right.*left"):
         lsdx.open_pose(demo_stores, session=eid, camera="top")
+    last = behavior.session.values[-1]
     with pytest.raises(StoreNotFound, match="one of session"):
-        last = behavior.session.values[-1]
         lsdx.open_pose(demo_stores, session=last, camera="body")
     with pytest.raises(StoreNotFound, match=r"0\.02 s.*0\.1 s"):
         lsdx.open_behavior(demo_stores, bin_width="20 ms")
