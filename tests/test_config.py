@@ -11,6 +11,7 @@ import pytest
 
 from lsdx.config import (
     Pharmacology,
+    Pose,
     Protocol,
     Settings,
     Sources,
@@ -430,29 +431,38 @@ def test_a_pinned_revision_is_a_name(tmp_path: Path, line: str, words: str) -> N
         load_settings(file=file, environ={})
 
 
-def test_pose_rules_are_read_and_checked(tmp_path: Path) -> None:
-    path = tmp_path / "lsdx.toml"
+# ---- pose -----------------------------------------------------------------------------------
 
-    def pose(text: str) -> object:
-        path.write_text(f"[pose]\n{text}\n")
-        return load_settings(file=path, environ={}).pose
 
-    found = load_settings(environ={}).pose
-    assert (found.surplus, found.ensemble, dict(found.likelihood)) == ("", False, {"dlc": 0.9})
-    found = load_settings(environ={}, pose={"likelihood": {"lightning_pose": 1}}).pose
-    assert dict(found.likelihood) == {"dlc": 0.9, "lightning_pose": 1}
-    assert getattr(pose('surplus = "last"\nensemble = true'), "surplus", None) == "last"
-    for wrong in (
-        'surplus = "middle"',
-        "surplus = false",
-        "ensemble = 1",
-        'ensemble = "yes"',
-        "likelihood = 0.5",
-        "likelihood.dlc = 1.1",
-        "likelihood.dlc = nan",
-        "likelihood.dlc = true",
-        "likelihood.sleap = 0.5",
-        'tracker = "dlc"',
-    ):
-        with pytest.raises(ConfigError, match=r"\[pose\]"):
-            pose(wrong)
+def test_rules_of_pose_keep_the_other_trackers_threshold(toml: Toml) -> None:
+    path = toml(
+        '[pose]\nsurplus = "last"\nensemble = true\n[pose.likelihood]\nlightning_pose = 0.5\n'
+    )
+    found = load_settings(file=path, environ={}).pose
+    assert found == Pose("last", {"dlc": 0.9, "lightning_pose": 0.5}, ensemble=True)
+    assert load_settings(environ={}).pose == Pose("", {"dlc": 0.9}, ensemble=False)
+    none = toml("[pose.likelihood]\ndlc = 0\n")
+    assert load_settings(file=none, environ={}).pose.likelihood == {"dlc": 0}
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('surplus = "most"', "one of '', 'last', 'first'"),
+        ("surplus = 1", "one of '', 'last', 'first'"),
+        ('ensemble = "yes"', "one of True, False"),
+        ("ensemble = 1", "one of True, False"),
+        ('surpluss = "last"', "surplus"),
+        ("likelihood = 0.9", "a table of numbers by tracker"),
+        ("likelihood = {sleap = 0.9}", "dlc"),
+        ("likelihood = {dlc = 1.1}", "a number from 0 to 1"),
+        ("likelihood = {dlc = -0.1}", "a number from 0 to 1"),
+        ("likelihood = {dlc = nan}", "a number from 0 to 1"),
+        ("likelihood = {dlc = true}", "a number from 0 to 1"),
+        ('likelihood = {dlc = "0.9"}', "a number from 0 to 1"),
+    ],
+)
+def test_wrong_rules_of_pose_are_refused(toml: Toml, lines: str, words: str) -> None:
+    told = refused(load_settings, file=toml(f"[pose]\n{lines}\n"), environ={})
+    assert "[pose]" in told
+    assert words in told

@@ -184,37 +184,73 @@ def test_the_real_insertion_records_are_read_whole(sample: Path) -> None:
         np.testing.assert_array_equal(table[name].values, np.array(values).astype(float))
 
 
-@pytest.mark.parametrize(("camera", "frames", "rate"), [("left", 1000, 60), ("right", 2500, 150)])
-def test_pose_has_the_files_times(
-    report: Report, sample: Path, camera: str, frames: int, rate: float
+# ---- cameras --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def subjects(report: Report) -> dict[str, str]:
+    sessions = lsdx.open_sessions(report.stores)
+    return dict(zip(sessions.subject.values, sessions.session.values, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("camera", "n_frames", "rate", "first"),
+    [("left", 1_000, 60, 0.0499), ("right", 2_500, 150, None)],
+)
+def test_pose_of_a_side_camera(
+    report: Report,
+    sample: Path,
+    subjects: dict[str, str],
+    camera: str,
+    n_frames: int,
+    rate: int,
+    first: float | None,
 ) -> None:
-    (folder,) = sample.glob("cortexlab/Subjects/KS094/*/001/alf")
-    sessions = lsdx.open_sessions(report.stores)
-    eid = str(sessions.session.values[sessions.subject.values == "KS094"][0])
-    pose = lsdx.open_pose(report.stores, session=eid, camera=camera)
-    assert (pose.sizes["time"], pose.sizes["keypoints"]) == (frames, 2)
-    times = np.load(folder / f"_ibl_{camera}Camera.times.npy")[-frames:]
-    np.testing.assert_allclose(pose.time, times, rtol=0, atol=1e-6)
+    pose = lsdx.open_pose(report.stores, session=subjects["KS094"], camera=camera)
+    assert pose.sizes["time"] == n_frames
+    assert pose.sizes["keypoints"] == 2
     assert pose.attrs["fps"] == pytest.approx(rate, rel=0.01)
-    if camera == "left":
-        assert float(pose.time[1] - pose.time[0]) == pytest.approx(0.0499, abs=5e-5)
+    (path,) = sample.glob(f"cortexlab/Subjects/KS094/*/*/alf/_ibl_{camera}Camera.times.npy")
+    np.testing.assert_allclose(pose.time, np.load(path), rtol=0, atol=1e-6)
+    if first:
+        assert float(pose.time[1] - pose.time[0]) == pytest.approx(first, abs=5e-5)
+    table = pd.read_parquet(path.with_name(f"_ibl_{camera}Camera.lightningPose.pqt"))
+    for k in pose.keypoints.values:
+        found = pose.position.sel(keypoints=k).isel(individuals=0).values
+        assert np.nanmax(np.abs(found - table[[f"{k}_x", f"{k}_y"]].to_numpy())) <= 1 / 128
 
 
-def test_the_pupil_of_frames_without_times(report: Report, sample: Path) -> None:
-    (path,) = sample.glob("wittenlab/Subjects/ibl_witten_25/*/001/alf/*.lightningPose.pqt")
-    sessions = lsdx.open_sessions(report.stores)
-    eid = str(sessions.session.values[sessions.subject.values == "ibl_witten_25"][0])
-    pose = lsdx.open_pose(report.stores, session=eid, camera="left")
-    assert (pose.sizes["time"], pose.attrs["time_unit"]) == (2000, "frames")
+def test_pupil_of_a_camera_without_times(
+    report: Report, sample: Path, subjects: dict[str, str]
+) -> None:
+    pose = lsdx.open_pose(report.stores, session=subjects["ibl_witten_25"], camera="left")
+    assert pose.sizes["time"] == 2_000
+    assert pose.attrs["time_unit"] == "frames"
+    (path,) = sample.glob("wittenlab/Subjects/ibl_witten_25/*/*/alf/*lightningPose.pqt")
     table = pd.read_parquet(path)
     top, right, bottom, left = (
-        table[[f"pupil_{k}_r_x", f"pupil_{k}_r_y"]].to_numpy()
-        for k in ("top", "right", "bottom", "left")
+        table[[f"pupil_{side}_r_{axis}" for axis in "xy"]].to_numpy()
+        for side in ("top", "right", "bottom", "left")
     )
-    pairs = [(top, bottom), (left, right)]
-    beside = [(top, right), (right, bottom), (bottom, left), (left, top)]
-    each = [np.hypot(*(a - b).T) for a, b in pairs]
-    each += [np.sqrt(2) * np.hypot(*(a - b).T) for a, b in beside]
-    expected = np.median(np.median(each, axis=0))
-    # positions are stored to 1/64 px
-    assert float(np.median(pose.lsd.pupil_diameter())) == pytest.approx(expected, abs=0.02)
+
+    def apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.sqrt(((a - b) ** 2).sum(axis=1))
+
+    beside = [apart(a, b) for a in (top, bottom) for b in (left, right)]
+    six = [apart(top, bottom), apart(left, right), *(d * np.sqrt(2) for d in beside)]
+    expected = np.median(six, axis=0)
+    found = pose.lsd.pupil_diameter().values
+    np.testing.assert_allclose(found, expected, atol=0.03)
+    assert np.median(found) == pytest.approx(np.median(expected), abs=0.02)
+
+
+def test_the_sessions_table_says_that_pose_is_there(
+    report: Report, subjects: dict[str, str]
+) -> None:
+    status = lsdx.open_sessions(report.stores).status
+    of = status.sel(session=subjects["KS094"])
+    for camera in ("left", "right"):
+        assert of.sel(dataset=f"video/{camera}/pose").item() == "extraction complete"
+    assert of.sel(dataset="video/body/pose").item() != "extraction complete"
+    witten = status.sel(session=subjects["ibl_witten_25"])
+    assert witten.sel(dataset="video/left/pose").item() == "extraction complete"

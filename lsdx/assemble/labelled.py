@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from dask.base import is_dask_collection
 
 from lsdx.schema.spec import Schema, Variable, text
 
@@ -41,6 +42,8 @@ def variable(declared: Variable, values: Any) -> xr.Variable:
         array = text(values)
     elif declared.dtype in ("ticks", "counts"):
         array = values  # of an integer dtype already; dask arrays stay lazy
+    elif is_dask_collection(values):
+        array = values.astype(declared.dtype)
     else:
         array = np.asarray(values).astype(declared.dtype)
     attrs = {"units": declared.units} if declared.units else {}

@@ -232,13 +232,18 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
     cameras, left_out = {}, {}
     for files in plan.cameras:
         try:
+            before = len(problems)
             camera = read_camera(source, eid, files, lab.pose, problems)
             cameras[files.camera] = camera
+            # once they are mended, what was built without them is not the whole
+            unreadable += [f"{files.camera}, besides its pose"] * (len(problems) > before)
         except TooFewTimes as error:
             left_out[files.camera] = str(error)
         except SourceError as error:
             problems.append(str(error))
             unreadable.append(files.camera)
+    wheel = read_wheel_of(source, eid, plan.wheel, problems)
+    unreadable += ["wheel"] * (wheel is None and bool(plan.wheel))
     recording = Recording(
         session=plan.session,
         insertions=plan.insertions,
@@ -252,7 +257,7 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
         administration=lab.administrations.get((plan.session.subject, plan.session.date)),
         rules=lab.rules,
         cameras=tuple(cameras.values()),
-        wheel=read_wheel_of(source, eid, plan.wheel, problems),
+        wheel=wheel,
         pose=lab.pose,
         unread=plan.unread | failed,
         stacks=plan.stacks,
