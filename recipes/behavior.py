@@ -10,7 +10,7 @@ from lsdx.builders.recipe import Recipe
 recipe = Recipe(
     store="behavior",
     assemble=assemble_behavior,
-    inputs=("behavior", "task"),
+    inputs=("behavior", "task", "ephys"),
     needs=("epochs",),
     parameters={"bin_width": "100 ms"},
 )

@@ -73,9 +73,7 @@ FOREIGN: dict[str, set[str]] = {
     "h5py": {"open_field"},
     "movement": {"open_field"},
     "urllib3": {"sources"},
-    "hdmf": {"export"},
     "pynapple": {"export"},
-    "pynwb": {"export"},
     "dask": ANYWHERE,
     "distributed": ANYWHERE,
     "google_crc32c": ANYWHERE,
@@ -108,7 +106,7 @@ DEFERRED: dict[str, set[str]] = {
     "__init__": EVERYTHING - {"accessor", "errors", "lazy"},
     "accessor": {"analysis"},
     "analysis": {"numba", "ruptures", "scipy", "sklearn"},
-    "export": {"hdmf", "pynapple", "pynwb"},
+    "export": {"pynapple"},
     "video": {"av"},
     "open_field": {"movement", "h5py"},
 }
@@ -286,7 +284,7 @@ def test_a_lawful_import_passes(module: str, source: str) -> None:
     assert not breaches(source, module)
 
 
-def test_every_foreign_package_is_declared_or_an_export_peer() -> None:
+def test_every_foreign_package_is_declared() -> None:
     import tomllib
 
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
@@ -297,7 +295,7 @@ def test_every_foreign_package_is_declared_or_an_export_peer() -> None:
     ]
     declared = {name.split(">=")[0].split("[")[0].strip() for name in requirements}
     names = {"one": "ONE-api", "sklearn": "scikit-learn"}
-    named = {names.get(top, top.replace("_", "-")) for top in FOREIGN if FOREIGN[top] != {"export"}}
+    named = {names.get(top, top.replace("_", "-")) for top in FOREIGN}
     assert named == declared
 
 
@@ -324,7 +322,8 @@ import sys
 import lsdx
 assert {"figures", "export", "open_units", "__version__"} <= set(dir(lsdx))
 assert "lsdx.figures" not in sys.modules
-names = ["alignment", "dimensionality", "modulation", "proportions", "raster", "responses"]
+names = ["alignment", "behavior", "dimensionality", "modulation"]
+names += ["proportions", "raster", "responses"]
 assert dir(lsdx.figures) == names
 assert "lsdx.figures.raster" not in sys.modules
 assert lsdx.figures.raster.plot_raster

@@ -103,7 +103,11 @@ def quiescence(
     ----------
     ds : Dataset
         What `lsdx.open_behavior` or ``pose.lsd.bin_behavior`` gives, with its first phase.
-    feature, high, low, shortest, gap
+    feature : str
+        Such as ``"left/paw_near_speed"``.
+    high, low : float
+        Where a bout begins and ends, as in `bouts`.
+    shortest, gap : str or float
         As in `bouts`.
 
     Returns

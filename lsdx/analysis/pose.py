@@ -350,7 +350,7 @@ def bin_behavior(
     start, stop = (ds[n].values for n in ("start", "stop"))
     known = ~(np.isnan(start) | np.isnan(stop))
     begin, end = (to_ticks(np.where(known, t, 0)).ravel() for t in (start, stop))
-    number = np.where(known.ravel(), n_bins(end - begin, width), 0)
+    number = np.where(known.ravel(), n_bins(end - begin, width), 0).clip(min=0)
     seconds = width / TICKS_PER_SECOND
     binned = features.binned_features(series, times, begin / TICKS_PER_SECOND, number, seconds)
     if "pupil_diameter" in binned:

@@ -110,7 +110,7 @@ def _bins_of(epochs: xr.Dataset, width: int) -> _Bins:
     start, stop = (epochs[n].isel(session=0).values.ravel() for n in ("start", "stop"))
     known = ~(np.isnan(start) | np.isnan(stop))
     begin, end = (to_ticks(np.where(known, t, 0)) for t in (start, stop))
-    number = np.where(known, n_bins(end - begin, width), 0)
+    number = np.where(known, n_bins(end - begin, width), 0).clip(min=0)
     first = np.repeat(np.arange(epochs.sizes["phase"]) == 0, epochs.sizes["epoch"])
     return _Bins(begin / TICKS_PER_SECOND, end / TICKS_PER_SECOND, number, width, first & known)
 

@@ -50,8 +50,8 @@ POSE = Schema(
             Variable(name, _POSITION, "float32", doc, units=units, optional=True)
             for name, units, doc in (
                 ("ens_median", "px", "Median of Lightning Pose's ensemble; kept on request."),
-                ("ens_var", "px2", "Variance of Lightning Pose's ensemble; kept on request."),
-                ("posterior_var", "px2", "Variance after Lightning Pose's smoother; on request."),
+                ("ens_var", "px^2", "Variance of Lightning Pose's ensemble; kept on request."),
+                ("posterior_var", "px^2", "Variance after Lightning Pose's smoother; on request."),
             )
         ),
     ),
