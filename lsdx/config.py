@@ -397,8 +397,7 @@ def _pose(value: object, where: str) -> Pose:
         if key not in known:
             raise _unknown(where, key, known)
         allowed = {"surplus": ("", "last", "first"), "ensemble": (True, False)}
-        kind = bool if key == "ensemble" else str  # 1 equals True, and is none
-        if key in allowed and (not isinstance(item, kind) or item not in allowed[key]):
+        if key in allowed and not any(type(a) is type(item) and a == item for a in allowed[key]):
             raise _wrong(where, key, "one of " + ", ".join(map(repr, allowed[key])), item)
     likelihood = value.get("likelihood", {})
     if not isinstance(likelihood, Mapping):

@@ -248,7 +248,6 @@ def triggered(
         kwargs={"lags": lags},
         input_core_dims=[["feature", "phase", "epoch", "time"], ["event", "place"]],
         output_core_dims=[["feature", "lag"], ["feature", "lag"]],
-        vectorize=True,
         dask="parallelized",
         output_dtypes=[np.float64, np.int64],
         dask_gufunc_kwargs={"output_sizes": {"lag": lags.size}},
@@ -292,6 +291,17 @@ def _places(ds: xr.Dataset, events: xr.Dataset | pd.DataFrame) -> np.ndarray:
 
 def _around(
     values: np.ndarray, where: np.ndarray, *, lags: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and number over the events of each session."""
+    shape = (len(values), values.shape[1], lags.size)
+    mean, n = np.full(shape, np.nan), np.zeros(shape, dtype=np.int64)
+    for i, (one, places) in enumerate(zip(values, where, strict=True)):
+        mean[i], n[i] = _around_one(one, places, lags)
+    return mean, n
+
+
+def _around_one(
+    values: np.ndarray, where: np.ndarray, lags: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     where = where[where[:, 0] >= 0]
     at = where[:, 2, None] + lags

@@ -84,6 +84,7 @@ def assemble_behavior(
         share |= {f"{camera.files.camera}/{n}": s for n, (_, s) in of_camera.items()}
         told.append(_about(recording, camera, series))
         clock = camera.clock or camera.energy_clock
+        notes += camera.notes
         if clock is not None:
             notes += [f"{camera.files.camera}: {n}" for n in clock_notes(clock)]
     if recording.wheel is not None:

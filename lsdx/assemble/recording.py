@@ -62,7 +62,7 @@ class Camera:
     """One camera: its files, its pose and motion energy (None: not there), when its frames were.
 
     ``clock`` is that of the pose, ``energy_clock`` that of the motion energy. ``n_dropped`` are
-    the frames missing by the camera's own counter; -1 unknown.
+    the frames missing by the camera's own counter; -1 unknown. ``notes`` say what was left out.
     """
 
     files: CameraFiles
@@ -71,6 +71,7 @@ class Camera:
     motion_energy: np.ndarray | None = None
     energy_clock: FrameClock | None = None
     n_dropped: int = -1
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lsdx.assemble.cameras import CameraFiles, frame_clock
+from lsdx.assemble.cameras import CameraFiles, TooFewTimes, frame_clock
 from lsdx.assemble.recording import Camera
 from lsdx.config import Pose as PoseRules
 from lsdx.errors import SourceError
@@ -55,17 +55,17 @@ def read_camera(
         n_frames = pose.position.shape[0]
         clock = frame_clock(n_frames, times, where, surplus=rules.surplus)
     energy, energy_clock = read_or_tell(files.motion_energy, read_motion_energy), None
+    notes: tuple[str, ...] = ()
     if energy is not None:
         try:
             energy_clock = frame_clock(
                 energy.size, times, f"{where}, ROIMotionEnergy", surplus=rules.surplus
             )
-        except SourceError as error:
-            problems.append(str(error))
-            energy = None
+        except TooFewTimes as error:
+            notes, energy = (str(error),), None
     counter = read_or_tell(files.frame_data, read_frame_counter)
     n_dropped = -1 if counter is None else int((np.diff(counter) - 1).clip(min=0).sum())
-    return Camera(files, pose, clock, energy, energy_clock, n_dropped)
+    return Camera(files, pose, clock, energy, energy_clock, n_dropped, notes)
 
 
 def read_wheel_of(
