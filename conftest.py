@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,3 +72,11 @@ def _doctest_stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         opening.search(e.source) for e in item.dtest.examples
     ):
         monkeypatch.setenv("LSDX_STORES", str(request.getfixturevalue("demo_stores")))
+
+
+@pytest.fixture(autouse=True)
+def _close_doctest_figures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Close what an example drew: matplotlib warns of more than 20 open figures."""
+    yield
+    if isinstance(request.node, pytest.DoctestItem) and "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

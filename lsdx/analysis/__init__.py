@@ -9,6 +9,7 @@ from lsdx.lazy import lazily
 if TYPE_CHECKING:
     from lsdx.analysis import (
         alignment,
+        attrition,
         behavior,
         binning,
         complexity,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "alignment",
+    "attrition",
     "behavior",
     "binning",
     "complexity",

@@ -10,21 +10,25 @@ if TYPE_CHECKING:
     from lsdx.figures import (
         alignment,
         behavior,
+        cohort,
         dimensionality,
         modulation,
         proportions,
         raster,
         responses,
+        style,
     )
 
 __all__ = [
     "alignment",
     "behavior",
+    "cohort",
     "dimensionality",
     "modulation",
     "proportions",
     "raster",
     "responses",
+    "style",
 ]
 
 __getattr__, __dir__ = lazily(__name__, __all__)

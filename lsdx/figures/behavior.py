@@ -17,6 +17,7 @@ from lsdx.figures.axes import (
     require_dims,
     row_names,
 )
+from lsdx.figures.style import condition_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,12 +136,12 @@ def plot_pupil(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     condition = np.broadcast_to(data["condition"].values, (data.sizes["session"],))
     minutes = data["time"].values / 60
     values = data.transpose("session", "time").values
-    for i, name in enumerate(sorted(set(condition.astype(str)))):
+    for name, colour in condition_colours(sorted(set(condition.astype(str)))).items():
         rows = values[condition == name]
-        ax.plot(minutes, rows.T, color=f"C{i}", lw=0.6, alpha=0.5)
+        ax.plot(minutes, rows.T, color=colour, lw=0.6, alpha=0.5)
         known = np.isfinite(rows).sum(axis=0)
         mean = np.where(known, np.nansum(rows, axis=0) / np.maximum(known, 1), np.nan)
-        ax.plot(minutes, mean, color=f"C{i}", lw=2, label=f"{name} ({len(rows)} sessions)")
+        ax.plot(minutes, mean, color=colour, lw=2, label=f"{name} ({len(rows)} sessions)")
     ax.axvline(0, color="k", ls="--", lw=1)
     ax.set_xlabel("Time from the injection (min)")
     ax.set_ylabel("Pupil diameter (% of the first phase)")

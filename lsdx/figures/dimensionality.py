@@ -18,6 +18,7 @@ from lsdx.figures.axes import (
     row_names,
     series,
 )
+from lsdx.figures.style import condition_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,10 +124,11 @@ def plot_pre_post(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
         condition = data["condition"].broadcast_like(pre).values.ravel()
     x, y = pre.values.ravel(), post.values.ravel()
     known = np.isfinite(x) & np.isfinite(y)
-    for i, name in enumerate(dict.fromkeys(condition)):
+    colours = condition_colours(condition) if "condition" in data.coords else {"": "C0"}
+    for name, colour in colours.items():
         mine = known & (condition == name)
         label = f"{name} ({mine.sum()})" if name else None
-        ax.scatter(x[mine], y[mine], s=18, color=_COLOURS[i % len(_COLOURS)], label=label)
+        ax.scatter(x[mine], y[mine], s=18, color=colour, label=label)
     if known.any():
         both = np.concatenate([x[known], y[known]])
         ends = both.min(), both.max()

@@ -9,6 +9,7 @@ import xarray as xr
 
 from lsdx.errors import SelectionError, located
 from lsdx.figures.axes import as_dataset, axis_label, is_scalar, on_axes
+from lsdx.figures.style import condition_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,13 +63,16 @@ def plot_forest(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         values = {n: v[:, None] for n, v in values.items()}
     rows = [str(v) or "(none)" for v in data[dims[0]].values]
     groups = [str(v) for v in data[dims[1]].values] if len(dims) == 2 else [""]
+    colours = [f"C{g}" for g in range(len(groups))]
+    if dims[-1] == "condition" and len(dims) == 2:
+        colours = [condition_colours(groups)[g] for g in groups]
     offset = (np.arange(len(groups)) - (len(groups) - 1) / 2) * 0.7 / len(groups)
     for g, name in enumerate(groups):
         y = np.arange(len(rows)) + offset[g]
         share, low, high = (values[n][:, g] for n in ("share", "share_low", "share_high"))
         known = np.isfinite(low)
-        ax.hlines(y[known], low[known], high[known], color=f"C{g}", lw=2)
-        ax.plot(share, y, "o", ms=4, color=f"C{g}", label=name or None)
+        ax.hlines(y[known], low[known], high[known], color=colours[g], lw=2)
+        ax.plot(share, y, "o", ms=4, color=colours[g], label=name or None)
         for i in range(len(rows)):
             n = [int(values[k][i, g]) for k in ("n_mice", "n_sessions", "n_units")]
             if n[2]:
@@ -80,7 +84,7 @@ def plot_forest(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
                     transform=ax.get_yaxis_transform(),
                     va="center",
                     size=7,
-                    color=f"C{g}",
+                    color=colours[g],
                 )
     ax.text(1.01, 1.01, "mice / sessions / units", transform=ax.transAxes, size=7)
     ax.set_yticks(np.arange(len(rows)), rows)

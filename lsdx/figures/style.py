@@ -1,0 +1,49 @@
+"""Colours that are the same in every picture.
+
+`CONDITIONS` names the colour of each condition. Change it once, before drawing:
+
+>>> from lsdx.figures import style
+>>> style.condition_colours(["lsd", "saline"])
+{'lsd': '#D55E00', 'saline': '#0072B2'}
+>>> style.CONDITIONS["psilocybin"] = "#009E73"
+>>> style.condition_colours(["psilocybin"])
+{'psilocybin': '#009E73'}
+>>> del style.CONDITIONS["psilocybin"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# vermillion, blue and grey that readers with any colour vision tell apart (Okabe and Ito 2008)
+CONDITIONS: dict[str, str] = {"lsd": "#D55E00", "saline": "#0072B2", "unknown": "#999999"}
+# for conditions without a colour of their own, in this order
+OTHERS: tuple[str, ...] = ("#CC79A7", "#009E73", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+
+
+def condition_colours(names: Iterable[str]) -> dict[str, str]:
+    """Return the colour of each condition.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Conditions, in the order in which they are drawn.
+
+    Returns
+    -------
+    dict of str
+        That of `CONDITIONS` where it names one. The others get those of `OTHERS` in the order
+        of their names, and from the first again where there are more. Name a condition in
+        `CONDITIONS` to keep its colour whatever else is drawn.
+
+    Examples
+    --------
+    >>> condition_colours(["saline", "mdma", "lsd"])
+    {'saline': '#0072B2', 'mdma': '#CC79A7', 'lsd': '#D55E00'}
+    """
+    drawn = list(dict.fromkeys(map(str, names)))
+    unnamed = sorted(n for n in drawn if n not in CONDITIONS)
+    taken = {c.lower() for c in CONDITIONS.values()}
+    free = [c for c in OTHERS if c.lower() not in taken] or list(OTHERS)
+    own = {n: free[i % len(free)] for i, n in enumerate(unnamed)}
+    return {n: CONDITIONS.get(n) or own[n] for n in drawn}
