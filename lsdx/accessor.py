@@ -116,6 +116,13 @@ class LsdAccessor(_Accessor):
     quiescence = _Method("behavior:quiescence", "behavior")
     triggered = _Method("behavior:triggered", "behavior")
     in_frame_widths = _Method("behavior:in_frame_widths", "behavior")
+    compare_conditions = _Method("cohort:compare_conditions", "session", "unit")
+    paired_contrast = _Method("cohort:paired_contrast", "session", "unit")
+    dose_response = _Method("cohort:dose_response", "session", "unit")
+    equivalence = _Method("cohort:equivalence", "session", "unit")
+    describe = _Method("cohort:describe", "estimate")
+    attrition = _Method("attrition:attrition", "unit")
+    confounds = _Method("attrition:confounds", "unit")
 
     def _repr_html_(self) -> str:
         """Show the dataset with its labels: many variables collapse them otherwise."""
@@ -128,3 +135,7 @@ class LsdArrayAccessor(_Accessor):
     """Selections of a DataArray of lsdx."""
 
     select = _Method("selection:select", "unit", "session", "event", "insertion")
+    compare_conditions = _Method("cohort:compare_conditions", "session", "unit")
+    paired_contrast = _Method("cohort:paired_contrast", "session", "unit")
+    dose_response = _Method("cohort:dose_response", "session", "unit")
+    equivalence = _Method("cohort:equivalence", "session", "unit")

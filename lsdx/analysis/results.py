@@ -23,6 +23,7 @@ _KEPT_ATTRS = (
     "title",
     "simulated",
     "catalog",
+    "conditions",
     "bin_width",
     "duplicates",
     "selection",
@@ -31,7 +32,7 @@ _KEPT_ATTRS = (
 )
 
 
-def result_attrs(ds: xr.Dataset) -> dict[str, Any]:
+def result_attrs(ds: xr.Dataset | xr.DataArray) -> dict[str, Any]:
     """Return the attributes that a result keeps: where the counts came from, and which they are."""
     return {k: ds.attrs[k] for k in _KEPT_ATTRS if k in ds.attrs}
 
