@@ -151,12 +151,10 @@ def _one_array(x: Any, where: str) -> xr.DataArray:
     if {"session", "unit"} <= set(x.dims):
         raise SelectionError(located(where, "one of session and unit", "both"))
     if "unit" in x.dims:
-        x = (
-            with_text(x.to_dataset(name="value"), where)["value"]
-            .rename(x.name)
-            .assign_attrs(x.attrs)
-        )
-    return x
+        told: xr.DataArray = with_text(x.to_dataset(name="value"), where)["value"]
+        return told.rename(x.name).assign_attrs(x.attrs)
+    array: xr.DataArray = x
+    return array
 
 
 def _contrast(array: xr.DataArray, where: str, between: Any) -> xr.DataArray:
