@@ -13,6 +13,7 @@ import numpy as np
 from lsdx.kernels.cohort import mean_interval
 
 _TIE = 1e-9  # relative: sums in another order round otherwise
+_ROUNDED = 1e-26  # relative, of squares: what is left of equal values
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Contrast:
     """An estimate of each cell, and what it rests on.
 
     ``estimate``, ``low``, ``high`` (n_cells,); ``per_mouse`` (n_mice, n_cells), NaN for mice that
-    tell nothing; ``null`` (n_arrangements, n_cells), the observed estimate first.
+    tell nothing; ``null`` (n_arrangements, n_cells), the observed estimate first; ``weight``
+    like ``per_mouse``, None where mice count alike.
     """
 
     estimate: np.ndarray
@@ -28,6 +30,7 @@ class Contrast:
     high: np.ndarray
     per_mouse: np.ndarray
     null: np.ndarray
+    weight: np.ndarray | None = None
 
 
 def stratified(
@@ -69,29 +72,26 @@ def stratified(
     >>> stratified(x, mouse, mouse, first).null.ravel().tolist()
     [2.5, 0.5]
     """
-    known = np.isfinite(x)
-    filled = np.where(known, x, 0.0)
-    n_mice = int(mouse.max(initial=-1)) + 1
-    shape = (n_mice, len(arrangements), x.shape[1])
-    total, number = np.zeros(shape), np.zeros(shape)
-    for s in np.unique(stratum):
-        rows = np.flatnonzero(stratum == s)
-        chosen = arrangements[:, rows]
-        if chosen[0].all() or not chosen[0].any():
-            continue
-        of_first = chosen.astype(np.float64)
-        sums, counts = of_first @ filled[rows], of_first @ known[rows]
-        others = filled[rows].sum(axis=0) - sums, known[rows].sum(axis=0) - counts
-        with np.errstate(invalid="ignore", divide="ignore"):
-            d = sums / counts - others[0] / others[1]
-        told = np.isfinite(d)
-        total[mouse[rows[0]]] += np.where(told, d, 0)
-        number[mouse[rows[0]]] += told
-    with np.errstate(invalid="ignore", divide="ignore"):
-        d = total / number
-    null = _mean(d)
-    low, high = mean_interval(d[:, 0].T, level=level)
-    return Contrast(null[0], low, high, d[:, 0], null)
+    per_mouse = np.full((int(mouse.max(initial=-1)) + 1, x.shape[1]), np.nan)
+    shape = (len(arrangements), x.shape[1])
+    total, n_mice = np.zeros(shape), np.zeros(shape)
+    for m in np.unique(mouse):
+        own, n_strata = np.zeros(shape), np.zeros(shape)
+        for s in np.unique(stratum[mouse == m]):
+            rows = np.flatnonzero(stratum == s)
+            chosen = arrangements[:, rows]
+            if 0 < chosen[0].sum() < rows.size:
+                d = _difference(x[rows], chosen)
+                own += np.where(np.isfinite(d), d, 0)
+                n_strata += np.isfinite(d)
+        told = n_strata > 0
+        d = np.where(told, own, np.nan) / np.where(told, n_strata, 1)
+        per_mouse[m] = d[0]
+        total += np.where(told, d, 0)
+        n_mice += told
+    null = np.where(n_mice > 0, total, np.nan) / np.maximum(n_mice, 1)
+    low, high = mean_interval(per_mouse.T, level=level)
+    return Contrast(null[0], low, high, per_mouse, null)
 
 
 def pooled(
@@ -123,21 +123,13 @@ def pooled(
     """
     import scipy.special
 
-    known = np.isfinite(x)
-    filled = np.where(known, x, 0.0)
-    of_first = arrangements.astype(np.float64)
-    n1, s1 = of_first @ known, of_first @ filled
-    n2, s2 = known.sum(axis=0) - n1, filled.sum(axis=0) - s1
+    null = _difference(x, arrangements)
+    first = arrangements[0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        null = s1 / n1 - s2 / n2
-        first = arrangements[0]
-        parts = []
-        for rows, n in ((first, n1[0]), (~first, n2[0])):
-            mean = filled[rows].sum(axis=0) / n
-            squares = np.where(known[rows], (filled[rows] - mean) ** 2, 0).sum(axis=0)
-            parts.append(squares / (n - 1) / n)
+        (n1, _, q1), (n2, _, q2) = _moments(x[first]), _moments(x[~first])
+        parts = q1 / (n1 - 1) / n1, q2 / (n2 - 1) / n2
         error = sum(parts)
-        df = error**2 / (parts[0] ** 2 / (n1[0] - 1) + parts[1] ** 2 / (n2[0] - 1))
+        df = error**2 / (parts[0] ** 2 / (n1 - 1) + parts[1] ** 2 / (n2 - 1))
         half = scipy.special.stdtrit(df, (1 + level) / 2) * np.sqrt(error)
     per_mouse = np.full((int(mouse.max(initial=-1)) + 1, x.shape[1]), np.nan)
     for m in np.unique(mouse[first]):
@@ -194,13 +186,21 @@ def slope(
     orders : ndarray of int (n_arrangements, n_sessions)
         Whose covariate each session has; its own in the first row.
     level : float
-        Of the interval: Student's over the mice's own slopes.
+        Of the interval.
 
     Returns
     -------
     Contrast
-        ``estimate`` is the pooled slope within mice, ``per_mouse`` each mouse's own; the interval
-        is about their mean, weighted alike, and NaN with fewer than two.
+        ``estimate`` is the pooled slope within mice, ``per_mouse`` each mouse's own. The pooled
+        slope is the mean of the mice's own by ``weight``, each mouse's sum of squares of the
+        covariate. The interval is NaN with fewer than two mice.
+
+    Notes
+    -----
+    The interval is by the jackknife over mice: with b the slope, b_m the slope without mouse m,
+    its standard error is ``sqrt((n - 1) / n * sum((b_m - b)**2))``, with Student's t of n - 1
+    degrees of freedom (CV3 of MacKinnon, Nielsen & Webb 2023, J Econometrics 232:272). Where mice
+    have equal weights it is Student's over their own slopes.
 
     Examples
     --------
@@ -209,25 +209,34 @@ def slope(
     >>> found.estimate.tolist(), found.per_mouse.ravel().tolist()
     ([1.5], [1.0, 2.0])
     """
-    known = np.isfinite(x)
-    filled = np.where(known, x, 0.0)
-    moved = np.asarray(covariate, dtype=np.float64)[orders]
+    import scipy.special
+
+    values = np.asarray(covariate, dtype=np.float64)
     n_mice = int(mouse.max(initial=-1)) + 1
-    above, below = (np.zeros((n_mice, len(orders), x.shape[1])) for _ in range(2))
-    for m in range(n_mice):
+    total, spread = np.zeros((2, len(orders), x.shape[1]))
+    own, weight = np.full((2, n_mice, x.shape[1]), np.nan)
+    for m in np.unique(mouse):
         rows = np.flatnonzero(mouse == m)
-        z, here, y = moved[:, rows], known[rows].astype(np.float64), filled[rows]
-        n = here.sum(axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            sum_z, sum_y = z @ here, y.sum(axis=0)
-            above[m] = np.where(n > 0, z @ y - sum_z * sum_y / n, 0)
-            below[m] = np.where(n > 0, z**2 @ here - sum_z**2 / n, 0)
+        z = values[orders[:, rows]] - values[rows].min()
+        here, y = np.isfinite(x[rows]).astype(np.float64), _from_first(x[rows])
+        n, sum_z = np.maximum(here.sum(axis=0), 1), z @ here
+        below = z**2 @ here - sum_z**2 / n
+        told = below > _TIE * (z**2).sum(axis=1, keepdims=True)
+        below = np.where(told, below, 0)
+        above = np.where(told, z @ y - sum_z * y.sum(axis=0) / n, 0)
+        total += above
+        spread += below
+        weight[m] = np.where(told[0], below[0], np.nan)
+        with np.errstate(invalid="ignore"):
+            own[m] = above[0] / weight[m]
     with np.errstate(invalid="ignore", divide="ignore"):
-        null = above.sum(axis=0) / below.sum(axis=0)
-        own = np.where(below[:, 0] > _TIE, above[:, 0] / below[:, 0], np.nan)
-    null = np.where(below.sum(axis=0) > _TIE, null, np.nan)
-    low, high = mean_interval(own.T, level=level)
-    return Contrast(null[0], low, high, own, null)
+        null = total / spread
+        rest = _without_one(own, weight)
+        n = np.isfinite(own).sum(axis=0)
+        squares = np.where(np.isfinite(rest), (rest - null[0]) ** 2, 0).sum(axis=0)
+        half = scipy.special.stdtrit(np.where(n > 1, n - 1.0, np.nan), (1 + level) / 2)
+        half = half * np.sqrt(squares * (n - 1) / n)
+    return Contrast(null[0], null[0] - half, null[0] + half, own, null, weight)
 
 
 def permutation_p(null: np.ndarray) -> np.ndarray:
@@ -237,7 +246,7 @@ def permutation_p(null: np.ndarray) -> np.ndarray:
     ----------
     null : ndarray of float64 (n_arrangements, n_cells)
         Statistics, the observed ones first. An arrangement without a value counts as one that
-        reaches it.
+        reaches it, and so does one that is within 1e-9 of the largest size.
 
     Returns
     -------
@@ -252,7 +261,8 @@ def permutation_p(null: np.ndarray) -> np.ndarray:
     [0.5]
     """
     size = np.abs(null)
-    reached = ~(size < size[0] * (1 - _TIE))
+    largest = np.where(np.isfinite(size), size, 0).max(axis=0)
+    reached = ~(size < size[0] - _TIE * largest)
     p = reached.mean(axis=0)
     return np.where(np.isfinite(null[0]) & (len(null) > 1), p, np.nan)
 
@@ -263,7 +273,8 @@ def family_p(null: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     null : ndarray of float64 (n_arrangements, n_cells)
-        Each cell's are divided by their own root mean square.
+        Each cell's are divided by their own root mean square. Cells without an observed value
+        count in the other arrangements; an arrangement without a value counts 0.
 
     Returns
     -------
@@ -285,12 +296,14 @@ def family_p(null: np.ndarray) -> np.ndarray:
     tested = np.isfinite(own)
     if not tested.any():
         return own
-    values = null[:, tested]
+    known = np.isfinite(null)
+    values = np.where(known, null, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        scaled = np.abs(values) / np.sqrt(np.nanmean(values**2, axis=0))
+        scaled = np.abs(values) / np.sqrt((values**2).sum(axis=0) / known.sum(axis=0))
     scaled = np.where(np.isfinite(scaled), scaled, 0.0)
-    largest = scaled.max(axis=1)
-    p = (largest[:, None] >= scaled[0] * (1 - _TIE)).mean(axis=0)
+    largest = np.sort(scaled.max(axis=1))
+    below = np.searchsorted(largest, scaled[0, tested] - _TIE * largest[-1])
+    p = 1 - below / len(null)
     corrected = np.full(own.shape, np.nan)
     corrected[tested] = np.maximum(p, own[tested])
     return corrected
@@ -310,20 +323,18 @@ def effect_size(
     -------
     effect, low, high : ndarray of float64 (n_cells,)
         Mean over standard deviation, times Hedges' small-sample correction
-        ``1 - 3 / (4 df - 1)``; the interval by the noncentral t. NaN for fewer than two mice, or
-        where all are alike.
+        ``1 - 3 / (4 df - 1)``; the interval by the noncentral t. NaN for fewer than three mice,
+        of which the correction leaves nothing, or where all are alike.
 
     Examples
     --------
     >>> [round(float(v[0]), 2) for v in effect_size(np.array([[1.0], [2.0], [3.0]]))]
     [1.14, -0.08, 2.35]
     """
-    n = np.isfinite(per_mouse).sum(axis=0)
+    n, mean, squares = _moments(per_mouse)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = _mean(per_mouse)
-        squares = np.where(np.isfinite(per_mouse), (per_mouse - mean) ** 2, 0).sum(axis=0)
         sd = np.sqrt(squares / (n - 1))
-        d = np.where(sd > _TIE * np.abs(mean), mean / sd, np.nan)
+        d = np.where(sd > 0, mean / sd, np.nan)
     return _with_noncentral(d, n - 1.0, np.sqrt(n), level)
 
 
@@ -350,14 +361,7 @@ def hedges_g(
     >>> round(float(hedges_g(x, np.arange(6) >= 3)[0][0]), 3)
     2.4
     """
-    parts = []
-    for rows in (first, ~first):
-        values = x[rows]
-        n = np.isfinite(values).sum(axis=0)
-        mean = _mean(values)
-        squares = np.where(np.isfinite(values), (values - mean) ** 2, 0).sum(axis=0)
-        parts.append((n, mean, squares))
-    (n1, m1, q1), (n2, m2, q2) = parts
+    (n1, m1, q1), (n2, m2, q2) = _moments(x[first]), _moments(x[~first])
     df = n1 + n2 - 2.0
     with np.errstate(invalid="ignore", divide="ignore"):
         sd = np.sqrt((q1 + q2) / df)
@@ -380,22 +384,23 @@ def _with_noncentral(
     return d * hedges, low * hedges, high * hedges
 
 
-def leave_one_out(per_mouse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def leave_one_out(
+    per_mouse: np.ndarray, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the largest mean over mice when one of them is left out.
+
+    ``weight`` is like ``per_mouse``; without it mice count alike. NaN for fewer than two mice.
 
     Examples
     --------
     >>> [v.tolist() for v in leave_one_out(np.array([[1.0], [2.0], [6.0]]))]
     [[1.5], [4.0]]
     """
-    known = np.isfinite(per_mouse)
-    n = known.sum(axis=0)
-    total = np.where(known, per_mouse, 0).sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rest = np.where(known & (n > 1), (total - per_mouse) / (n - 1), np.nan)
-    low = np.where(np.isnan(rest), np.inf, rest).min(axis=0, initial=np.inf)
-    high = np.where(np.isnan(rest), -np.inf, rest).max(axis=0, initial=-np.inf)
-    return np.where(n > 1, low, np.nan), np.where(n > 1, high, np.nan)
+    rest = _without_one(per_mouse, np.ones_like(per_mouse) if weight is None else weight)
+    told = np.isfinite(rest)
+    low = np.where(told, rest, np.inf).min(axis=0, initial=np.inf)
+    high = np.where(told, rest, -np.inf).max(axis=0, initial=-np.inf)
+    return np.where(told.any(axis=0), low, np.nan), np.where(told.any(axis=0), high, np.nan)
 
 
 def two_one_sided(per_mouse: np.ndarray, margin: float) -> np.ndarray:
@@ -410,7 +415,8 @@ def two_one_sided(per_mouse: np.ndarray, margin: float) -> np.ndarray:
     Returns
     -------
     ndarray of float64 (n_cells,)
-        The larger of the two (Schuirmann 1987); NaN for fewer than two mice.
+        The larger of the two (Schuirmann 1987); NaN for fewer than two mice, or where all are
+        alike: then nothing says how much mice vary.
 
     Examples
     --------
@@ -419,19 +425,49 @@ def two_one_sided(per_mouse: np.ndarray, margin: float) -> np.ndarray:
     """
     import scipy.special
 
-    n = np.isfinite(per_mouse).sum(axis=0)
-    mean = _mean(per_mouse)
-    squares = np.where(np.isfinite(per_mouse), (per_mouse - mean) ** 2, 0).sum(axis=0)
+    n, mean, squares = _moments(per_mouse)
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.sqrt(squares / (n - 1) / n)
+        error = np.where(error > 0, error, np.nan)
         df = np.where(n > 1, n - 1.0, np.nan)
         above = scipy.special.stdtr(df, -(mean + margin) / error)
         below = scipy.special.stdtr(df, (mean - margin) / error)
     return np.asarray(np.maximum(above, below))
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Return the mean over the first axis of what is known; NaN for nothing."""
+def _from_first(values: np.ndarray) -> np.ndarray:
+    """Return values less the first known of each cell (equal ones are then 0), and 0 for NaN."""
     known = np.isfinite(values)
+    first = np.take_along_axis(values, known.argmax(axis=0)[None], axis=0)
+    return np.where(known, values - first, 0.0)
+
+
+def _difference(x: np.ndarray, arrangements: np.ndarray) -> np.ndarray:
+    """Return the mean of the first condition minus that of the others, by arrangement and cell."""
+    known, filled = np.isfinite(x).astype(np.float64), _from_first(x)
+    of_first = arrangements.astype(np.float64)
+    n1, s1 = of_first @ known, of_first @ filled
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(known, values, 0).sum(axis=0) / known.sum(axis=0))
+        return np.asarray(s1 / n1 - (filled.sum(axis=0) - s1) / (known.sum(axis=0) - n1))
+
+
+def _without_one(per_mouse: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the weighted mean of the other mice, for each mouse with a value."""
+    known = np.isfinite(per_mouse)
+    w = np.where(known, weight, 0.0)
+    total = np.where(known, per_mouse * weight, 0.0)
+    some = known & (known.sum(axis=0) > 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rest = (total.sum(axis=0) - total) / (w.sum(axis=0) - w)
+    return np.where(some, rest, np.nan)
+
+
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return number, mean and sum of squares about it; squares that are only rounding are 0."""
+    known = np.isfinite(values)
+    n = known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, values, 0).sum(axis=0) / n
+    squares = np.where(known, (values - mean) ** 2, 0).sum(axis=0)
+    size = np.where(known, values**2, 0).sum(axis=0)
+    return n, mean, np.where(squares > _ROUNDED * size, squares, 0.0)
