@@ -293,7 +293,8 @@ def dose_response(
     -------
     Dataset
         As `compare_conditions` gives; ``estimate`` is the slope within mice per unit of ``over``,
-        ``per_mouse`` each mouse's own, whose mean the interval is about.
+        ``per_mouse`` each mouse's own, of which it is a mean by the spread of ``over``; the
+        interval is by the jackknife over mice, ``effect`` of the mice's own, weighted alike.
 
     Raises
     ------
@@ -326,10 +327,10 @@ def dose_response(
     mouse, mice = _codes(values, ["subject"])
     seed = seed_of(rng)
     covariate = values.label(over).astype(float)
-    ways = arrangements.orders_within(mouse, n_permutations, np.random.default_rng(seed))
+    ways = arrangements.orders_within(covariate, mouse, n_permutations, np.random.default_rng(seed))
     found = contrasts.slope(values.values, covariate, mouse, ways.values, level=level)
     effect = contrasts.effect_size(found.per_mouse, level=level)
-    without = contrasts.leave_one_out(found.per_mouse)
+    without = contrasts.leave_one_out(found.per_mouse, found.weight)
     out = _result(values, found, effect, without, ways, family, where)
     every = np.ones(mouse.size, dtype=bool)
     for key, numbers in _numbers(values, mouse, every, ("all",)).items():

@@ -95,21 +95,43 @@ def signs(m: int, n: int, rng: np.random.Generator) -> Arrangements:
     return _listed(ones, 2**m if m else 1, n, each, draw, 2)
 
 
-def orders_within(stratum: np.ndarray, n: int, rng: np.random.Generator) -> Arrangements:
-    """Arrange the places of sessions within strata: ``values`` index the sessions.
+def orders_within(
+    values: np.ndarray, stratum: np.ndarray, n: int, rng: np.random.Generator
+) -> Arrangements:
+    """Arrange a covariate within strata.
+
+    Parameters
+    ----------
+    values : ndarray of float64 (m,)
+        Covariate of each session. Orders that give each session the same are one.
+    stratum : ndarray of int (m,)
+    n : int
+        As in `conditions_within`.
+    rng : Generator
+
+    Returns
+    -------
+    Arrangements
+        ``values`` of int: whose covariate each session has.
 
     Examples
     --------
-    >>> orders_within(np.array([0, 0, 1]), 99, np.random.default_rng(0)).values.tolist()
-    [[0, 1, 2], [1, 0, 2]]
+    >>> dose = np.array([1.0, 2.0, 2.0, 7.0])
+    >>> found = orders_within(dose, np.array([0, 0, 0, 1]), 99, np.random.default_rng(0))
+    >>> dose[found.values].tolist()
+    [[1.0, 2.0, 2.0, 7.0], [2.0, 1.0, 2.0, 7.0], [2.0, 2.0, 1.0, 7.0]]
     """
     rows = [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
-    rows = [r for r in rows if r.size > 1]
-    count = math.prod(math.factorial(r.size) for r in rows)
+    rows = [r for r in rows if np.ptp(values[r]) > 0]
+    alike = [np.unique(values[r], return_counts=True)[1] for r in rows]
+    count = math.prod(
+        math.factorial(r.size) // math.prod(math.factorial(k) for k in a.tolist())
+        for r, a in zip(rows, alike, strict=True)
+    )
     start = np.arange(stratum.size)
 
     def each() -> Iterable[np.ndarray]:
-        for chosen in itertools.product(*(itertools.permutations(r) for r in rows)):
+        for chosen in itertools.product(*(_distinct(values, tuple(r)) for r in rows)):
             made = start.copy()
             for r, order in zip(rows, chosen, strict=True):
                 made[r] = order
@@ -121,7 +143,26 @@ def orders_within(stratum: np.ndarray, n: int, rng: np.random.Generator) -> Arra
             made[:, r] = rng.permuted(made[:, r], axis=1)
         return made
 
-    return _listed(start, count, n, each, draw, 2 if rows else 1)
+    mirrored = all(_is_symmetric(values[r]) for r in rows)
+    return _listed(start, count, n, each, draw, 2 if mirrored else 1)
+
+
+def _distinct(values: np.ndarray, rows: tuple[int, ...]) -> Iterable[tuple[int, ...]]:
+    """Give the orders of rows that differ in their values, the given one first."""
+    if not rows:
+        yield ()
+    seen = set()
+    for i, r in enumerate(rows):
+        if values[r] not in seen:
+            seen.add(values[r])
+            for rest in _distinct(values, rows[:i] + rows[i + 1 :]):
+                yield (r, *rest)
+
+
+def _is_symmetric(values: np.ndarray) -> bool:
+    """Return whether values lie alike about their middle: then each slope has its mirror."""
+    sums = np.sort(values) + np.sort(values)[::-1]
+    return bool(np.ptp(sums) <= 1e-9 * np.ptp(values))
 
 
 def _listed(
