@@ -1,0 +1,170 @@
+"""How often tests and intervals over mice err, simulated on the layout of the recordings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lsdx.kernels.arrangements import conditions_within, signs
+from lsdx.kernels.contrasts import Contrast, family_p, paired, permutation_p, pooled, stratified
+
+# mouse, year, sessions of LSD and of saline; three mice had both, of whose sessions 120 ways are
+SHARED = [(0, 2025, 2, 3), (1, 2025, 1, 3), (2, 2025, 1, 2)]
+OTHERS = [(3, 2025, 0, 1), (4, 2025, 3, 0), (5, 2025, 3, 0)]
+EARLIER = [(6 + k, 2022 if k < 5 else 2023, 2 if k % 2 else 3, 0) for k in range(10)]
+EARLIER[0] = (6, 2022, 2, 0)
+NEWEST = [(16 + k, 2026, 0, 3 if k else 2) for k in range(5)]
+
+
+@dataclass(frozen=True)
+class Layout:
+    mouse: np.ndarray
+    year: np.ndarray
+    first: np.ndarray  # LSD
+
+    @property
+    def stratum(self) -> np.ndarray:
+        return np.unique(np.c_[self.mouse, self.year], axis=0, return_inverse=True)[1].ravel()
+
+    def draws(
+        self,
+        n: int,
+        icc: float,
+        shift: float,
+        effect: float = 0.0,
+        seed: int = 0,
+        newest: float = 0.0,
+    ) -> np.ndarray:
+        """Draw n data sets of sd 1: mice, sessions, a shift of 2025 and of 2026, an effect."""
+        rng = np.random.default_rng(seed)
+        mice = rng.normal(0, np.sqrt(icc), (21, n))[self.mouse]
+        x = mice + rng.normal(0, np.sqrt(1 - icc), mice.shape)
+        of_year = shift * (self.year == 2025) + newest * (self.year == 2026)
+        return x + (of_year + effect * self.first)[:, None]
+
+
+def layout(newest: bool = False) -> Layout:
+    rows = SHARED + OTHERS + EARLIER + (NEWEST if newest else [])
+    parts = [(m, y, c) for m, y, lsd, sal in rows for c in [True] * lsd + [False] * sal]
+    mouse, year, first = (np.array(v) for v in zip(*parts, strict=True))
+    return Layout(mouse, year, first)
+
+
+def by_strata(own: Layout, x: np.ndarray) -> tuple[Contrast, np.ndarray]:
+    ways = conditions_within(own.first, own.stratum, 9999, np.random.default_rng(0))
+    found = stratified(x, own.stratum, own.mouse, ways.values)
+    return found, permutation_p(found.null)
+
+
+def by_sessions(own: Layout, x: np.ndarray) -> np.ndarray:
+    """Permute conditions among all sessions, whoever they are of."""
+    zero = np.zeros(own.mouse.size, dtype=int)
+    ways = conditions_within(own.first, zero, 999, np.random.default_rng(0))
+    return permutation_p(stratified(x, zero, zero, ways.values).null)
+
+
+def by_pooled_mice(own: Layout, x: np.ndarray) -> tuple[Contrast, np.ndarray]:
+    key, code = np.unique(np.c_[own.mouse, own.first], axis=0, return_inverse=True)
+    member = np.arange(len(key))[:, None] == code.ravel()
+    means = member.astype(float) @ x / member.sum(axis=1, keepdims=True)
+    of_first = key[:, 1].astype(bool)
+    ways = conditions_within(of_first, np.zeros(len(key), int), 999, np.random.default_rng(0))
+    found = pooled(means, key[:, 0], ways.values)
+    return found, permutation_p(found.null)
+
+
+def welch(own: Layout, x: np.ndarray) -> np.ndarray:
+    return np.asarray(stats.ttest_ind(x[own.first], x[~own.first], equal_var=False).pvalue)
+
+
+def share(p: np.ndarray) -> float:
+    return float((p <= 0.05).mean())
+
+
+def test_the_layout_is_the_one_of_the_recordings() -> None:
+    for newest, n_saline, n_mice in ((False, 9, 4), (True, 23, 9)):
+        own = layout(newest)
+        lsd, saline = own.mouse[own.first], own.mouse[~own.first]
+        assert (lsd.size, len(set(lsd))) == (34, 15)
+        assert (saline.size, len(set(saline))) == (n_saline, n_mice)
+        assert len(set(lsd) & set(saline)) == 3
+        assert set(own.year[own.first]) == {2022, 2023, 2025}
+        ways = conditions_within(own.first, own.stratum, 9999, np.random.default_rng(0))
+        assert (ways.count, ways.exact, ways.p_least) == (120, True, 1 / 120)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+@pytest.mark.parametrize("icc", [0.1, 0.3])
+def test_level_of_the_stratified_comparison(icc: float, shift: float) -> None:
+    """Of 120 arrangements 6 are .05: the level is .05, whatever differs between years and mice.
+
+    Of 2,000 draws 4 to 6 % are two standard errors about it.
+    """
+    own = layout()
+    x = own.draws(2000, icc, shift)
+    found, p = by_strata(own, x)
+    assert 0.04 <= share(p) <= 0.06
+    assert p.min() >= 1 / 120
+    np.testing.assert_array_equal(p, by_strata(own, own.draws(2000, icc, 0.0))[1])
+    covered = (found.low <= 0) & (found.high >= 0)
+    assert 0.93 <= covered.mean() <= 0.98
+
+
+def test_others_err_once_the_years_differ() -> None:
+    own = layout()
+    x = own.draws(400, 0.3, 1.0)
+    assert share(welch(own, x)) > 0.25
+    assert share(by_sessions(own, x)) > 0.25
+    assert share(by_pooled_mice(own, x)[1]) > 0.1
+
+
+def test_a_year_of_one_condition_adds_nothing() -> None:
+    old, new = layout(), layout(newest=True)
+    x = new.draws(200, 0.3, 1.0, newest=2.0)
+    a, p_a = by_strata(new, x)
+    b, p_b = by_strata(old, x[: old.mouse.size])
+    np.testing.assert_array_equal(p_a, p_b)
+    np.testing.assert_array_equal(a.low, b.low)
+
+
+def correlated_regions(n: int, icc: float, shift: float, seed: int = 0) -> np.ndarray:
+    """Draw 12 regions, correlated by .5, of n data sets: (n_sessions, n, 12)."""
+    own = layout()
+    x = np.sqrt(0.5) * own.draws(12 * n, icc, shift, seed=seed)
+    both = np.sqrt(0.5) * own.draws(n, icc, shift, seed=seed + 1)
+    return x.reshape(len(x), n, 12) + both[:, :, None]
+
+
+def family_wise(n: int, icc: float, seed: int = 0) -> tuple[float, float]:
+    own = layout()
+    x = correlated_regions(n, icc, 1.0, seed)
+    found, p = by_strata(own, x.reshape(len(x), -1))
+    null = found.null.reshape(-1, n, 12)
+    corrected = np.array([family_p(null[:, k]) for k in range(n)])
+    assert (corrected >= p.reshape(n, 12)).all()
+    return share(corrected.min(axis=1)), share(p.reshape(n, 12).min(axis=1))
+
+
+def test_the_family_of_regions_errs_in_5_percent() -> None:
+    corrected, alone = family_wise(2000, 0.3)
+    assert corrected <= 0.06
+    assert alone > 0.2
+
+
+def test_power_grows_with_the_effect() -> None:
+    own = layout()
+    power = [share(by_strata(own, own.draws(500, 0.3, 1.0, e))[1]) for e in (0.5, 1, 2)]
+    assert power[0] < power[1] < power[2]
+    assert power[2] > 0.6
+
+
+def test_signs_of_few_mice_keep_the_level() -> None:
+    for n in (5, 8, 15):
+        ways = signs(n, 9999, np.random.default_rng(0))
+        x = np.random.default_rng(n).normal(size=(n, 4000))
+        found = share(permutation_p(paired(x, ways.values).null))
+        exact = np.floor(0.05 / ways.p_least) * ways.p_least if ways.exact else 0.05
+        assert found == pytest.approx(exact, abs=0.014)  # four standard errors
