@@ -303,7 +303,7 @@ def family_p(null: np.ndarray) -> np.ndarray:
     scaled = np.where(np.isfinite(scaled), scaled, 0.0)
     largest = np.sort(scaled.max(axis=1))
     below = np.searchsorted(largest, scaled[0, tested] - _TIE * largest[-1])
-    p = 1 - below / len(null)
+    p = (len(null) - below) / len(null)
     corrected = np.full(own.shape, np.nan)
     corrected[tested] = np.maximum(p, own[tested])
     return corrected
