@@ -64,6 +64,34 @@ def stratified(
     what differs between mice or years is no part of the estimate. The interval is Student's over
     the mice (`lsdx.kernels.cohort.mean_interval`).
 
+    How often no effect gives p <= .05, in % of 20,000 simulated data sets (4,000 where "permuted"
+    stands). The layout is that of the recordings: 34 sessions of 15 mice, 10 of them in 2025,
+    against 9 of 4 mice, all in 2025; 3 mice had both, which gives 120 arrangements. Values are
+    normal of sd 1; ICC is the correlation within mice; those of 2025 are higher by the shift.
+    "2026": and 14 sessions of 5 new mice, all of the second condition, higher by the shift too.
+
+    ==============================  ======  ======  ======  ======
+    ICC, shift                      .1,  0  .1,  1  .3,  0  .3,  1
+    ==============================  ======  ======  ======  ======
+    this                                 5       5       5       5
+    `pooled`, mice permuted              5      21       3      17
+    Welch over mouse means               5      25       5      22
+    Welch over sessions                  6      41       9      43
+    sessions permuted                    6      40       9      42
+    2026: this                           5       5       5       5
+    2026: `pooled`, mice permuted        4      45       4      38
+    2026: Welch over mouse means         5      49       4      42
+    2026: Welch over sessions            7      69      10      68
+    2026: sessions permuted              7      68      10      66
+    ==============================  ======  ======  ======  ======
+
+    The sessions of 2026 add nothing here: their year has one condition. 6 of 120 arrangements are
+    .05, so that the level is .05 exactly; the shift changes no digit. Of 12 regions correlated by
+    .5 the smallest p is <= .05 in 34 %, by `family_p` in 5 %. The interval holds the truth in
+    95 %, also where the effect differs between mice (sd .5). An effect of .5, 1, 2 sd is found
+    (p <= .05) in 12, 31, 82 % (ICC .1) and 14, 39, 90 % (ICC .3). The interval of three mice is
+    wider than the test: it leaves 0 out in 9, 17, 45 and 9, 21, 53 %.
+
     Examples
     --------
     >>> x = np.array([[3.0], [1.0], [5.0], [2.0]])
