@@ -43,6 +43,11 @@ class SessionValues:
         """Return a label of the sessions."""
         return self.table[name].to_numpy()
 
+    def with_values(self) -> SessionValues:
+        """Leave out the sessions without any value; keep all if none has one."""
+        known = np.isfinite(self.values).any(axis=1)
+        return self.take(known) if known.any() else self
+
     def take(self, rows: np.ndarray) -> SessionValues:
         """Return some of the sessions."""
         n_units = None if self.n_units is None else self.n_units[rows]
@@ -73,7 +78,7 @@ def session_values(
     ----------
     x : DataArray or Dataset
         Over ``session``, or over ``unit`` with the label ``session``; of a Dataset the variables
-        of numbers that have it are measures.
+        of numbers that have it are measures (with phases, if these are contrasted).
     where : str
         The function that is called, for errors.
     between : tuple of two str or None
@@ -98,7 +103,12 @@ def session_values(
         why = "mean, median or share: units of one mouse are alike, and no sample of mice"
         raise ArgumentError(located(f"{where}, reduce", why, "None"))
     one_of(reduce, f"{where}, reduce", REDUCTIONS)
-    array = _one_array(x, where)
+    array = _one_array(x, where, between)
+    if reduce == "share" and not np.isin(array.values[~pd.isna(array.values)], (0, 1)).all():
+        do = "Say which: (m.p < 0.05).where(m.p.notnull())."
+        raise SelectionError(located(f"{where}, reduce", "truth values for a share", "others", do))
+    if array.dtype == bool:
+        array = array.astype(np.float64)
     if between is not None:
         array = _contrast(array, where, between)
     table, array, n_units = (
@@ -133,12 +143,14 @@ def session_values(
     )
 
 
-def _one_array(x: Any, where: str) -> xr.DataArray:
+def _one_array(x: Any, where: str, between: Any) -> xr.DataArray:
     if isinstance(x, xr.Dataset):
         names = [
             n
             for n, v in x.data_vars.items()
-            if v.dtype.kind in "fiub" and {"session", "unit"} & set(v.dims)
+            if v.dtype.kind in "fiub"
+            and {"session", "unit"} & set(v.dims)
+            and (between is None or "phase" in v.dims)  # else its contrast is 0, and no measure
         ]
         if not names:
             do = "Start from a measure: ds.lsd.rates(), d.ngsc, ..."
@@ -194,9 +206,6 @@ def _of_units(
     if unknown:
         have = ", ".join(table.columns)
         raise SelectionError(located(f"{where}, by", "labels of units: " + have, unknown[0]))
-    if reduce == "share" and not np.isin(array.values[~pd.isna(array.values)], (0, 1)).all():
-        do = "Say which: (m.p < 0.05).where(m.p.notnull())."
-        raise SelectionError(located(f"{where}, reduce", "truth values for a share", "others", do))
     session, sessions = pd.factorize(table["session"])
     keys = [pd.factorize(table[n], sort=True) for n in names]
     shape = (len(sessions), *(len(k[1]) for k in keys))
