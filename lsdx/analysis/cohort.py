@@ -17,6 +17,7 @@ from lsdx.kernels import arrangements, contrasts
 from lsdx.kernels.permutation import benjamini_hochberg
 
 STRATA = ("subject", "cohort_year")
+_NO_VALUE = "no session has a value"
 _WORDS = {
     "estimate": "Estimate: mean over mice",
     "low": "Lower end of the interval",
@@ -63,10 +64,12 @@ def compare_conditions(
     reduce : {"mean", "median", "share"}
         How the units of a session become one value. Units are no sample of mice.
     strata : sequence of str
-        Labels of sessions within which conditions are compared and permuted.
+        Labels of sessions within which conditions are compared and permuted; ``"subject"`` is
+        always one of them.
     pooled : bool
         Whether mouse means of the two conditions are compared, whatever else differs between the
-        mice: refused without it where a mouse had both, or a year has one condition only.
+        mice and the years. No such test is made unless it is asked for; ``note`` says why it may
+        be wrong here.
     family : "all", str, sequence of str or None
         Along which dimensions p is corrected together: all, some, or none.
     n_permutations : int
@@ -84,15 +87,18 @@ def compare_conditions(
         ``n_mice``, ``n_sessions``, ``n_units`` (condition, ...) that have a value;
         ``n_informative``, mice with both conditions in a stratum; ``per_mouse`` (mouse, ...);
         ``null`` (arrangement, ...), the observed one first; ``p_least``, the least p that the
-        design can give. NaN, with a ``note``, where the design tells nothing.
+        design can give (a cell with fewer sessions may give no p as small). NaN, with a ``note``,
+        where the design tells nothing. The attribute ``n_sessions_unused`` counts the sessions in
+        strata of one condition. Sessions without any value count nowhere.
         ``ds.lsd.describe()`` says it in words.
 
     Raises
     ------
     SelectionError
-        For missing labels, phases or conditions.
+        For missing labels, phases or conditions. If only one of the two that the stores name is
+        there, nothing is raised: all is NaN, and ``note`` says so.
     ArgumentError
-        If ``pooled`` is needed and not said, or an argument is out of range.
+        If an argument is out of range.
 
     Notes
     -----
@@ -118,7 +124,7 @@ def compare_conditions(
     _check(where, n_permutations, level)
     values = session_values(x, where, between=between, by=by, reduce=reduce)
     named = _conditions(x, values, conditions, where)
-    values = values.take(np.isin(values.label("condition").astype(str), named))
+    values = values.take(np.isin(values.label("condition").astype(str), named)).with_values()
     first = values.label("condition").astype(str) == named[0]
     mouse, mice = _codes(values, ["subject"])
     if not pooled:
@@ -134,15 +140,16 @@ def compare_conditions(
         found = contrasts.pooled(means, owner, ways.values, level=level)
         effect = contrasts.hedges_g(means, of_first, level=level)
         without = _pooled_without_one(means, owner, of_first)
-        n_strata = 1
+        n_strata, unused = 1, 0
     else:
         stratum, _ = _codes(values, ["subject", *strata])
         ways = arrangements.conditions_within(first, stratum, n_permutations, generator)
         found = contrasts.stratified(values.values, stratum, mouse, ways.values, level=level)
         effect = contrasts.effect_size(found.per_mouse, level=level)
         without = contrasts.leave_one_out(found.per_mouse)
-        mixed = pd.DataFrame({"s": stratum, "f": first}).groupby("s")["f"].nunique()
-        n_strata = int((mixed == 2).sum())
+        mixed = pd.Series(first).groupby(stratum).transform("nunique") == 2
+        n_strata = len(set(stratum[mixed]))
+        unused = int((~mixed).sum())
     out = _result(values, found, effect, without, ways, family, where)
     for name, numbers in _numbers(values, mouse, first, named).items():
         out[name] = numbers
@@ -160,13 +167,14 @@ def compare_conditions(
         test="compare_conditions",
         conditions=list(named),
         between=list(between) if between else "",
-        strata="" if pooled else ", ".join(strata),
+        strata="" if pooled else ", ".join(dict.fromkeys(("subject", *strata))),
         pooled=int(pooled),
         n_strata=n_strata,
+        n_sessions_unused=unused,
         reduce=reduce if values.n_units is not None else "",
         n_arrangements=ways.count,
         exact=int(ways.exact),
-        p_least=ways.p_least,
+        p_least=out["p_least"].item(),
         level=level,
         seed=str(seed),
         measure=values.name,
@@ -228,7 +236,7 @@ def paired_contrast(
     every = sorted(set(values.label("subject").astype(str)))
     parts = []
     for name in names:
-        of = values.take(condition == name)
+        of = values.take(condition == name).with_values()
         mouse, mice = _codes(of, ["subject"])
         means, _ = _mouse_means(of, mouse, np.ones(mouse.size, dtype=bool))
         ways = arrangements.signs(len(mice), n_permutations, np.random.default_rng(seed))
@@ -237,7 +245,6 @@ def paired_contrast(
         out = _result(of, found, effect, contrasts.leave_one_out(means), ways, family, where)
         for key, numbers in _numbers(of, mouse, np.ones(mouse.size, bool), (name,)).items():
             out[key] = numbers.isel(condition=0, drop=True)
-        out["p_least"] = ways.p_least
         out["n_arrangements"] = ways.count
         out["per_mouse"] = (("mouse", *of.dims), means.reshape(len(mice), *of.shape))
         out = out.drop_vars("null").assign_coords(mouse=np.asarray(mice, dtype=object))
@@ -324,6 +331,9 @@ def dose_response(
     if conditions is not None:
         keep &= np.isin(values.label("condition").astype(str), list(conditions))
     values = values.take(keep)
+    if not len(values.table):
+        raise SelectionError(located(f"{where}, over", f"sessions with {over}", "none"))
+    values = values.with_values()
     mouse, mice = _codes(values, ["subject"])
     seed = seed_of(rng)
     covariate = values.label(over).astype(float)
@@ -342,6 +352,8 @@ def dose_response(
         found.per_mouse.reshape(len(mice), *values.shape),
     )
     note = "" if ways.count > 1 else f"no mouse has sessions of different {over}: there is no p"
+    if not np.isfinite(values.values).any():
+        note = _NO_VALUE
     return out.assign_coords(mouse=np.asarray(mice, dtype=object)).assign_attrs(
         values.source,
         test=where,
@@ -350,7 +362,7 @@ def dose_response(
         reduce=reduce if values.n_units is not None else "",
         n_arrangements=ways.count,
         exact=int(ways.exact),
-        p_least=ways.p_least,
+        p_least=out["p_least"].item(),
         level=level,
         seed=str(seed),
         measure=values.name,
@@ -448,9 +460,14 @@ def describe(ds: xr.Dataset) -> str:
     words += [f"{between[1]} minus {between[0]}"] if len(between) == 2 else []
     if test in ("compare_conditions", "equivalence"):
         words.append(" minus ".join(attrs["conditions"]))
+    words += [f"slope over {attrs['over']} within mice"] if test == "dose_response" else []
     sentences = [", ".join(words), *_design_words(ds), _test_words(ds)]
     if attrs.get("family"):
         sentences.append(f"p corrected by the largest statistic over {attrs['family']}")
+    if test == "equivalence":
+        sentences.append(
+            f"Equivalence: two one-sided t tests over mice, margin {attrs['margin']:g}{units}"
+        )
     sentences += _cells_in_words(ds)
     if attrs.get("note"):
         sentences.append(str(attrs["note"]).rstrip("."))
@@ -485,6 +502,11 @@ def _design_words(ds: xr.Dataset) -> list[str]:
             else f"Conditions are compared within {attrs['strata'].replace(', ', ' x ')}: {n} mice "
             f"had both, in {attrs['n_strata']} strata"
         )
+        if attrs.get("n_sessions_unused"):
+            sentences.append(
+                f"{attrs['n_sessions_unused']} sessions lie where there is one condition only, "
+                "and are not used"
+            )
     if attrs.get("reduce"):
         sentences.append(f"Units of a session: {attrs['reduce']}")
     return sentences
@@ -494,17 +516,20 @@ def _test_words(ds: xr.Dataset) -> str:
     attrs = ds.attrs
     if attrs["test"] == "paired_contrast":
         return "Signs were flipped over mice"
-    if not attrs["n_arrangements"] > 1:
+    if not np.isfinite(attrs["p_least"]):
         return "Nothing can be permuted: there is no p"
-    kind = "all" if attrs["exact"] else "drawn from"
+    drawn = (
+        f"{ds.sizes['arrangement'] - 1} drawn from " if "arrangement" in ds.dims else "drawn from "
+    )
     return (
-        f"Permutation test, {kind} {attrs['n_arrangements']} arrangements, two-sided, "
-        f"p at least {attrs['p_least']:.2g}"
+        f"Permutation test, {'all' if attrs['exact'] else drawn.rstrip()} "
+        f"{attrs['n_arrangements']} arrangements, two-sided, p at least {attrs['p_least']:.2g}"
     )
 
 
 def _cells_in_words(ds: xr.Dataset) -> list[str]:
     names = ["estimate", "low", "high", "p", "p_corrected", "effect"]
+    names += ["p_equivalent"] if "p_equivalent" in ds else []
     flat = ds[names].reset_coords(drop=True)
     if not flat["estimate"].dims:
         flat = flat.expand_dims("cell")
@@ -515,11 +540,22 @@ def _cells_in_words(ds: xr.Dataset) -> list[str]:
         cell = " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
         cell = f"{cell}: " if ds["estimate"].dims else ""
         level = f"{100 * float(ds.attrs['level']):g} %"
-        words = f"{cell}{row.estimate:.3g}, {level} interval {row.low:.3g} to {row.high:.3g}"
+        if not np.isfinite(row.estimate):
+            told.append(f"{cell}no estimate")
+            continue
+        words = f"{cell}{row.estimate:.3g}, "
+        words += (
+            f"{level} interval {row.low:.3g} to {row.high:.3g}"
+            if np.isfinite(row.low)
+            else "no interval"
+        )
         words += f", p = {row.p:.3g}" if np.isfinite(row.p) else ", no p"
-        if np.isfinite(row.p_corrected) and len(table) > 1:
+        if np.isfinite(row.p_corrected) and ds.attrs.get("family"):
             words += f" (corrected {row.p_corrected:.3g})"
         words += f", effect size {row.effect:.2f}" if np.isfinite(row.effect) else ""
+        if "p_equivalent" in names:
+            p = row.p_equivalent
+            words += f", p of equivalence {p:.3g}" if np.isfinite(p) else ", no p of equivalence"
         told.append(words)
     if len(table) > 5:
         told.append(f"{len(table) - 5} cells of larger p are not listed")
@@ -538,7 +574,10 @@ def _conditions(
     known = [c for c in dict.fromkeys(have) if c not in ("", "unknown")]
     if given is None:
         named = [c.strip() for c in str(getattr(x, "attrs", {}).get("conditions", "")).split(",")]
-        given = [c for c in named if c in known] or sorted(known)
+        of_stores = [c for c in named if c in known]
+        # where one of the two is missing the result is NaN, and says so
+        given = named if len(named) == 2 and of_stores else of_stores or sorted(known)
+        known += [c for c in given if c not in known]
     if isinstance(given, str) or len(given) != 2 or given[0] == given[1]:
         do = "Say which: conditions=('lsd', 'saline')."
         found = ", ".join(map(str, given)) or "none"
@@ -551,8 +590,15 @@ def _conditions(
 
 
 def _codes(values: SessionValues, labels: Sequence[str]) -> tuple[np.ndarray, list[Any]]:
-    keys = values.table[list(dict.fromkeys(labels))].astype(str).agg("/".join, axis=1)
-    code, names = pd.factorize(keys, sort=True)
+    """Return a number of each session by its labels, and their names; unknown ones are alone."""
+    table = values.table[list(dict.fromkeys(labels))]
+    keys = [
+        f"unknown {i}" if row_is_unknown else "/".join(map(str, row))
+        for i, (row, row_is_unknown) in enumerate(
+            zip(table.to_numpy(dtype=object), table.isna().any(axis=1), strict=True)
+        )
+    ]
+    code, names = pd.factorize(np.array(keys, dtype=object), sort=True)
     return np.asarray(code), list(names)
 
 
@@ -631,7 +677,8 @@ def _result(
     }
     null = found.null.reshape(len(ways.values), *values.shape)
     variables["null"] = (("arrangement", *values.dims), null, {"units": units})
-    variables["p_least"] = ((), ways.p_least, {"units": "1", "long_name": "Least possible p"})
+    least = ways.p_least if np.isfinite(values.values).any() else np.nan
+    variables["p_least"] = ((), least, {"units": "1", "long_name": "Least possible p"})
     return xr.Dataset(variables, values.coords)
 
 
@@ -695,6 +742,8 @@ def _note(
     """Say what the design does not tell."""
     told = []
     condition = values.label("condition").astype(str)
+    if not np.isfinite(values.values).any():
+        return _NO_VALUE
     if pooled:
         both = values.table.groupby("subject")["condition"].nunique().gt(1).sum()
         years = values.table.groupby("cohort_year")["condition"].nunique()
@@ -707,7 +756,9 @@ def _note(
         told.append(
             "no stratum holds sessions of both conditions: nothing can be permuted, there is no p"
         )
-    elif informative.max(initial=0) < 2:
+    elif informative.max(initial=0) == 0:
+        told.append("no cell has values of both conditions in a stratum")
+    elif informative.max(initial=0) == 1:
         told.append("one mouse had both conditions: there is no interval over mice")
     if not all((condition == c).any() for c in named):
         told.append("a condition has no session")
