@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -79,9 +80,9 @@ def hierarchical_bootstrap(
         first, size, rows = _tree([c[masks[:, m]] for c in levels])
         kept = np.ascontiguousarray(flat[masks[:, m]][rows][:, cells].T)
         order = np.argsort(kept, axis=1) if statistic == "median" else np.empty((0, 0), np.int64)
-        found = np.empty((n_draws, cells.size))
-        _draw(kept, order, first, size, len(levels), np.random.default_rng(seed), found)
-        out[:, cells] = found
+        drawn = np.empty((n_draws, cells.size))
+        _draw(kept, order, first, size, len(levels), np.random.default_rng(seed), drawn)
+        out[:, cells] = drawn
     return out.reshape(n_draws, *x.shape[1:])
 
 
@@ -134,7 +135,7 @@ def _tree(codes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     starts.append(np.arange(rows.size))
     first, size = [], []
     base = 1
-    for depth, (own, below) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for depth, (own, below) in enumerate(itertools.pairwise(starts)):
         place = np.searchsorted(below, own)
         innermost = depth == len(codes)
         first.append(place + (0 if innermost else base))
