@@ -123,10 +123,10 @@ def compare_conditions(
     where = "compare_conditions"
     _check(where, n_permutations, level)
     values = session_values(x, where, between=between, by=by, reduce=reduce)
-    named = _conditions(x, values, conditions, where)
+    named = conditions_of(x, values, conditions, where)
     values = values.take(np.isin(values.label("condition").astype(str), named)).with_values()
     first = values.label("condition").astype(str) == named[0]
-    mouse, mice = _codes(values, ["subject"])
+    mouse, mice = codes_of(values, ["subject"])
     if not pooled:
         _refuse_unknown_strata(values, strata, where)
     seed = seed_of(rng)
@@ -142,7 +142,7 @@ def compare_conditions(
         without = _pooled_without_one(means, owner, of_first)
         n_strata, unused = 1, 0
     else:
-        stratum, _ = _codes(values, ["subject", *strata])
+        stratum, _ = codes_of(values, ["subject", *strata])
         ways = arrangements.conditions_within(first, stratum, n_permutations, generator)
         found = contrasts.stratified(values.values, stratum, mouse, ways.values, level=level)
         effect = contrasts.effect_size(found.per_mouse, level=level)
@@ -237,7 +237,7 @@ def paired_contrast(
     parts = []
     for name in names:
         of = values.take(condition == name).with_values()
-        mouse, mice = _codes(of, ["subject"])
+        mouse, mice = codes_of(of, ["subject"])
         means, _ = _mouse_means(of, mouse, np.ones(mouse.size, dtype=bool))
         ways = arrangements.signs(len(mice), n_permutations, np.random.default_rng(seed))
         found = contrasts.paired(means, ways.values, level=level)
@@ -334,7 +334,7 @@ def dose_response(
     if not len(values.table):
         raise SelectionError(located(f"{where}, over", f"sessions with {over}", "none"))
     values = values.with_values()
-    mouse, mice = _codes(values, ["subject"])
+    mouse, mice = codes_of(values, ["subject"])
     seed = seed_of(rng)
     covariate = values.label(over).astype(float)
     ways = arrangements.orders_within(covariate, mouse, n_permutations, np.random.default_rng(seed))
@@ -567,7 +567,7 @@ def _check(where: str, n_permutations: int, level: float) -> None:
     number_between(level, f"{where}, level", 0, 1)
 
 
-def _conditions(
+def conditions_of(
     x: Any, values: SessionValues, given: Sequence[str] | None, where: str
 ) -> tuple[str, ...]:
     have = values.label("condition").astype(str)
@@ -589,7 +589,7 @@ def _conditions(
     return tuple(map(str, given))
 
 
-def _codes(values: SessionValues, labels: Sequence[str]) -> tuple[np.ndarray, list[Any]]:
+def codes_of(values: SessionValues, labels: Sequence[str]) -> tuple[np.ndarray, list[Any]]:
     """Return a number of each session by its labels, and their names; unknown ones are alone."""
     table = values.table[list(dict.fromkeys(labels))]
     keys = [
