@@ -69,7 +69,7 @@ def hierarchical_bootstrap(
         raise ValueError(f"expected codes of shape {x.shape[:1]} for each level, found {found}")
     if np.isinf(x).any():
         raise ValueError("expected finite values, or NaN, found infinity")
-    flat = x.reshape(len(x), -1)
+    flat = x.reshape(len(x), int(np.prod(x.shape[1:])))
     seed = np.random.default_rng(rng).integers(2**63)
     out = np.full((n_draws, flat.shape[1]), np.nan)
     masks, which = np.unique(np.isfinite(flat), axis=1, return_inverse=True)
