@@ -325,8 +325,8 @@ import sys
 import lsdx
 assert {"figures", "export", "open_units", "__version__"} <= set(dir(lsdx))
 assert "lsdx.figures" not in sys.modules
-names = ["alignment", "behavior", "dimensionality", "modulation"]
-names += ["proportions", "raster", "responses"]
+names = ["alignment", "behavior", "cohort", "dimensionality", "modulation"]
+names += ["proportions", "raster", "responses", "style"]
 assert dir(lsdx.figures) == names
 assert "lsdx.figures.raster" not in sys.modules
 assert lsdx.figures.raster.plot_raster

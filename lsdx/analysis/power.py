@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from lsdx.analysis.cohort import STRATA, codes_of, conditions_of
+from lsdx.analysis.comparisons import STRATA, codes_of, conditions_of
 from lsdx.analysis.seeds import seed_of
 from lsdx.analysis.sessions import session_values
 from lsdx.arguments import number_between, whole_number
@@ -35,8 +35,11 @@ def power(
 
     Parameters
     ----------
-    x, between, conditions, by, reduce, strata, n_permutations, rng
-        As in `lsdx.analysis.cohort.compare_conditions`.
+    x : DataArray or Dataset
+        A measure over ``session`` or ``unit``, as in `lsdx.analysis.cohort.compare_conditions`.
+    between, conditions, by, reduce, strata, n_permutations : object
+        As there: which comparison is simulated.
+    rng : Generator or int, optional
     effects : sequence of float
         In standard deviations of a session's value; 0 gives the level of the test.
     icc : float, optional
@@ -60,9 +63,9 @@ def power(
 
     Notes
     -----
-    Normal values on the sessions, mice and conditions that there are: a part that a mouse's sessions
-    share, of variance ``icc``, the rest each session's own, and the effect in the sessions of the
-    first condition. They are compared as `lsdx.analysis.cohort.compare_conditions` does. Where
+    Normal values on the sessions, mice and conditions that there are: a part that the sessions of a
+    mouse share, of variance ``icc``, the rest each session's own, and the effect in the sessions of
+    the first condition. They are compared as `lsdx.analysis.cohort.compare_conditions` does. Where
     ``p_least`` is above ``alpha``, no effect can be found, however large.
 
     Examples

@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.analysis.cohort import (
+from lsdx.analysis.comparisons import (
     STRATA,
-    _check,
-    _codes,
-    _conditions,
-    _mouse_means,
-    _numbers,
-    _refuse_unknown_strata,
+    check_numbers,
+    codes_of,
+    conditions_of,
+    mouse_means,
+    numbers_of,
+    refuse_unknown_strata,
 )
 from lsdx.analysis.results import result_attrs
 from lsdx.analysis.seeds import seed_of
-from lsdx.analysis.sessions import SessionValues, _one_array, session_values
+from lsdx.analysis.sessions import SessionValues, one_array, session_values
 from lsdx.arguments import number_between, one_of, some_of, whole_number
 from lsdx.errors import ArgumentError, SelectionError, located
 from lsdx.kernels import arrangements, contrasts
@@ -106,7 +106,7 @@ def hierarchical_bootstrap(
     one_of(statistic, f"{where}, statistic", hierarchy.STATISTICS)
     whole_number(n_draws, f"{where}, n_draws", least=1)
     number_between(level, f"{where}, level", 0, 1)
-    array = _one_array(x, where)
+    array = one_array(x, where, None)
     dim = "unit" if "unit" in array.dims else "session"
     names = _levels(levels, dim, where)
     labels = {str(n): c.values for n, c in array.coords.items() if c.dims == (dim,)}
@@ -235,7 +235,7 @@ def cluster_test(
     from lsdx.kernels.clusters import find_clusters, standardised
 
     where = "cluster_test"
-    _check(where, n_permutations, level)
+    check_numbers(where, n_permutations, level)
     number_between(threshold, f"{where}, threshold", 0, np.inf)
     values = session_values(x, where, between=between, by=by, reduce=reduce)
     values = _along_last(values, dim, where)
@@ -243,19 +243,19 @@ def cluster_test(
     if isinstance(conditions, str):
         named = _one_condition(values, conditions, where)
     else:
-        named = _conditions(x, values, conditions, where)
+        named = conditions_of(x, values, conditions, where)
     values = values.take(np.isin(values.label("condition").astype(str), named))
     first = values.label("condition").astype(str) == named[0]
-    mouse, mice = _codes(values, ["subject"])
+    mouse, mice = codes_of(values, ["subject"])
     seed = seed_of(rng)
     generator = np.random.default_rng(seed)
     if one:
-        data, _ = _mouse_means(values, mouse, first)
+        data, _ = mouse_means(values, mouse, first)
         ways = arrangements.signs(len(mice), n_permutations, generator)
     else:
-        _refuse_unknown_strata(values, strata, where)
+        refuse_unknown_strata(values, strata, where)
         data = values.values
-        stratum, _ = _codes(values, ["subject", *strata])
+        stratum, _ = codes_of(values, ["subject", *strata])
         ways = arrangements.conditions_within(first, stratum, n_permutations, generator)
     size = np.abs(np.where(np.isfinite(data), data, 0)).max(axis=0, initial=0)
     found, parts = [], []
@@ -282,7 +282,7 @@ def cluster_test(
         "p_least": ((), ways.p_least, {"units": "1", "long_name": "Least possible p"}),
     }
     out = xr.Dataset(variables, values.coords).merge(_table(values, clusters, dim))
-    for name, numbers in _numbers(values, mouse, first, named).items():
+    for name, numbers in numbers_of(values, mouse, first, named).items():
         out[name] = numbers
     return out.assign_coords(mouse=np.asarray(mice, dtype=object)).assign_attrs(
         values.source,

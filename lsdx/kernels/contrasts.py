@@ -1,7 +1,7 @@
 """Contrasts over mice: estimates with their permutations, intervals, effect sizes.
 
-``x`` is (n, n_cells): one value a session or mouse, NaN for none; a cell is a region, an epoch, a
-measure. What is NaN is left out cell by cell, in every arrangement alike.
+``x`` is (n, n_cells): one value a session or mouse; a cell is a region, an epoch, a measure. What
+is NaN is left out cell by cell, in every arrangement alike.
 """
 
 from __future__ import annotations
