@@ -199,7 +199,9 @@ def paired_contrast(
 
     Parameters
     ----------
-    x, between, by, reduce, family, n_permutations, level, rng
+    x : DataArray or Dataset
+        As in `compare_conditions`.
+    between, by, reduce, family, n_permutations, level, rng
         As in `compare_conditions`.
 
     Returns
@@ -289,7 +291,9 @@ def dose_response(
 
     Parameters
     ----------
-    x, between, by, reduce, family, n_permutations, level, rng
+    x : DataArray or Dataset
+        As in `compare_conditions`.
+    between, by, reduce, family, n_permutations, level, rng
         As in `compare_conditions`.
     over : str
         A number of each session: ``"dose"``, ``"days_since_lsd"``, ``"session_n"``.

@@ -104,6 +104,7 @@ def session_values(
         raise ArgumentError(located(f"{where}, reduce", why, "None"))
     one_of(reduce, f"{where}, reduce", REDUCTIONS)
     array = _one_array(x, where, between)
+    array = array.compute()
     if reduce == "share" and not np.isin(array.values[~pd.isna(array.values)], (0, 1)).all():
         do = "Say which: (m.p < 0.05).where(m.p.notnull())."
         raise SelectionError(located(f"{where}, reduce", "truth values for a share", "others", do))
