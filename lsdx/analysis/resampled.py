@@ -183,8 +183,9 @@ def cluster_test(
         As in `compare_conditions`, over ``dim`` too; other dimensions are cells.
     dim : str
         Along which courses go: ``"time"``, or ``"window"`` of sliding windows.
-    between, by, reduce, strata, n_permutations, level, rng
+    between, by, reduce, strata, n_permutations, level : object
         As in `compare_conditions`. Sliding windows have no phases, so ``between`` is None.
+    rng : Generator or int, optional
     conditions : tuple of two str or str, optional
         First minus second; by default the two that the stores name. Of one condition its course
         is tested against 0, by signs of mice: take the time before off first.
