@@ -103,12 +103,7 @@ def session_values(
         why = "mean, median or share: units of one mouse are alike, and no sample of mice"
         raise ArgumentError(located(f"{where}, reduce", why, "None"))
     one_of(reduce, f"{where}, reduce", REDUCTIONS)
-<<<<<<< HEAD
-    array = one_array(x, where, between)
-=======
-    array = _one_array(x, where, between)
-    array = array.compute()
->>>>>>> t16
+    array = one_array(x, where, between).compute()
     if reduce == "share" and not np.isin(array.values[~pd.isna(array.values)], (0, 1)).all():
         do = "Say which: (m.p < 0.05).where(m.p.notnull())."
         raise SelectionError(located(f"{where}, reduce", "truth values for a share", "others", do))
