@@ -18,6 +18,7 @@ from lsdx.assemble.stored import Joining, Part, Stored
 from lsdx.clock import TICKS_PER_SECOND, bin_centres, n_bins, to_bin_ticks, to_ticks
 from lsdx.kernels.behavior import wheel_path
 from lsdx.kernels.features import (
+    USED,
     baseline,
     binned_features,
     keypoint_features,
@@ -128,6 +129,7 @@ def _series(recording: Recording, camera: Camera) -> dict[str, np.ndarray]:
     points = {
         k: np.where(unlikely[:, i, None], np.nan, pose.position[:, :, i])
         for i, k in enumerate(pose.keypoints)
+        if k in USED
     }
     confidence = {k: pose.confidence[:, i] for i, k in enumerate(pose.keypoints)}
     found = keypoint_features(points, times, tongue_is_likely(confidence, least))

@@ -43,9 +43,9 @@ def variable(declared: Variable, values: Any) -> xr.Variable:
     elif declared.dtype in ("ticks", "counts"):
         array = values  # of an integer dtype already; dask arrays stay lazy
     elif is_dask_collection(values):
-        array = values.astype(declared.dtype)
+        array = values.astype(declared.dtype, copy=False)
     else:
-        array = np.asarray(values).astype(declared.dtype)
+        array = np.asarray(values).astype(declared.dtype, copy=False)
     attrs = {"units": declared.units} if declared.units else {}
     return xr.Variable(declared.dims, array, {**attrs, "long_name": declared.doc})
 

@@ -50,7 +50,7 @@ def assemble_pose(recording: Recording, *, camera: str) -> xr.Dataset | None:
         "keypoints": list(pose.keypoints),
         "individuals": [recording.session.subject],
         "frame_time": np.full(clock.n_frames, np.nan) if clock.times is None else clock.times,
-        "position": (np.rint(pose.position / RESOLUTION) * RESOLUTION)[..., np.newaxis],
+        "position": _rounded(pose.position)[..., np.newaxis],
         "confidence": pose.confidence[..., np.newaxis],
         **{name: values[..., np.newaxis] for name, values in pose.ensemble.items()},
     }
@@ -65,6 +65,13 @@ def assemble_pose(recording: Recording, *, camera: str) -> xr.Dataset | None:
         likelihood=recording.pose.likelihood.get(pose.tracker, 0.0),
         notes=[*seen.files.notes, *pose.notes, *clock_notes(clock)],
     )
+
+
+def _rounded(position: np.ndarray) -> np.ndarray:
+    scaled = position / np.float32(RESOLUTION)  # of a power of two: exact
+    np.rint(scaled, out=scaled)
+    scaled *= np.float32(RESOLUTION)
+    return scaled
 
 
 def clock_notes(clock: FrameClock) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from lsdx.kernels.frames import bin_means, frame_rate
 BASELINE = 2.0  # percentile of the pupil in the epochs of the first phase
 
 _PUPIL = ("pupil_top_r", "pupil_right_r", "pupil_bottom_r", "pupil_left_r")
+_BLOCK = 65_536  # frames
 _TONGUE = ("tongue_end_l", "tongue_end_r")
 # what moves, by the measure of its speed; side cameras see the mirrored animal (schema/pose.py)
 _MOVING = {
@@ -20,6 +21,8 @@ _MOVING = {
     "paw_far_speed": "paw_l",
     "tail_speed": "tail_start",
 }
+#: Keypoints whose positions give a feature.
+USED = frozenset({*_PUPIL, *_MOVING.values()})
 
 
 def keypoint_features(
@@ -51,8 +54,7 @@ def keypoint_features(
     """
     found: dict[str, np.ndarray] = {}
     if len([p for p in _PUPIL if p in points]) >= 3:
-        missing = np.full((times.size, 2), np.nan)
-        found["pupil_diameter"] = pupil_diameter(*(points.get(p, missing) for p in _PUPIL))
+        found["pupil_diameter"] = _pupil([points.get(p) for p in _PUPIL], times.size)
     found |= {
         measure: speed(points[keypoint], times)
         for measure, keypoint in _MOVING.items()
@@ -61,6 +63,17 @@ def keypoint_features(
     if tongue is not None:
         found["tongue"] = tongue.astype(np.float64)
     return found
+
+
+def _pupil(points: Sequence[np.ndarray | None], n: int) -> np.ndarray:
+    """Return the diameter block by block: six estimates a frame are many times the points."""
+    diameter = np.empty(n)
+    missing = np.full((_BLOCK, 2), np.nan)
+    for start in range(0, n, _BLOCK):
+        block = slice(start, min(start + _BLOCK, n))
+        rest = missing[: block.stop - start]
+        diameter[block] = pupil_diameter(*(rest if p is None else p[block] for p in points))
+    return diameter
 
 
 def tongue_is_likely(confidence: Mapping[str, np.ndarray], least: float) -> np.ndarray | None:
