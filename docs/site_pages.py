@@ -49,6 +49,18 @@ METHODS = {
     "Change": ["modulation", "proportions", "changepoint"],
     "Responses to stimuli": ["psth"],
     "Pose": ["speed", "pupil_diameter", "blinks", "pupil_course", "bin_behavior"],
+    "Conclusions over mice": [
+        "compare_conditions",
+        "paired_contrast",
+        "dose_response",
+        "equivalence",
+        "power",
+        "hierarchical_bootstrap",
+        "cluster_test",
+        "describe",
+        "attrition",
+        "confounds",
+    ],
     "Behaviour": ["bouts", "quiescence", "triggered", "in_frame_widths"],
 }
 

@@ -22,8 +22,8 @@ _NONE_LEFT = re.compile(r"Parameters\n-{10}\n\n")
 class _Method:
     """A function ``"module:name"`` of `lsdx.analysis` as a method.
 
-    ``needs`` names variables or dimensions; where an object has none of them, ``dir`` does not
-    list the method.
+    ``needs`` names variables or dimensions, ``"dim:name"`` a dimension alone; where an object has
+    none of them, ``dir`` does not list the method.
     """
 
     def __init__(self, function: str, *needs: str) -> None:
@@ -69,6 +69,7 @@ class _Accessor:
     def _can(self) -> list[str]:
         """List the methods whose needs the object meets."""
         known = {*map(str, self._object.dims), *map(str, getattr(self._object, "variables", ()))}
+        known |= {f"dim:{d}" for d in self._object.dims}
         return [n for n, needs in self._methods.items() if not needs or known & set(needs)]
 
     def __dir__(self) -> list[str]:
@@ -116,13 +117,16 @@ class LsdAccessor(_Accessor):
     quiescence = _Method("behavior:quiescence", "behavior")
     triggered = _Method("behavior:triggered", "behavior")
     in_frame_widths = _Method("behavior:in_frame_widths", "behavior")
-    compare_conditions = _Method("cohort:compare_conditions", "session", "unit")
-    paired_contrast = _Method("cohort:paired_contrast", "session", "unit")
-    dose_response = _Method("cohort:dose_response", "session", "unit")
-    equivalence = _Method("cohort:equivalence", "session", "unit")
-    describe = _Method("cohort:describe", "estimate")
-    attrition = _Method("attrition:attrition", "unit")
-    confounds = _Method("attrition:confounds", "unit")
+    compare_conditions = _Method("cohort:compare_conditions", "dim:session", "dim:unit")
+    paired_contrast = _Method("cohort:paired_contrast", "dim:session", "dim:unit")
+    dose_response = _Method("cohort:dose_response", "dim:session", "dim:unit")
+    equivalence = _Method("cohort:equivalence", "dim:session", "dim:unit")
+    power = _Method("power:power", "dim:session", "dim:unit")
+    hierarchical_bootstrap = _Method("resampled:hierarchical_bootstrap", "dim:session", "dim:unit")
+    cluster_test = _Method("resampled:cluster_test", "dim:session", "dim:unit")
+    describe = _Method("describing:describe", "estimate")
+    attrition = _Method("attrition:attrition", "dim:unit")
+    confounds = _Method("attrition:confounds", "dim:unit")
 
     def _repr_html_(self) -> str:
         """Show the dataset with its labels: many variables collapse them otherwise."""
@@ -135,7 +139,10 @@ class LsdArrayAccessor(_Accessor):
     """Selections of a DataArray of lsdx."""
 
     select = _Method("selection:select", "unit", "session", "event", "insertion")
-    compare_conditions = _Method("cohort:compare_conditions", "session", "unit")
-    paired_contrast = _Method("cohort:paired_contrast", "session", "unit")
-    dose_response = _Method("cohort:dose_response", "session", "unit")
-    equivalence = _Method("cohort:equivalence", "session", "unit")
+    compare_conditions = _Method("cohort:compare_conditions", "dim:session", "dim:unit")
+    paired_contrast = _Method("cohort:paired_contrast", "dim:session", "dim:unit")
+    dose_response = _Method("cohort:dose_response", "dim:session", "dim:unit")
+    equivalence = _Method("cohort:equivalence", "dim:session", "dim:unit")
+    power = _Method("power:power", "dim:session", "dim:unit")
+    hierarchical_bootstrap = _Method("resampled:hierarchical_bootstrap", "dim:session", "dim:unit")
+    cluster_test = _Method("resampled:cluster_test", "dim:session", "dim:unit")

@@ -62,8 +62,9 @@ def test_a_dataset_offers_what_it_can_do(demo_stores: Path) -> None:
     assert not {"cv", "psth", "modulation", "proportions"} & set(dir(units.lsd))
     assert {"cv", "psth", "modulation", "bin"} <= set(dir(spikes.lsd))
     assert not {"dimensionality", "fano_factor"} & set(dir(spikes.lsd))
-    for ds in (sessions, events):
-        assert {n for n in dir(ds.lsd) if not n.startswith("_")} == {"quantify", "select"}
+    assert {n for n in dir(events.lsd) if not n.startswith("_")} == {"quantify", "select"}
+    assert {"quantify", "select", "compare_conditions"} <= set(dir(sessions.lsd))
+    assert not {"cv", "rates", "bin", "speed", "bouts", "attrition"} & set(dir(sessions.lsd))
     # what is not offered can be called, and says what it needs
     with pytest.raises(lsdx.errors.SelectionError, match="open_spikes"):
         units.lsd.cv()

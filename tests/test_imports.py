@@ -69,6 +69,8 @@ FOREIGN: dict[str, set[str]] = {
     "iblatlas": {"regions"},
     "requests": {"sources"},
     "ruptures": {"analysis"},
+    "statsmodels": {"analysis"},
+    "pingouin": {"analysis"},
     "av": {"video"},
     "h5py": {"open_field"},
     "movement": {"open_field"},
@@ -105,7 +107,7 @@ ONLY_FOREIGN: dict[str, set[str]] = {
 DEFERRED: dict[str, set[str]] = {
     "__init__": EVERYTHING - {"accessor", "errors", "lazy"},
     "accessor": {"analysis"},
-    "analysis": {"numba", "ruptures", "scipy", "sklearn"},
+    "analysis": {"numba", "pingouin", "ruptures", "scipy", "sklearn", "statsmodels"},
     "export": {"pynapple"},
     "video": {"av"},
     "open_field": {"movement", "h5py"},
@@ -125,6 +127,7 @@ NOT_LOADED = (
     "requests",
     "scipy.stats",
     "sklearn",
+    "statsmodels",
     "zarr",
 )
 
@@ -322,8 +325,8 @@ import sys
 import lsdx
 assert {"figures", "export", "open_units", "__version__"} <= set(dir(lsdx))
 assert "lsdx.figures" not in sys.modules
-names = ["alignment", "behavior", "dimensionality", "modulation"]
-names += ["proportions", "raster", "responses"]
+names = ["alignment", "behavior", "cohort", "dimensionality", "modulation"]
+names += ["proportions", "raster", "responses", "style"]
 assert dir(lsdx.figures) == names
 assert "lsdx.figures.raster" not in sys.modules
 assert lsdx.figures.raster.plot_raster

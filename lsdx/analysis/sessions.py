@@ -104,8 +104,7 @@ def session_values(
         why = "mean, median or share: units of one mouse are alike, and no sample of mice"
         raise ArgumentError(located(f"{where}, reduce", why, "None"))
     one_of(reduce, f"{where}, reduce", REDUCTIONS)
-    array = _one_array(x, where, between)
-    array = array.compute()
+    array = one_array(x, where, between).compute()
     if reduce == "share" and not np.isin(array.values[~pd.isna(array.values)], (0, 1)).all():
         do = "Say which: (m.p < 0.05).where(m.p.notnull())."
         raise SelectionError(located(f"{where}, reduce", "truth values for a share", "others", do))
@@ -147,7 +146,8 @@ def session_values(
     return found.take(np.argsort(table.index.astype(str).to_numpy(), kind="stable"))
 
 
-def _one_array(x: Any, where: str, between: Any) -> xr.DataArray:
+def one_array(x: Any, where: str, between: Any) -> xr.DataArray:
+    """Return the values over sessions or units; the measures of a Dataset along ``measure``."""
     if isinstance(x, xr.Dataset):
         names = [
             n

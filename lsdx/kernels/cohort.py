@@ -1,4 +1,4 @@
-"""Intervals over mice: what a few mice tell about those that were not recorded."""
+"""What a few mice tell about those that were not recorded, and how alike values of one are."""
 
 from __future__ import annotations
 
@@ -162,6 +162,58 @@ def share_interval(
         half = np.sqrt(t2 * (share * (1 - share) + t2 / 4)) / (1 + t2)
     # Wilson's holds the share and stays in range, but for rounding
     return np.clip(middle - half, 0, share), np.clip(middle + half, share, 1)
+
+
+def icc(values: np.ndarray, groups: np.ndarray) -> float:
+    """Return how alike the values of one group are: the intraclass correlation ICC(1).
+
+    Parameters
+    ----------
+    values : ndarray of float (n,)
+        Such as one a unit or one a session; NaN is left out.
+    groups : ndarray (n,)
+        Group of each, such as its mouse: numbers or texts.
+
+    Returns
+    -------
+    float
+        At most 1: all values of a group are the same. 0: they differ as much as those of different
+        groups. Below 0, down to ``-1 / (k0 - 1)``: they differ more than those; it is not set
+        to 0. NaN for fewer than two groups, groups of one value each, or values that are all alike.
+
+    Raises
+    ------
+    ValueError
+        For another number of groups than of values, or infinite values.
+
+    Notes
+    -----
+    ``(MSB - MSW) / (MSB + (k0 - 1) MSW)`` of the mean squares between and within g groups
+    (Shrout & Fleiss 1979, Psychol Bull 86:420), with ``k0 = (N - sum(n**2) / N) / (g - 1)`` for
+    groups of different size (Donner 1986, Int Stat Rev 54:67).
+
+    Examples
+    --------
+    >>> round(icc(np.array([1.0, 2.0, 5.0, 6.0]), np.array([0, 0, 1, 1])), 3)
+    0.939
+    """
+    x, of = np.asarray(values, dtype=np.float64), np.asarray(groups)
+    if x.ndim != 1 or of.shape != x.shape:
+        raise ValueError(f"expected a group of each value, found {of.shape} of {x.shape}")
+    if np.isinf(x).any():
+        raise ValueError("expected finite values, or NaN, found infinity")
+    x, of = x[np.isfinite(x)], of[np.isfinite(x)]
+    names, code = np.unique(of, return_inverse=True)
+    g, total = names.size, x.size
+    if g < 2 or total == g or x.min() == x.max():
+        return float("nan")
+    n = np.bincount(code)
+    x = x - x.mean()
+    mean = np.bincount(code, x) / n
+    between = (n * (mean - x.mean()) ** 2).sum() / (g - 1)
+    within = ((x - mean[code]) ** 2).sum() / (total - g)
+    k0 = (total - (n**2).sum() / total) / (g - 1)
+    return float((between - within) / (between + (k0 - 1) * within))
 
 
 def _t(n: np.ndarray, level: float) -> np.ndarray:

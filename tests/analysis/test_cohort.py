@@ -12,11 +12,11 @@ from scipy import stats
 import lsdx
 from lsdx.analysis.cohort import (
     compare_conditions,
-    describe,
     dose_response,
     equivalence,
     paired_contrast,
 )
+from lsdx.analysis.describing import describe
 from lsdx.errors import ArgumentError, SelectionError
 
 # three mice with both conditions in 2025: 10 x 4 x 3 arrangements; the others have one

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lsdx.kernels.cohort import mean_interval, share_interval
+from lsdx.kernels.cohort import icc, mean_interval, share_interval
 
 MICE = (2, 3, 4, 6, 12, 30)
 EASY = tuple((share, c) for share in (0.1, 0.3, 0.7) for c in (10, 30))
@@ -162,3 +162,45 @@ def test_intervals_of_means_hold_the_truth() -> None:
     for n_mice in MICE:
         low, high = mean_interval(rng.normal(size=(20_000, n_mice)))
         assert 0.94 < np.mean((low <= 0) & (high >= 0)) < 0.96
+
+
+def test_icc_of_shrout_and_fleiss() -> None:
+    """Six targets rated by four judges each: table 2 and 3 of the paper (1979)."""
+    ratings = np.array(
+        [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+    )
+    target = np.repeat(np.arange(6), 4)
+    np.testing.assert_allclose(icc(ratings.ravel(), target), 0.1657, atol=5e-5)
+    named = np.array(list("abcdef"))[target]
+    assert icc(ratings.ravel()[::-1], named[::-1]) == pytest.approx(icc(ratings.ravel(), target))
+
+
+def test_icc_of_groups_of_different_size_follows_from_the_analysis_of_variance() -> None:
+    rng = np.random.default_rng(0)
+    n = np.array([2, 5, 9, 1, 4])
+    of = np.repeat(np.arange(5), n)
+    x = rng.normal(size=21) + rng.normal(size=5)[of]
+    f = stats.f_oneway(*(x[of == g] for g in range(5))).statistic
+    k0 = (21 - (n**2).sum() / 21) / 4
+    np.testing.assert_allclose(icc(x, of), (f - 1) / (f - 1 + k0))
+    padded = icc(np.r_[x, np.nan, np.nan], np.r_[of, 0, 7])
+    np.testing.assert_allclose(padded, icc(x, of))
+    np.testing.assert_allclose(icc(x * 1e-6 + 1e3, of), icc(x, of), rtol=1e-4)
+
+
+def test_icc_at_its_ends() -> None:
+    two = np.array([0, 0, 1, 1])
+    assert icc(np.array([1.0, 2, 1, 2]), two) == pytest.approx(-1)  # -1 / (k0 - 1)
+    assert icc(np.array([0.1, 0.1, 0.3, 0.3]), two) == pytest.approx(1)
+    for x, of in (
+        (np.full(4, 0.1), two),
+        (np.arange(4.0), np.arange(4)),
+        (np.arange(4.0), np.zeros(4)),
+        (np.full(4, np.nan), two),
+        (np.empty(0), np.empty(0)),
+    ):
+        assert np.isnan(icc(x, of))
+    with pytest.raises(ValueError, match="a group of each value"):
+        icc(np.arange(4.0), two[:3])
+    with pytest.raises(ValueError, match="infinity"):
+        icc(np.array([1, np.inf, 2, 3]), two)
