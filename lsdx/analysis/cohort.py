@@ -82,7 +82,8 @@ def compare_conditions(
         with ``effect_low`` to ``effect_high``; ``without_one_low`` to ``without_one_high``;
         ``n_mice``, ``n_sessions``, ``n_units`` (condition, ...) that have a value;
         ``n_informative``, mice with both conditions in a stratum; ``per_mouse`` (mouse, ...);
-        ``null`` (arrangement, ...), the observed one first; ``p_least``, the least p that the
+        ``null`` (arrangement, ...), the observed one first, NaN where an arrangement would change
+        how many of a cell's values each condition has; ``p_least``, the least p that the
         design can give (a cell with fewer sessions may give no p as small). NaN, with a ``note``,
         where the design tells nothing. The attribute ``n_sessions_unused`` counts the sessions in
         strata of one condition. Sessions without any value count nowhere.

@@ -91,6 +91,7 @@ def session_values(
     Returns
     -------
     SessionValues
+        In the order of the sessions' ids.
 
     Raises
     ------
@@ -130,7 +131,7 @@ def session_values(
     if np.isinf(values).any():
         raise SelectionError(located(where, "finite values, or NaN", "infinity"))
     counts = None if n_units is None else n_units.transpose("session", ...).values
-    return SessionValues(
+    found = SessionValues(
         values,
         None if counts is None else np.broadcast_to(counts, array.shape).reshape(n, -1),
         table,
@@ -141,6 +142,8 @@ def session_values(
         result_attrs(x),
         "value" if array.name is None else str(array.name),
     )
+    # so that what is drawn is the same in whatever order sessions come
+    return found.take(np.argsort(table.index.astype(str).to_numpy(), kind="stable"))
 
 
 def one_array(x: Any, where: str, between: Any) -> xr.DataArray:

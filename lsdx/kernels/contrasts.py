@@ -1,7 +1,9 @@
 """Contrasts over mice: estimates with their permutations, intervals, effect sizes.
 
-``x`` is (n, n_cells): one value a session or mouse; a cell is a region, an epoch, a measure. What
-is NaN is left out cell by cell, in every arrangement alike.
+``x`` is (n, n_cells): one value a session or mouse, NaN for none; a cell is a region, an epoch, a
+measure. What is NaN is left out cell by cell; an arrangement counts for a cell only if what is
+known keeps its numbers (of sessions of each condition), and is NaN for it otherwise. So sessions
+may be missing more often in one condition than in the other.
 """
 
 from __future__ import annotations
@@ -88,7 +90,9 @@ def stratified(
     The sessions of 2026 add nothing here: their year has one condition. 6 of 120 arrangements are
     .05, so that the level is .05 exactly; the shift changes no digit. Of 12 regions correlated by
     .5 the smallest p is <= .05 in 34 %, by `family_p` in 5 %. The interval holds the truth in
-    95 %, also where the effect differs between mice (sd .5). An effect of .5, 1, 2 sd is found
+    95 %, also where the effect differs between mice. The test asks whether any mouse has an
+    effect: where mice differ in it about a mean of 0, p <= .05 in 7 % (sd of the effects .5) and
+    12 % (sd 1); the interval is about the mean. An effect of .5, 1, 2 sd is found
     (p <= .05) in 12, 31, 82 % (ICC .1) and 14, 39, 90 % (ICC .3). The interval of three mice is
     wider than the test: it leaves 0 out in 9, 17, 45 and 9, 21, 53 %.
 
@@ -101,23 +105,25 @@ def stratified(
     [2.5, 0.5]
     """
     per_mouse = np.full((int(mouse.max(initial=-1)) + 1, x.shape[1]), np.nan)
-    shape = (len(arrangements), x.shape[1])
-    total, n_mice = np.zeros(shape), np.zeros(shape)
+    total = np.zeros((len(arrangements), x.shape[1]))
+    n_mice = np.zeros(x.shape[1])
+    kept = np.ones(total.shape, dtype=bool)
     for m in np.unique(mouse):
-        own, n_strata = np.zeros(shape), np.zeros(shape)
+        own, n_strata = np.zeros(total.shape), np.zeros(x.shape[1])
         for s in np.unique(stratum[mouse == m]):
             rows = np.flatnonzero(stratum == s)
             chosen = arrangements[:, rows]
             if 0 < chosen[0].sum() < rows.size:
-                d = _difference(x[rows], chosen)
-                own += np.where(np.isfinite(d), d, 0)
-                n_strata += np.isfinite(d)
-        told = n_strata > 0
-        d = np.where(told, own, np.nan) / np.where(told, n_strata, 1)
-        per_mouse[m] = d[0]
-        total += np.where(told, d, 0)
-        n_mice += told
-    null = np.where(n_mice > 0, total, np.nan) / np.maximum(n_mice, 1)
+                d, n = _difference(x[rows], chosen)
+                told = np.isfinite(d[0])
+                kept &= ~told | (n == n[0])
+                own += np.where(told & np.isfinite(d), d, 0)
+                n_strata += told
+        d = own / np.maximum(n_strata, 1)
+        per_mouse[m] = np.where(n_strata > 0, d[0], np.nan)
+        total += d
+        n_mice += n_strata > 0
+    null = np.where(kept & (n_mice > 0), total, np.nan) / np.maximum(n_mice, 1)
     low, high = mean_interval(per_mouse.T, level=level)
     return Contrast(null[0], low, high, per_mouse, null)
 
@@ -151,7 +157,8 @@ def pooled(
     """
     import scipy.special
 
-    null = _difference(x, arrangements)
+    null, n = _difference(x, arrangements)
+    null = np.where(n == n[0], null, np.nan)
     first = arrangements[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         (n1, _, q1), (n2, _, q2) = _moments(x[first]), _moments(x[~first])
@@ -228,7 +235,10 @@ def slope(
     The interval is by the jackknife over mice: with b the slope, b_m the slope without mouse m,
     its standard error is ``sqrt((n - 1) / n * sum((b_m - b)**2))``, with Student's t of n - 1
     degrees of freedom (CV3 of MacKinnon, Nielsen & Webb 2023, J Econometrics 232:272). Where mice
-    have equal weights it is Student's over their own slopes.
+    have equal weights it is Student's over their own slopes. Of 20,000 simulated cohorts of 3, 5
+    and 15 mice it holds the truth in 95 % where all get the same doses, and in 93 to 94 % where
+    doses and numbers of sessions differ. Where one mouse has ten times the doses of the others,
+    and mice differ in their slopes, it does in 88 to 91 %.
 
     Examples
     --------
@@ -243,22 +253,26 @@ def slope(
     n_mice = int(mouse.max(initial=-1)) + 1
     total, spread = np.zeros((2, len(orders), x.shape[1]))
     own, weight = np.full((2, n_mice, x.shape[1]), np.nan)
+    kept = np.ones(total.shape, dtype=bool)
     for m in np.unique(mouse):
         rows = np.flatnonzero(mouse == m)
         z = values[orders[:, rows]] - values[rows].min()
         here, y = np.isfinite(x[rows]).astype(np.float64), _from_first(x[rows])
         n, sum_z = np.maximum(here.sum(axis=0), 1), z @ here
         below = z**2 @ here - sum_z**2 / n
-        told = below > _TIE * (z**2).sum(axis=1, keepdims=True)
-        below = np.where(told, below, 0)
-        above = np.where(told, z @ y - sum_z * y.sum(axis=0) / n, 0)
+        size = (z[0] ** 2).sum()
+        told = below > _TIE * size
+        alike = np.abs(below - below[0]) <= _TIE * size
+        kept &= alike & (np.abs(sum_z - sum_z[0]) <= _TIE * np.sqrt(size)) | ~told[0]
+        below = np.where(told & told[0], below, 0)
+        above = np.where(told & told[0], z @ y - sum_z * y.sum(axis=0) / n, 0)
         total += above
         spread += below
         weight[m] = np.where(told[0], below[0], np.nan)
         with np.errstate(invalid="ignore"):
             own[m] = above[0] / weight[m]
     with np.errstate(invalid="ignore", divide="ignore"):
-        null = total / spread
+        null = np.where(kept, total, np.nan) / spread
         rest = _without_one(own, weight)
         n = np.isfinite(own).sum(axis=0)
         squares = np.where(np.isfinite(rest), (rest - null[0]) ** 2, 0).sum(axis=0)
@@ -273,8 +287,8 @@ def permutation_p(null: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     null : ndarray of float64 (n_arrangements, n_cells)
-        Statistics, the observed ones first. An arrangement without a value counts as one that
-        reaches it, and so does one that is within 1e-9 of the largest size.
+        Statistics, the observed ones first. NaN is no arrangement of that cell. Sizes within
+        1e-9 of the largest are ties, and count as reached.
 
     Returns
     -------
@@ -288,11 +302,11 @@ def permutation_p(null: np.ndarray) -> np.ndarray:
     >>> permutation_p(np.array([[3.0], [-3.0], [1.0], [-1.0]])).tolist()
     [0.5]
     """
-    size = np.abs(null)
-    largest = np.where(np.isfinite(size), size, 0).max(axis=0)
-    reached = ~(size < size[0] - _TIE * largest)
-    p = reached.mean(axis=0)
-    return np.where(np.isfinite(null[0]) & (len(null) > 1), p, np.nan)
+    known = np.isfinite(null)
+    size = np.where(known, np.abs(null), 0)
+    reached = known & (size >= size[0] - _TIE * size.max(axis=0))
+    n = known.sum(axis=0)
+    return np.where(known[0] & (n > 1), reached.sum(axis=0) / np.maximum(n, 1), np.nan)
 
 
 def family_p(null: np.ndarray) -> np.ndarray:
@@ -301,8 +315,8 @@ def family_p(null: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     null : ndarray of float64 (n_arrangements, n_cells)
-        Each cell's are divided by their own root mean square. Cells without an observed value
-        count in the other arrangements; an arrangement without a value counts 0.
+        Each cell's are divided by their own root mean square. In each arrangement the largest
+        is that of the cells that have it.
 
     Returns
     -------
@@ -329,9 +343,9 @@ def family_p(null: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = np.abs(values) / np.sqrt((values**2).sum(axis=0) / known.sum(axis=0))
     scaled = np.where(np.isfinite(scaled), scaled, 0.0)
-    largest = np.sort(scaled.max(axis=1))
-    below = np.searchsorted(largest, scaled[0, tested] - _TIE * largest[-1])
-    p = (len(null) - below) / len(null)
+    largest = scaled.max(axis=1)[:, None]
+    reached = known & (largest >= scaled[0] - _TIE * largest.max())
+    p = (reached.sum(axis=0) / np.maximum(known.sum(axis=0), 1))[tested]
     corrected = np.full(own.shape, np.nan)
     corrected[tested] = np.maximum(p, own[tested])
     return corrected
@@ -470,13 +484,17 @@ def _from_first(values: np.ndarray) -> np.ndarray:
     return np.where(known, values - first, 0.0)
 
 
-def _difference(x: np.ndarray, arrangements: np.ndarray) -> np.ndarray:
-    """Return the mean of the first condition minus that of the others, by arrangement and cell."""
+def _difference(x: np.ndarray, arrangements: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of the first condition minus that of the others, and the number of first.
+
+    Both by arrangement and cell.
+    """
     known, filled = np.isfinite(x).astype(np.float64), _from_first(x)
     of_first = arrangements.astype(np.float64)
     n1, s1 = of_first @ known, of_first @ filled
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(s1 / n1 - (filled.sum(axis=0) - s1) / (known.sum(axis=0) - n1))
+        d = s1 / n1 - (filled.sum(axis=0) - s1) / (known.sum(axis=0) - n1)
+    return np.asarray(d), np.asarray(n1)
 
 
 def _without_one(per_mouse: np.ndarray, weight: np.ndarray) -> np.ndarray:

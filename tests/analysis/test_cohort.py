@@ -226,6 +226,18 @@ def test_many_arrangements_are_drawn_and_the_seed_gives_them_again() -> None:
     np.testing.assert_array_equal(found["null"], again["null"])
 
 
+def test_what_is_drawn_does_not_depend_on_the_order_of_sessions() -> None:
+    x = sessions(region=2).assign_coords(dose=("session", np.arange(19.0)))
+    moved = x[np.random.default_rng(5).permutation(19)]
+    for function in (compare_conditions, dose_response, paired_contrast):
+        a, b = (function(v, n_permutations=20, rng=0) for v in (x, moved))
+        for name in ("p", "p_corrected"):
+            np.testing.assert_allclose(*(v.sortby(list(v.indexes))[name] for v in (a, b)))
+    xr.testing.assert_allclose(
+        *(compare_conditions(v, n_permutations=20, rng=0) for v in (x, moved))
+    )
+
+
 def test_strata_can_be_chosen_and_the_mouse_is_always_one() -> None:
     plan = [("a", 2022, 2, 0), ("a", 2025, 1, 2), ("b", 2025, 2, 2)]
     x = sessions(plan=plan)

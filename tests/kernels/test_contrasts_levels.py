@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lsdx.kernels.arrangements import conditions_within, signs
-from lsdx.kernels.contrasts import Contrast, family_p, paired, permutation_p, pooled, stratified
+from lsdx.kernels.arrangements import conditions_within, orders_within, signs
+from lsdx.kernels.contrasts import (
+    Contrast,
+    family_p,
+    paired,
+    permutation_p,
+    pooled,
+    slope,
+    stratified,
+)
 
 # mouse, year, sessions of LSD and of saline; three mice had both, of whose sessions 120 ways are
 SHARED = [(0, 2025, 2, 3), (1, 2025, 1, 3), (2, 2025, 1, 2)]
@@ -154,11 +162,39 @@ def test_the_family_of_regions_errs_in_5_percent() -> None:
     assert alone > 0.2
 
 
+@pytest.mark.parametrize(("missing", "by_condition"), [(0.25, False), (0.3, True)])
+def test_the_family_of_regions_that_not_all_sessions_have(
+    missing: float, by_condition: bool
+) -> None:
+    own, n = layout(), 1500
+    x = correlated_regions(n, 0.3, 1.0, seed=21)
+    gone = np.random.default_rng(22).random(x.shape) < missing
+    x[gone & (own.first[:, None, None] | (not by_condition))] = np.nan
+    found, p = by_strata(own, x.reshape(len(x), -1))
+    null = found.null.reshape(-1, n, 12)
+    corrected = np.array([family_p(null[:, k]) for k in range(n)])
+    assert share(np.nanmin(corrected, axis=1)) <= 0.065  # .05 and three standard errors
+    assert share(p[np.isfinite(p)]) <= 0.05
+    assert np.nanmin(p) >= 1 / 120
+
+
 def test_power_grows_with_the_effect() -> None:
     own = layout()
     power = [share(by_strata(own, own.draws(500, 0.3, 1.0, e))[1]) for e in (0.5, 1, 2)]
     assert power[0] < power[1] < power[2]
     assert power[2] > 0.6
+
+
+@pytest.mark.parametrize("n_mice", [3, 5, 15])
+def test_level_and_interval_of_slopes(n_mice: int) -> None:
+    mouse = np.repeat(np.arange(n_mice), 4)
+    dose = np.tile([0.0, 1, 2, 3], n_mice)
+    x = np.random.default_rng(n_mice).normal(size=(mouse.size, 2000))
+    x += 10 * mouse[:, None]
+    ways = orders_within(dose, mouse, 299, np.random.default_rng(0))
+    found = slope(x, dose, mouse, ways.values)
+    assert 0.035 <= share(permutation_p(found.null)) <= 0.065  # three standard errors
+    assert 0.935 <= ((found.low <= 0) & (found.high >= 0)).mean() <= 0.965
 
 
 def test_signs_of_few_mice_keep_the_level() -> None:
@@ -223,10 +259,12 @@ def test_the_family_wise_rate_of_many_draws(icc: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spread", [0.5, 1.0])
-def test_the_interval_holds_effects_that_differ_between_mice(spread: float) -> None:
+@pytest.mark.parametrize(("spread", "share_of_p"), [(0.5, 0.07), (1.0, 0.12)])
+def test_effects_that_differ_between_mice(spread: float, share_of_p: float) -> None:
+    """The interval is about their mean, the test about none in any mouse."""
     own = layout()
     rng = np.random.default_rng(14)
-    effect = rng.normal(1, spread, (21, 20_000))[own.mouse] * own.first[:, None]
-    found, _ = by_strata(own, own.draws(20_000, 0.3, 1.0, seed=15) + effect)
-    assert 0.93 <= ((found.low <= 1) & (found.high >= 1)).mean() <= 0.98
+    effect = rng.normal(0, spread, (21, 20_000))[own.mouse] * own.first[:, None]
+    found, p = by_strata(own, own.draws(20_000, 0.3, 1.0, seed=15) + effect)
+    assert 0.94 <= ((found.low <= 0) & (found.high >= 0)).mean() <= 0.96
+    assert share(p) == pytest.approx(share_of_p, abs=0.015)
