@@ -24,7 +24,7 @@ from lsdx.analysis.seeds import seed_of
 from lsdx.analysis.sessions import SessionValues, session_values
 from lsdx.arguments import number_between
 from lsdx.errors import ArgumentError, SelectionError, located
-from lsdx.kernels import arrangements, contrasts
+from lsdx.kernels import arrangements, contrasts, effects
 
 _NO_VALUE = "no session has a value"
 
@@ -135,14 +135,14 @@ def compare_conditions(
             of_first, np.zeros(len(groups), dtype=int), n_permutations, generator
         )
         found = contrasts.pooled(means, owner, ways.values, level=level)
-        effect = contrasts.hedges_g(means, of_first, level=level)
+        effect = effects.hedges_g(means, of_first, level=level)
         without = _pooled_without_one(means, owner, of_first)
         n_strata, unused = 1, 0
     else:
         stratum, _ = codes_of(values, ["subject", *strata])
         ways = arrangements.conditions_within(first, stratum, n_permutations, generator)
         found = contrasts.stratified(values.values, stratum, mouse, ways.values, level=level)
-        effect = contrasts.effect_size(found.per_mouse, level=level)
+        effect = effects.effect_size(found.per_mouse, level=level)
         without = contrasts.leave_one_out(found.per_mouse)
         mixed = pd.Series(first).groupby(stratum).transform("nunique") == 2
         n_strata = len(set(stratum[mixed]))
@@ -252,7 +252,7 @@ def paired_contrast(
         means, _ = mouse_means(of, mouse, np.ones(mouse.size, dtype=bool))
         ways = arrangements.signs(len(mice), n_permutations, np.random.default_rng(seed))
         found = contrasts.paired(means, ways.values, level=level)
-        effect = contrasts.effect_size(means, level=level)
+        effect = effects.effect_size(means, level=level)
         out = result_of(of, found, effect, contrasts.leave_one_out(means), ways, family, where)
         for key, numbers in numbers_of(of, mouse, np.ones(mouse.size, bool), (name,)).items():
             out[key] = numbers.isel(condition=0, drop=True)
@@ -364,7 +364,7 @@ def dose_response(
     covariate = values.label(over).astype(float)
     ways = arrangements.orders_within(covariate, mouse, n_permutations, np.random.default_rng(seed))
     found = contrasts.slope(values.values, covariate, mouse, ways.values, level=level)
-    effect = contrasts.effect_size(found.per_mouse, level=level)
+    effect = effects.effect_size(found.per_mouse, level=level)
     without = contrasts.leave_one_out(found.per_mouse, found.weight)
     out = result_of(values, found, effect, without, ways, family, where)
     every = np.ones(mouse.size, dtype=bool)
@@ -439,7 +439,7 @@ def equivalence(x: xr.DataArray | xr.Dataset, *, margin: float, **comparison: An
     level = number_between(comparison.pop("level", 0.95), "equivalence, level", 0.5, 1)
     out = compare_conditions(x, level=2 * level - 1, **comparison)
     flat = out["per_mouse"].values.reshape(out.sizes["mouse"], -1)
-    p = contrasts.two_one_sided(flat, margin).reshape(out["estimate"].shape)
+    p = effects.two_one_sided(flat, margin).reshape(out["estimate"].shape)
     about = {"units": "1", "long_name": f"p that the difference is within {margin:g}"}
     return out.assign(p_equivalent=(out["estimate"].dims, p, about)).assign_attrs(
         test="equivalence", margin=margin

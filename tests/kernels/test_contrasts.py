@@ -13,17 +13,15 @@ from scipy import integrate, stats
 from lsdx.kernels.arrangements import conditions_within, orders_within, signs
 from lsdx.kernels.contrasts import (
     Contrast,
-    effect_size,
     family_p,
-    hedges_g,
     leave_one_out,
     paired,
     permutation_p,
     pooled,
     slope,
     stratified,
-    two_one_sided,
 )
+from lsdx.kernels.effects import effect_size, hedges_g, two_one_sided
 from lsdx.kernels.permutation import benjamini_hochberg
 
 MOUSE = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3])
