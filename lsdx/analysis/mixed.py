@@ -97,9 +97,8 @@ def mixed_model(
     Notes
     -----
     **Not the test of this design.** If one condition was recorded in other years, a mixed model
-    takes what differs between years for the drug: without any effect and with a shift of one
-    standard deviation in 2025, p < .05 in 26 % of cohorts like the real one (10 % with the year
-    in the formula). `lsdx.analysis.cohort` permutes conditions within mouse and year.
+    takes what differs between years for the drug, unless the year is in the formula.
+    `lsdx.analysis.cohort.compare_conditions` permutes conditions within mouse and year.
 
     Gaussian: restricted maximum likelihood (statsmodels ``MixedLM``). p and interval are by
     Student's t with between-within degrees of freedom, not by the normal distribution, which
