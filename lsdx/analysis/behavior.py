@@ -45,15 +45,17 @@ def bouts(
         spike clock, ``cut`` where an epoch's edge or missing frames cut it; labels ``session``,
         ``phase``, ``epoch``, ``kind`` ``"bout"``. ``psth`` takes it. Computed at once.
 
-    Where the animal hardly moved in the first phase, so that the deviation is 0, every value above
-    the median is a bout.
-
     Raises
     ------
     SelectionError
         If ``ds`` holds no such behaviour, or was selected to a phase or an epoch.
     ArgumentError
         If ``low`` is not below ``high``.
+
+    Notes
+    -----
+    Where the animal hardly moved in the first phase, so that the deviation is 0, every value above
+    the median is a bout.
 
     Examples
     --------
@@ -67,7 +69,7 @@ def bouts(
         found = f"low={low}, high={high}"
         raise ArgumentError(located("bouts, low", "a number below high", found))
     shortest_s, gap_s = to_seconds(shortest, "bouts, shortest"), to_seconds(gap, "bouts, gap")
-    rows = [r for _, r in _bouts(ds, feature, (high, low), (shortest_s, gap_s))]
+    rows = list(_bouts(ds, feature, (high, low), (shortest_s, gap_s)))
     table = pd.concat(rows, ignore_index=True) if rows else _no_bouts()
     times = {n: ("event", table[n].to_numpy(float), {"units": "s"}) for n in ("start", "stop")}
     words = {n: ("event", table[n].to_numpy(object)) for n in (*_WINDOWS, "kind")}
@@ -142,7 +144,7 @@ def quiescence(
 
 def _bouts(
     ds: xr.Dataset, feature: str, levels: tuple[float, float], spans: tuple[float, float]
-) -> Iterator[tuple[str, pd.DataFrame]]:
+) -> Iterator[pd.DataFrame]:
     """Find the bouts of each epoch of each session: thresholds are of the first phase."""
     from lsdx.kernels import behavior
 
@@ -176,7 +178,7 @@ def _bouts(
                 first = edges[:, 0] - width / 2
                 last = edges[:, 1] + np.where(cut[:, 1], width, -width) / 2
                 table = {"start": first, "stop": last, "cut": cut.any(axis=1)}
-                yield eid, pd.DataFrame(table).assign(**labels)
+                yield pd.DataFrame(table).assign(**labels)
 
 
 def _no_bouts() -> pd.DataFrame:

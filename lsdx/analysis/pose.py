@@ -12,7 +12,6 @@ from lsdx.clock import TICKS_PER_SECOND, bin_centres, n_bins, to_bin_ticks, to_s
 from lsdx.errors import SelectionError, located
 from lsdx.schema.behavior import FEATURES, FRAME_WIDTHS
 
-PUPIL = ("pupil_top_r", "pupil_right_r", "pupil_bottom_r", "pupil_left_r")
 _BLINK = (0.05, 1.0)  # s: shortest and longest
 
 
@@ -115,6 +114,8 @@ def pupil_diameter(ds: xr.Dataset, *, likelihood: float | None = None) -> xr.Dat
     >>> lsdx.open_pose(session=eid, camera="left").lsd.pupil_diameter().dims
     ('time',)
     """
+    from lsdx.kernels.features import PUPIL
+
     ds = _of_pose(ds, "pupil_diameter")
     known = [str(k) for k in ds["keypoints"].values]
     if len(set(PUPIL) & set(known)) < 3:
@@ -353,10 +354,9 @@ def bin_behavior(
     number = np.where(known.ravel(), n_bins(end - begin, width), 0).clip(min=0)
     seconds = width / TICKS_PER_SECOND
     binned = features.binned_features(series, times, begin / TICKS_PER_SECOND, number, seconds)
-    if "pupil_diameter" in binned:
-        mean, share = binned["pupil_diameter"]
+    if "pupil_diameter" in series:
         base = features.baseline(series["pupil_diameter"][_in_first_phase(ds)])
-        binned["pupil_diameter_percent"] = (100 * mean / base, share)
+        binned = features.with_percent(binned, base)
     names = [n for n in FEATURES if n in binned]
     camera = str(ds.attrs["camera"])
     length = int(number.max(initial=0))

@@ -23,6 +23,7 @@ from lsdx.kernels.features import (
     binned_features,
     keypoint_features,
     tongue_is_likely,
+    with_percent,
     within,
 )
 from lsdx.kernels.frames import increasing, lag
@@ -144,11 +145,8 @@ def _binned(
     """Return the mean in each bin, and the share of the frames due, by measure."""
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     if series and camera.clock is not None:
-        found |= _means(series, camera.clock, bins)
-    if "pupil_diameter" in found and camera.clock is not None:
-        mean, share = found["pupil_diameter"]
-        base = _baseline(series["pupil_diameter"], camera.clock, bins)
-        found["pupil_diameter_percent"] = (100 * mean / base, share)
+        base = _baseline(series.get("pupil_diameter"), camera.clock, bins)
+        found |= with_percent(_means(series, camera.clock, bins), base)
     if camera.motion_energy is not None and camera.energy_clock is not None:
         energy = {"motion_energy": camera.motion_energy}
         found |= _means(energy, camera.energy_clock, bins)
@@ -165,9 +163,9 @@ def _means(
     return binned_features(series, clock.times, bins.start, bins.number, width)
 
 
-def _baseline(diameter: np.ndarray, clock: FrameClock, bins: _Bins) -> float:
-    """Return what is 100 % of the pupil's diameter, in px."""
-    if clock.times is None:
+def _baseline(diameter: np.ndarray | None, clock: FrameClock, bins: _Bins) -> float:
+    """Return what is 100 % of the pupil's diameter, in px; NaN where it is not known."""
+    if diameter is None or clock.times is None:
         return np.nan
     start, stop = bins.start[bins.first_phase], bins.stop[bins.first_phase]
     return baseline(diameter[within(clock.times, start, stop)])

@@ -11,7 +11,7 @@ from lsdx.kernels.frames import bin_means, frame_rate
 
 BASELINE = 2.0  # percentile of the pupil in the epochs of the first phase
 
-_PUPIL = ("pupil_top_r", "pupil_right_r", "pupil_bottom_r", "pupil_left_r")
+PUPIL = ("pupil_top_r", "pupil_right_r", "pupil_bottom_r", "pupil_left_r")
 _BLOCK = 65_536  # frames
 _TONGUE = ("tongue_end_l", "tongue_end_r")
 # what moves, by the measure of its speed; side cameras see the mirrored animal (schema/pose.py)
@@ -22,7 +22,7 @@ _MOVING = {
     "tail_speed": "tail_start",
 }
 #: Keypoints whose positions give a feature.
-USED = frozenset({*_PUPIL, *_MOVING.values()})
+USED = frozenset({*PUPIL, *_MOVING.values()})
 
 
 def keypoint_features(
@@ -53,8 +53,8 @@ def keypoint_features(
     [5.0, 5.0, 5.0]
     """
     found: dict[str, np.ndarray] = {}
-    if len([p for p in _PUPIL if p in points]) >= 3:
-        found["pupil_diameter"] = _pupil([points.get(p) for p in _PUPIL], times.size)
+    if len([p for p in PUPIL if p in points]) >= 3:
+        found["pupil_diameter"] = _pupil([points.get(p) for p in PUPIL], times.size)
     found |= {
         measure: speed(points[keypoint], times)
         for measure, keypoint in _MOVING.items()
@@ -130,6 +130,24 @@ def binned_features(
     due = width * frame_rate(times)
     share = np.where(inside[..., None], np.minimum(found / due, 1.0), np.nan)
     return {name: (mean[..., i], share[..., i]) for i, name in enumerate(series)}
+
+
+def with_percent(
+    binned: Mapping[str, tuple[np.ndarray, np.ndarray]], base: float
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Add the pupil's diameter in % of a baseline to binned features that have it.
+
+    Examples
+    --------
+    >>> pair = np.array([3.0]), np.array([1.0])
+    >>> with_percent({"pupil_diameter": pair}, 2.0)["pupil_diameter_percent"][0].tolist()
+    [150.0]
+    """
+    found = dict(binned)
+    if "pupil_diameter" in found:
+        mean, share = found["pupil_diameter"]
+        found["pupil_diameter_percent"] = (100 * mean / base, share)
+    return found
 
 
 def within(times: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
