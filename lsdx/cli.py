@@ -88,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     export = _command(commands, "export", _export, "write tables for pandas (Parquet)")
     export.add_argument("what", choices=("tables",))
     export.add_argument("directory", type=user_path)
+    export.add_argument(
+        "--layout",
+        choices=("lsdx", "mouse-lsd"),
+        default="lsdx",
+        help="mouse-lsd: the files that its loaders read, spikes.h5 with them (default: lsdx)",
+    )
     for command in (verify, gc, info, tag, sessions, histology, check, export):
         command.add_argument("--stores", help="folder of the stores")
         command.add_argument("--config", help="settings file", metavar="FILE")
@@ -277,15 +283,31 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from lsdx import open_epochs, open_insertions, open_sessions, open_units
+    from lsdx import open_epochs, open_insertions, open_sessions, open_spikes, open_units
     from lsdx.export.tables import histology_table, insertion_table, session_table, unit_table
 
     stores = _settings(arguments).stores
     sessions, insertions = open_sessions(stores), open_insertions(stores)
+    epochs, units = open_epochs(stores), open_units(stores)
+    if arguments.layout == "mouse-lsd":
+        from lsdx.export.mouse_lsd import write_mouse_lsd
+
+        written = write_mouse_lsd(
+            arguments.directory,
+            sessions=sessions,
+            insertions=insertions,
+            epochs=epochs,
+            units=units,
+            spikes=open_spikes(stores),
+            progress=True,
+        )
+        for name, rows in written.items():
+            _say(f"{arguments.directory / name}: {rows} rows")
+        return 0
     tables = {
-        "sessions": session_table(sessions, open_epochs(stores), insertions),
+        "sessions": session_table(sessions, epochs, insertions),
         "insertions": insertion_table(insertions),
-        "units": unit_table(open_units(stores)),
+        "units": unit_table(units),
         "histology_status": histology_table(insertions, sessions),
     }
     arguments.directory.mkdir(parents=True, exist_ok=True)

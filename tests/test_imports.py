@@ -72,7 +72,7 @@ FOREIGN: dict[str, set[str]] = {
     "statsmodels": {"analysis"},
     "pingouin": {"analysis"},
     "av": {"video"},
-    "h5py": {"open_field"},
+    "h5py": {"export", "open_field"},
     "movement": {"open_field"},
     "urllib3": {"sources"},
     "pynapple": {"export"},
@@ -108,7 +108,7 @@ DEFERRED: dict[str, set[str]] = {
     "__init__": EVERYTHING - {"accessor", "errors", "lazy"},
     "accessor": {"analysis"},
     "analysis": {"numba", "pingouin", "ruptures", "scipy", "sklearn", "statsmodels"},
-    "export": {"pynapple"},
+    "export": {"h5py", "pynapple"},
     "video": {"av"},
     "open_field": {"movement", "h5py"},
 }

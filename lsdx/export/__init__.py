@@ -1,4 +1,4 @@
-"""What goes out of lsdx: tables for pandas, lists for a terminal, series for pynapple."""
+"""What goes out of lsdx: tables for pandas, files for others, lists for a terminal."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from lsdx.lazy import lazily
 
 if TYPE_CHECKING:
-    from lsdx.export import listing, series, tables
+    from lsdx.export import listing, mouse_lsd, series, tables
 
-__all__ = ["listing", "series", "tables"]
+__all__ = ["listing", "mouse_lsd", "series", "tables"]
 
 __getattr__, __dir__ = lazily(__name__, __all__)
