@@ -94,7 +94,18 @@ def _parser() -> argparse.ArgumentParser:
         default="lsdx",
         help="mouse-lsd: the files that its loaders read, spikes.h5 with them (default: lsdx)",
     )
-    for command in (verify, gc, info, tag, sessions, histology, check, export):
+    reconcile = _command(commands, "reconcile", _reconcile, "compare with a lab's earlier files")
+    reconcile.add_argument(
+        "--earlier",
+        type=user_path,
+        required=True,
+        metavar="DIR",
+        help="folder of mouse-lsd's sessions.pqt, units.pqt, spikes.h5, popdim_*, singleunit_*",
+    )
+    reconcile.add_argument("--tag", help="a tagged catalog")
+    reconcile.add_argument("--csv", type=user_path, metavar="FILE", help="write it as CSV")
+    reconcile.add_argument("--figure", type=user_path, metavar="FILE", help="draw it")
+    for command in (verify, gc, info, tag, sessions, histology, check, export, reconcile):
         command.add_argument("--stores", help="folder of the stores")
         command.add_argument("--config", help="settings file", metavar="FILE")
 
@@ -318,6 +329,23 @@ def _export(arguments: argparse.Namespace) -> int:
         table.to_parquet(path)
         _say(f"{path}: {len(table)} rows, {table.shape[1]} columns")
     return 0
+
+
+def _reconcile(arguments: argparse.Namespace) -> int:
+    from lsdx.export.listing import reconciliation_list
+    from lsdx.reconcile import reconcile
+
+    stores = _settings(arguments).stores
+    found = reconcile(arguments.earlier, stores, tag=arguments.tag, progress=True)
+    if arguments.csv:
+        found.to_csv(arguments.csv, index=False)
+    if arguments.figure:
+        from lsdx.figures.reconcile import plot_reconciliation
+
+        figure: Any = plot_reconciliation(found).figure
+        figure.savefig(arguments.figure, bbox_inches="tight")
+    _say(reconciliation_list(found))
+    return int((found["verdict"] == "differs").any())
 
 
 def _demo(arguments: argparse.Namespace) -> int:

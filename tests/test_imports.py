@@ -48,6 +48,7 @@ LAYERS: dict[str, set[str]] = {
     "analysis": {"arguments", "clock", "kernels", "lazy", "regions", "schema"},
     "accessor": {"analysis"},
     "check": {"analysis", "arguments", "store"},
+    "reconcile": {"kernels", "schema", "store"},
     "video": {"arguments"},
     "open_field": {"arguments", "clock", "kernels"},
     "figures": {"lazy", "regions", "schema"},
@@ -72,7 +73,7 @@ FOREIGN: dict[str, set[str]] = {
     "statsmodels": {"analysis"},
     "pingouin": {"analysis"},
     "av": {"video"},
-    "h5py": {"export", "open_field"},
+    "h5py": {"export", "open_field", "reconcile"},
     "movement": {"open_field"},
     "urllib3": {"sources"},
     "pynapple": {"export"},
@@ -109,6 +110,7 @@ DEFERRED: dict[str, set[str]] = {
     "accessor": {"analysis"},
     "analysis": {"numba", "pingouin", "ruptures", "scipy", "sklearn", "statsmodels"},
     "export": {"h5py", "pynapple"},
+    "reconcile": {"h5py"},
     "video": {"av"},
     "open_field": {"movement", "h5py"},
 }
@@ -326,7 +328,7 @@ import lsdx
 assert {"figures", "export", "open_units", "__version__"} <= set(dir(lsdx))
 assert "lsdx.figures" not in sys.modules
 names = ["alignment", "behavior", "cohort", "dimensionality", "modulation"]
-names += ["proportions", "raster", "responses", "style"]
+names += ["proportions", "raster", "reconcile", "responses", "style"]
 assert dir(lsdx.figures) == names
 assert "lsdx.figures.raster" not in sys.modules
 assert lsdx.figures.raster.plot_raster

@@ -1,4 +1,4 @@
-"""The session table and the histology's to-do list, as text to read."""
+"""Tables as text to read: sessions, the histology's to-do list, checks, reconciliation."""
 
 from __future__ import annotations
 
@@ -145,3 +145,26 @@ def histology_list(todo: pd.DataFrame) -> str:
         if step:
             lines += [f"  {r.subject} {r.session} {r.probe} ({r.stage})" for r in rows.itertuples()]
     return "\n".join(lines) or "no probes"
+
+
+def reconciliation_list(found: pd.DataFrame) -> str:
+    """Return how many comparisons of each kind came out how, and why.
+
+    Parameters
+    ----------
+    found : DataFrame
+        Of ``lsdx.reconcile.reconcile``.
+
+    Examples
+    --------
+    >>> row = {"kind": "units", "name": "spikes", "verdict": "same", "reason": ""}
+    >>> print(reconciliation_list(pd.DataFrame([row, row])))
+    units spikes: 2 same
+    """
+    lines = []
+    for (kind, name), group in found.groupby(["kind", "name"], sort=False):
+        counts = group.groupby(["verdict", "reason"], sort=False).size().reset_index(name="n")
+        rows = counts[["n", "verdict", "reason"]].itertuples(index=False)
+        told = [f"{n} {verdict}" + f" ({why})" * bool(why) for n, verdict, why in rows]
+        lines.append(f"{kind} {name}: {'; '.join(told)}")
+    return "\n".join(lines) or "nothing to compare"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import xarray as xr
 
 from lsdx.errors import missing_package
 from lsdx.export.tables import insertion_table, session_table, unit_table
+from lsdx.schema.spikes import unit_trains
 from lsdx.schema.units import QUALITY_NUMBERS
 
 PRESENT, MISSING = "present", "missing"
@@ -269,10 +269,13 @@ def write_spikes_h5(spikes: xr.Dataset, path: Path, *, progress: bool = False) -
             bar = tqdm(desc="spikes", unit="unit", disable=None if progress else True)
             with bar:
                 bar.reset(total=spikes.sizes["unit"])
-                for unit, times, duplicates in _trains(spikes):
+                masked = spikes["has_duplicate_mask"].values
+                for (unit, times, duplicates), mask in zip(
+                    unit_trains(spikes), masked, strict=True
+                ):
                     group = file.create_group(unit)
                     group.create_dataset("times", data=times)
-                    if duplicates is not None:
+                    if mask:
                         group.create_dataset("duplicates", data=duplicates)
                     bar.update()
         os.replace(unfinished, path)
@@ -353,22 +356,3 @@ def _share_good(units: xr.Dataset) -> dict[tuple[str, str], float]:
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["subject", "start_time"], kind="stable").reset_index(drop=True)
-
-
-def _trains(spikes: xr.Dataset) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
-    """Yield id, times and mask of each unit; the spikes of one session are read at a time."""
-    from lsdx.schema.spikes import session_runs
-
-    for run in session_runs(spikes["session"].values.astype(str)):
-        units = spikes.isel(unit=run)
-        start, size = units["row_start"].values, units["row_size"].values
-        if not size.size:
-            continue
-        span = slice(int(start[0]), int(start[-1] + size[-1]))
-        block = units[["spike_time", "duplicate"]].isel(spike=span).compute()
-        times, mask = block["spike_time"].values, block["duplicate"].values
-        edges = np.r_[start - start[0], span.stop - span.start]
-        for i, unit in enumerate(units["unit"].values):
-            own = slice(int(edges[i]), int(edges[i] + size[i]))
-            has_mask = bool(units["has_duplicate_mask"].values[i])
-            yield str(unit), times[own], mask[own] if has_mask else None

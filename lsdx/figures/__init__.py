@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         modulation,
         proportions,
         raster,
+        reconcile,
         responses,
         style,
     )
@@ -27,6 +28,7 @@ __all__ = [
     "modulation",
     "proportions",
     "raster",
+    "reconcile",
     "responses",
     "style",
 ]

@@ -13,16 +13,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def on_axes(
-    ax: Axes | None, data: xr.Dataset | xr.DataArray, *, height: float | None = None
-) -> Axes:
-    """Return the Axes, new ones if None (``height`` in inches), and mark what is simulated."""
+def new_axes(ax: Axes | None, *, height: float | None = None) -> Axes:
+    """Return the Axes, new ones if None (``height`` in inches)."""
     if ax is None:
         import matplotlib.pyplot as plt
 
         figure, ax = plt.subplots(layout="constrained")
         if height is not None:
             figure.set_figheight(height)
+    return ax
+
+
+def on_axes(
+    ax: Axes | None, data: xr.Dataset | xr.DataArray, *, height: float | None = None
+) -> Axes:
+    """Return the Axes, new ones if None (``height`` in inches), and mark what is simulated."""
+    ax = new_axes(ax, height=height)
     if "simulated" in data.coords:
         ax.text(1, 1.01, "simulated", transform=ax.transAxes, ha="right", va="bottom", size=7)
     return ax
