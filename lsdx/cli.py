@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     sessions = _command(commands, "sessions", _sessions, "tell which datasets each session has")
     histology = _command(commands, "histology", _histology, "list what the histology waits for")
     histology.add_argument("--refresh", action="store_true", help="read Alyx's records again")
+    histology.add_argument(
+        "--figure", type=user_path, metavar="FILE", help="draw the regions along each probe"
+    )
     for command in (sessions, histology):
         command.add_argument("--csv", type=user_path, metavar="FILE", help="write it as CSV")
     sessions.add_argument("--json", type=user_path, metavar="FILE", help="write it as JSON")
@@ -254,6 +257,14 @@ def _histology(arguments: argparse.Namespace) -> int:
     table = histology_table(open_insertions(stores), open_sessions(stores))
     if arguments.csv:
         table.to_csv(arguments.csv, index=False)
+    if arguments.figure:
+        from lsdx import open_units
+        from lsdx.figures.histology import plot_probes
+
+        ax = plot_probes(open_units(stores))
+        figure: Any = ax.figure
+        figure.set_size_inches(max(6, 0.5 * len(ax.get_xticks())), 5)
+        figure.savefig(arguments.figure, bbox_inches="tight", dpi=150)
     _say(histology_list(table))
     return 0
 

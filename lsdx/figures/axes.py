@@ -111,3 +111,24 @@ def row_names(data: xr.DataArray, dim: str) -> list[str]:
         return [str(v) for v in data[dim].values]
     parts = [data[n].values for n in named]
     return [" ".join(map(str, p)) for p in zip(*parts, strict=True)]
+
+
+def region_segments(
+    depth: np.ndarray, region: np.ndarray, margin: float = 0.0
+) -> list[tuple[str, float, float]]:
+    """Return the regions along a probe, and where each begins and ends.
+
+    ``depth`` is sorted; a region reaches half way to the next one, and ``margin`` beyond the last.
+
+    Examples
+    --------
+    >>> region_segments(np.array([0.0, 20.0, 60.0]), np.array(["CA1", "CA1", "DG"]))
+    [('CA1', 0.0, 40.0), ('DG', 40.0, 60.0)]
+    """
+    if not depth.size:
+        return []
+    cuts = np.flatnonzero(region[1:] != region[:-1])
+    middle = (depth[cuts] + depth[cuts + 1]) / 2
+    edges = [depth[0] - margin, *middle, depth[-1] + margin]
+    names = region[np.r_[0, cuts + 1]]
+    return [(str(n), float(a), float(b)) for n, a, b in zip(names, edges, edges[1:], strict=False)]

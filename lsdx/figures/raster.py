@@ -9,7 +9,7 @@ import xarray as xr
 
 from lsdx import regions
 from lsdx.errors import SelectionError, located
-from lsdx.figures.axes import as_dataset, on_axes
+from lsdx.figures.axes import as_dataset, on_axes, region_segments
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -200,15 +200,13 @@ def _strip_of_regions(ax: Axes, depth: np.ndarray, region: np.ndarray, fits: int
     order = order[np.argsort(depth[order], kind="stable")]
     if not order.size:
         return
-    depth, region = depth[order], region[order]
-    cuts = np.flatnonzero(region[1:] != region[:-1])
-    edges = np.r_[depth[0] - _SITE / 2, (depth[cuts] + depth[cuts + 1]) / 2, depth[-1] + _SITE / 2]
-    names = region[np.r_[0, cuts + 1]]
+    segments = region_segments(depth[order], region[order], _SITE / 2)
+    names = [name for name, _, _ in segments]
     colours = dict(zip(names, regions.colours(names), strict=True))
     across = ax.get_yaxis_transform()
     longest: dict[str, tuple[float, float]] = {}
     extent: dict[str, float] = {}
-    for name, low, high in zip(names.tolist(), edges[:-1], edges[1:], strict=True):
+    for name, low, high in segments:
         ax.fill_between(
             [1.01, 1.03],
             low,
