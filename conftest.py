@@ -19,6 +19,8 @@ from lsdx.demo import write_cohort
 # movement brings 120 packages, so it has a session of its own: nox -s movement runs these, which
 # are not collected where it is not installed.
 collect_ignore = [] if find_spec("movement") else ["tests/movement", "lsdx/open_field/reading.py"]
+# bombcell likewise: nox -s bombcell
+collect_ignore += [] if find_spec("bombcell") else ["tests/bombcell"]
 
 SHARED = Path(__file__).resolve().parent.parent / "shared" / "data"
 

@@ -79,8 +79,9 @@ def tests_313(session: nox.Session) -> None:
 def tests_minimum(session: nox.Session) -> None:
     """Run tests and doctests with the oldest Python and dependencies we promise to work with."""
     project = PYPROJECT["project"]
-    extras = {k: v for k, v in project["optional-dependencies"].items() if k != "movement"}
-    bounds = [project["dependencies"], *extras.values()]
+    alone = ("bombcell", "movement")  # in sessions of their own
+    extras = [v for k, v in project["optional-dependencies"].items() if k not in alone]
+    bounds = [project["dependencies"], *extras]
     oldest = [
         re.sub(r"\[.*?\]|\s", "", requirement).replace(">=", "==")
         for requirements in bounds
@@ -125,6 +126,13 @@ def movement(session: nox.Session) -> None:
     session.install("-e.[movement,video]", *group("pytest"))
     paths = ("tests/movement", "tests/test_open_field.py", "lsdx/open_field")
     run_pytest(session, *(session.posargs or paths))
+
+
+@nox.session
+def bombcell(session: nox.Session) -> None:
+    """Run bombcell itself on a sorter's output (0.5 GB)."""
+    session.install("-e.[bombcell]", *group("pytest"))
+    run_pytest(session, *(session.posargs or ("tests/bombcell",)))
 
 
 @nox.session

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         reconcile,
         regions,
         schema,
+        spike_sorting,
         store,
         video,
     )
@@ -70,6 +71,7 @@ __all__ = [
     "reconcile",
     "regions",
     "schema",
+    "spike_sorting",
     "store",
     "video",
 ]

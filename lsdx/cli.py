@@ -97,6 +97,15 @@ def _parser() -> argparse.ArgumentParser:
         default="lsdx",
         help="mouse-lsd: the files that its loaders read, spikes.h5 with them (default: lsdx)",
     )
+    quality = _command(commands, "quality", _quality, "run bombcell on the sorters' own output")
+    quality.add_argument("what", choices=("run",))
+    for name in ("source", "cache-dir", "base-url", "project", "task-protocol"):
+        text = dict(_SETTINGS)[name]
+        quality.add_argument(f"--{name}", help=text, metavar=name.upper().replace("-", "_"))
+    quality.add_argument("--sessions", nargs="+", default=[], metavar="EID", help="only these")
+    quality.add_argument("--probes", nargs="+", default=[], metavar="PROBE", help="only these")
+    quality.add_argument("--name", default="", help="folder of the results (default: bombcell)")
+    quality.add_argument("--offline", action="store_true", help="do without Alyx")
     reconcile = _command(commands, "reconcile", _reconcile, "compare with a lab's earlier files")
     reconcile.add_argument(
         "--earlier",
@@ -108,7 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     reconcile.add_argument("--tag", help="a tagged catalog")
     reconcile.add_argument("--csv", type=user_path, metavar="FILE", help="write it as CSV")
     reconcile.add_argument("--figure", type=user_path, metavar="FILE", help="draw it")
-    for command in (verify, gc, info, tag, sessions, histology, check, export, reconcile):
+    with_stores = verify, gc, info, tag, sessions, histology, check, export, quality, reconcile
+    for command in with_stores:
         command.add_argument("--stores", help="folder of the stores")
         command.add_argument("--config", help="settings file", metavar="FILE")
 
@@ -340,6 +350,27 @@ def _export(arguments: argparse.Namespace) -> int:
         table.to_parquet(path)
         _say(f"{path}: {len(table)} rows, {table.shape[1]} columns")
     return 0
+
+
+def _quality(arguments: argparse.Namespace) -> int:
+    from lsdx.spike_sorting import run_bombcell
+
+    outcomes = run_bombcell(
+        _settings(arguments),
+        sessions=arguments.sessions,
+        probes=arguments.probes,
+        name=arguments.name,
+        offline=arguments.offline,
+    )
+    for o in outcomes:
+        line = f"{o.status:<8} {o.label} {o.probe} {o.seconds:6.1f} s  {o.session}  {o.reason}"
+        _say(line.rstrip())
+    counts = {s: sum(o.status == s for o in outcomes) for s in ("built", "found", "skipped")}
+    failed = sum(o.status == "failed" for o in outcomes)
+    _say(", ".join(f"{n} {s}" for s, n in (counts | {"failed": failed}).items()))
+    if counts["built"]:
+        _say("read them: lsdx build")
+    return int(failed > 0)
 
 
 def _reconcile(arguments: argparse.Namespace) -> int:

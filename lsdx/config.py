@@ -22,6 +22,7 @@ CREDENTIALS = ("LSDX_ALYX_USER", "LSDX_ALYX_PASSWORD", "LSDX_ALYX_TOKEN")
 
 
 _VARIABLE = re.compile(r"\$(\w+|\{\w+\})")  # as os.path.expandvars reads it
+_FOLDER = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,27 @@ class Pose:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """How bombcell is run, and which of its results are read.
+
+    Parameters
+    ----------
+    folder : str
+        Name of the folder of its results, beside the sorter's output of each probe.
+    parameters : mapping
+        Parameters of bombcell under its own names, for ``lsdx quality run``.
+
+    Examples
+    --------
+    >>> Quality().folder
+    'bombcell'
+    """
+
+    folder: str = "bombcell"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All that can be set, in one validated object.
 
@@ -157,6 +179,8 @@ class Settings:
         Names of drug and control, volumes, and the interval to the second phase.
     pose : Pose
         What is made of the points that trackers give.
+    quality : Quality
+        How bombcell is run, and which of its results are read.
     conditions : mapping of str to tuple of str
         Session ids (eids) of each condition that no table tells, such as the controls.
     stock_concentration : str, optional
@@ -183,6 +207,7 @@ class Settings:
     sources: Sources = field(default_factory=Sources)
     administration: Pharmacology = field(default_factory=Pharmacology)
     pose: Pose = field(default_factory=Pose)
+    quality: Quality = field(default_factory=Quality)
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stock_concentration: str | None = None
 
@@ -337,6 +362,8 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
             changed[key] = value if isinstance(value, Sources) else _sources(value, where)
         elif key == "pose":
             changed[key] = value if isinstance(value, Pose) else _pose(value, where)
+        elif key == "quality":
+            changed[key] = value if isinstance(value, Quality) else _quality(value, where)
         elif key == "administration":
             given = isinstance(value, Pharmacology)
             changed[key] = value if given else _administration(value, where)
@@ -408,6 +435,21 @@ def _pose(value: object, where: str) -> Pose:
         if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
             raise _wrong(where, f"likelihood.{tracker}", "a number from 0 to 1", least)
     return Pose(**{**value, "likelihood": {**Pose().likelihood, **likelihood}})
+
+
+def _quality(value: object, where: str) -> Quality:
+    where = f"{where} [quality]"
+    if not isinstance(value, Mapping):
+        raise _wrong(where, "quality", "a table", value)
+    known = [f.name for f in fields(Quality)]
+    for key, item in value.items():
+        if key not in known:
+            raise _unknown(where, key, known)
+        if key == "folder" and not (isinstance(item, str) and _FOLDER.fullmatch(item)):
+            raise _wrong(where, key, "the name of a folder, such as 'bombcell'", item)
+        if key == "parameters" and not isinstance(item, Mapping):
+            raise _wrong(where, key, "a table of bombcell's parameters", item)
+    return Quality(**value)
 
 
 def _administration(value: object, where: str) -> Pharmacology:
@@ -493,6 +535,7 @@ def fill_from(settings: Settings, path: Path) -> Settings:
         "sources",
         "administration",
         "pose",
+        "quality",
         "conditions",
         "stock_concentration",
     )

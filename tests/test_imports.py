@@ -49,6 +49,7 @@ LAYERS: dict[str, set[str]] = {
     "accessor": {"analysis"},
     "check": {"analysis", "arguments", "store"},
     "reconcile": {"kernels", "schema", "store"},
+    "spike_sorting": {"assemble", "config", "lazy", "readers", "sources"},
     "video": {"arguments"},
     "open_field": {"arguments", "clock", "kernels"},
     "figures": {"lazy", "regions", "schema"},
@@ -73,6 +74,7 @@ FOREIGN: dict[str, set[str]] = {
     "statsmodels": {"analysis"},
     "pingouin": {"analysis"},
     "av": {"video"},
+    "bombcell": {"spike_sorting"},
     "h5py": {"export", "open_field", "reconcile"},
     "movement": {"open_field"},
     "urllib3": {"sources"},
@@ -111,6 +113,7 @@ DEFERRED: dict[str, set[str]] = {
     "analysis": {"numba", "pingouin", "ruptures", "scipy", "sklearn", "statsmodels"},
     "export": {"h5py", "pynapple"},
     "reconcile": {"h5py"},
+    "spike_sorting": {"bombcell"},
     "video": {"av"},
     "open_field": {"movement", "h5py"},
 }

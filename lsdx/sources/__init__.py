@@ -61,6 +61,9 @@ class Source(Protocol):
     def stacks(self, subject: str) -> bool | None:
         """Whether a subject's image stacks are published; None if that is not known."""
 
+    def folder(self, eid: str) -> Path:
+        """Return the folder of a session's files on this machine, whether it is there or not."""
+
     def fetch(self, eid: str, dataset: DatasetRecord) -> Path:
         """Return the local path of a dataset whose size and md5 have been checked."""
 

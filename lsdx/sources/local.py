@@ -132,9 +132,13 @@ class LocalFiles:
     ) -> None:
         """Fetch nothing: this source has only what is on disk."""
 
+    def folder(self, eid: str) -> Path:
+        """Return the folder of a session's files, whether it is there or not."""
+        return self.root / self._folders[eid]
+
     def path(self, eid: str, dataset: DatasetRecord) -> Path:
         """Return the place of a dataset, whether it is there or not."""
-        return self.root / self._folders[eid] / dataset.path
+        return self.folder(eid) / dataset.path
 
     def fetch(self, eid: str, dataset: DatasetRecord) -> Path:
         """Return the local path of a dataset whose size and md5 have been checked.
@@ -160,7 +164,7 @@ class LocalFiles:
 
     def extra_file(self, eid: str, path: str) -> Path | None:
         """Return a file of the session's folder that no record lists, None if absent."""
-        found = self.root / self._folders[eid] / check_dataset_path(path, f"session {eid}")
+        found = self.folder(eid) / check_dataset_path(path, f"session {eid}")
         return found if found.is_file() else None
 
     def _absent(self, where: str, path: Path) -> SourceError:
