@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from lsdx.builders import Report, build
+from lsdx.builders.recipe import recipes_folder
 from lsdx.config import Settings
 from lsdx.demo import write_cohort
 
@@ -23,6 +25,28 @@ collect_ignore = [] if find_spec("movement") else ["tests/movement", "lsdx/open_
 collect_ignore += [] if find_spec("bombcell") else ["tests/bombcell"]
 
 SHARED = Path(__file__).resolve().parent.parent / "shared" / "data"
+
+
+# files whose tests take longest: they come first, so that no worker is left with one at the end
+LONGEST = (
+    "tests/builders/test_together.py",
+    "tests/builders/test_build.py",
+    "tests/sources/test_alyx.py",
+    "tests/test_notebooks.py",
+    "tests/builders/",
+    "tests/analysis/",
+    "tests/test_",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first; within a file the order stays."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.nodeid.partition("::")[0]
+        return next((i for i, name in enumerate(LONGEST) if path.startswith(name)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,6 +87,18 @@ def sample() -> Path:
     if not (SHARED / "ibl-sample").is_dir():
         pytest.skip("the real sample recordings are not on this machine")
     return SHARED / "ibl-sample"
+
+
+@pytest.fixture(scope="module")
+def without_behavior(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let builds of a module make no stores of cameras, which take half of their time."""
+    folder = tmp_path_factory.mktemp("recipes")
+    for path in recipes_folder().glob("*.py"):
+        if not path.name.startswith(("pose_", "behavior")):
+            shutil.copy(path, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lsdx.builders.recipe.recipes_folder", lambda: folder)
+        yield
 
 
 @pytest.fixture(autouse=True)

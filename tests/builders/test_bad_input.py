@@ -42,6 +42,8 @@ from lsdx.store.openers import (
 )
 from lsdx.store.place import Place
 
+pytestmark = pytest.mark.usefixtures("without_behavior")
+
 PHASES, EPOCHS = ("pre", "post"), ("spontaneous", "rfm", "replay")
 EVERYWHERE = tuple((p, e) for p in PHASES for e in EPOCHS)
 TICKS, WIDTH = 100_000, 10_000

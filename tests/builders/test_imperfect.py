@@ -32,6 +32,8 @@ from lsdx.store.openers import (
     open_spikes,
 )
 
+pytestmark = pytest.mark.usefixtures("without_behavior")
+
 FOLDER = "lab/Subjects/M1/2024-03-01/001"
 NEW = "#2024-05-06#"
 BASE = np.arange(0.05, 100, 0.1)  # 1,000 spikes, each second ten

@@ -26,6 +26,8 @@ from lsdx.sources.download import N_THREADS
 from tests.builders.same import hashes
 from tests.sources.alyx_server import PASSWORD, TOKEN, USER, AlyxServer, serving
 
+pytestmark = pytest.mark.usefixtures("without_behavior")
+
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
