@@ -15,6 +15,8 @@ from lsdx.analysis.comparisons import (
     codes_of,
     conditions_of,
     family_words,
+    known_conditions,
+    left_out_note,
     mouse_means,
     numbers_of,
     refuse_unknown_strata,
@@ -22,7 +24,7 @@ from lsdx.analysis.comparisons import (
 )
 from lsdx.analysis.seeds import seed_of
 from lsdx.analysis.sessions import SessionValues, session_values
-from lsdx.arguments import number_between
+from lsdx.arguments import number_between, some_of
 from lsdx.errors import ArgumentError, SelectionError, located
 from lsdx.kernels import arrangements, contrasts, effects
 
@@ -121,6 +123,7 @@ def compare_conditions(
     check_numbers(where, n_permutations, level)
     values = session_values(x, where, between=between, by=by, reduce=reduce)
     named = conditions_of(x, values, conditions, where)
+    left_out = left_out_note(values, named)
     values = values.take(np.isin(values.label("condition").astype(str), named)).with_values()
     first = values.label("condition").astype(str) == named[0]
     mouse, mice = codes_of(values, ["subject"])
@@ -158,7 +161,7 @@ def compare_conditions(
         values.attrs,
     )
     out = out.assign_coords(mouse=np.asarray(mice, dtype=object))
-    note = _note(values, named, informative, ways, pooled)
+    note = _note(values, named, informative, ways, pooled, left_out)
     return out.assign_attrs(
         values.source,
         test="compare_conditions",
@@ -243,7 +246,7 @@ def paired_contrast(
     values = session_values(x, where, between=between, by=by, reduce=reduce)
     seed = seed_of(rng)
     condition = values.label("condition").astype(str)
-    names = [c for c in dict.fromkeys(condition) if c not in ("", "unknown")]
+    names = known_conditions(values)
     every = sorted(set(values.label("subject").astype(str)))
     parts = []
     for name in names:
@@ -257,6 +260,7 @@ def paired_contrast(
         for key, numbers in numbers_of(of, mouse, np.ones(mouse.size, bool), (name,)).items():
             out[key] = numbers.isel(condition=0, drop=True)
         out["n_arrangements"] = ways.count
+        out["exact"] = ways.exact
         out["per_mouse"] = (("mouse", *of.dims), means.reshape(len(mice), *of.shape))
         out = out.drop_vars("null").assign_coords(mouse=np.asarray(mice, dtype=object))
         parts.append(out.reindex(mouse=every))
@@ -354,7 +358,10 @@ def dose_response(
         raise SelectionError(located(f"{where}, over", f"a number of sessions: {have}", over, do))
     keep = np.isfinite(values.label(over).astype(float))
     if conditions is not None:
-        keep &= np.isin(values.label("condition").astype(str), list(conditions))
+        known = known_conditions(values)
+        chosen = [conditions] if isinstance(conditions, str) else list(conditions)
+        some_of(chosen, f"{where}, conditions", known)
+        keep &= np.isin(values.label("condition").astype(str), chosen)
     values = values.take(keep)
     if not len(values.table):
         raise SelectionError(located(f"{where}, over", f"sessions with {over}", "none"))
@@ -383,6 +390,7 @@ def dose_response(
         values.source,
         test=where,
         over=over,
+        conditions=[] if conditions is None else chosen,
         between=list(between) if between else "",
         reduce=reduce if values.n_units is not None else "",
         n_arrangements=ways.count,
@@ -442,7 +450,7 @@ def equivalence(x: xr.DataArray | xr.Dataset, *, margin: float, **comparison: An
     p = effects.two_one_sided(flat, margin).reshape(out["estimate"].shape)
     about = {"units": "1", "long_name": f"p that the difference is within {margin:g}"}
     return out.assign(p_equivalent=(out["estimate"].dims, p, about)).assign_attrs(
-        test="equivalence", margin=margin
+        test="equivalence", margin=margin, level=level, interval_level=2 * level - 1
     )
 
 
@@ -470,12 +478,14 @@ def _note(
     informative: np.ndarray,
     ways: arrangements.Arrangements,
     pooled: bool,
+    left_out: str,
 ) -> str:
     """Say what the design does not tell."""
-    told = []
+    told = [left_out] if left_out else []
     condition = values.label("condition").astype(str)
     if not np.isfinite(values.values).any():
-        return _NO_VALUE
+        told.append(_NO_VALUE)
+        return "; ".join(told)
     if pooled:
         both = values.table.groupby("subject")["condition"].nunique().gt(1).sum()
         years = values.table.groupby("cohort_year")["condition"].nunique()
@@ -492,6 +502,5 @@ def _note(
         told.append("no cell has values of both conditions in a stratum")
     elif informative.max(initial=0) == 1:
         told.append("one mouse had both conditions: there is no interval over mice")
-    if not all((condition == c).any() for c in named):
-        told.append("a condition has no session")
+    told += [f"no session is of {c}" for c in named if not (condition == c).any()]
     return "; ".join(told)

@@ -16,6 +16,7 @@ from lsdx.kernels import arrangements, contrasts
 from lsdx.kernels.permutation import benjamini_hochberg
 
 STRATA = ("subject", "cohort_year")
+CONTROLS = ("control", "placebo", "saline", "vehicle")  # second, if nothing says which is
 _WORDS = {
     "estimate": "Estimate: mean over mice",
     "low": "Lower end of the interval",
@@ -41,16 +42,16 @@ def conditions_of(
     x: Any, values: SessionValues, given: Sequence[str] | None, where: str
 ) -> tuple[str, ...]:
     """Return the two conditions that are compared."""
-    have = values.label("condition").astype(str)
-    known = [c for c in dict.fromkeys(have) if c not in ("", "unknown")]
+    known = known_conditions(values)
     if given is None:
-        named = [c.strip() for c in str(getattr(x, "attrs", {}).get("conditions", "")).split(",")]
+        told = getattr(x, "attrs", {}).get("conditions", "")
+        named = [c.strip() for c in (told.split(",") if isinstance(told, str) else told)]
         of_stores = [c for c in named if c in known]
         # where one of the two is missing the result is NaN, and says so
-        given = named if len(named) == 2 and of_stores else of_stores or sorted(known)
+        given = named if len(named) == 2 and of_stores else of_stores or _drug_first(known)
         known += [c for c in given if c not in known]
     if isinstance(given, str) or len(given) != 2 or given[0] == given[1]:
-        do = "Say which: conditions=('lsd', 'saline')."
+        do = "Say which, as text: conditions=('lsd', 'saline')." if len(known) > 1 else ""
         found = ", ".join(map(str, given)) or "none"
         raise SelectionError(located(f"{where}, conditions", "two conditions", found, do))
     missing = [c for c in given if c not in known]
@@ -60,11 +61,33 @@ def conditions_of(
     return tuple(map(str, given))
 
 
+def known_conditions(values: SessionValues) -> list[str]:
+    """Return the conditions that sessions have, in the order in which they come."""
+    label = values.table["condition"]
+    named = label[label.notna()].astype(str)
+    return [c for c in dict.fromkeys(named) if c not in ("", "unknown")]
+
+
+def _drug_first(known: Sequence[str]) -> list[str]:
+    """Put conditions in order: controls last."""
+    return sorted(known, key=lambda c: (c.lower() in CONTROLS, c))
+
+
+def left_out_note(values: SessionValues, named: Sequence[str]) -> str:
+    """Say how many sessions are of no condition that is compared; blank if none."""
+    label = values.table["condition"]
+    other = label[~label.isin(list(named))]
+    if other.empty:
+        return ""
+    names = ", ".join(sorted({"unknown" if pd.isna(c) or c == "" else str(c) for c in other}))
+    return f"{len(other)} sessions of other conditions ({names}) are left out"
+
+
 def codes_of(values: SessionValues, labels: Sequence[str]) -> tuple[np.ndarray, list[Any]]:
     """Return a number of each session by its labels, and their names; unknown ones are alone."""
     table = values.table[list(dict.fromkeys(labels))]
     keys = [
-        f"unknown {i}" if row_is_unknown else "/".join(map(str, row))
+        f"unknown {i}" if row_is_unknown else "\x1f".join(map(str, row))
         for i, (row, row_is_unknown) in enumerate(
             zip(table.to_numpy(dtype=object), table.isna().any(axis=1), strict=True)
         )
@@ -75,10 +98,12 @@ def codes_of(values: SessionValues, labels: Sequence[str]) -> tuple[np.ndarray, 
 
 def refuse_unknown_strata(values: SessionValues, strata: Sequence[str], where: str) -> None:
     """Refuse strata that are no labels of sessions."""
-    unknown = [s for s in strata if s not in values.table]
-    if isinstance(strata, str) or unknown:
+    given: object = strata
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    unknown = [s for s in strata if s not in values.table] if several else []
+    if not several or unknown:
         have = ", ".join(values.table.columns)
-        found = repr(strata) if isinstance(strata, str) else unknown[0]
+        found = str(unknown[0]) if several else repr(strata)
         raise SelectionError(located(f"{where}, strata", f"labels of sessions: {have}", found))
 
 
@@ -102,10 +127,11 @@ def result_of(
     where: str,
 ) -> xr.Dataset:
     """Return what every comparison gives, over its cells."""
-    p = contrasts.permutation_p(found.null)
+    # of drawn arrangements fewer may reach the observed one than among all
+    p = np.maximum(contrasts.permutation_p(found.null), ways.p_least)
     corrected, q = np.full(p.shape, np.nan), np.full(p.shape, np.nan)
     for cells in _families(values, family, where):
-        corrected[cells] = contrasts.family_p(found.null[:, cells])
+        corrected[cells] = np.maximum(contrasts.family_p(found.null[:, cells]), ways.p_least)
         q[cells] = benjamini_hochberg(p[cells])
     numbers = {
         "estimate": found.estimate,

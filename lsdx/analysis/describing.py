@@ -7,6 +7,11 @@ import xarray as xr
 
 from lsdx.errors import SelectionError, located
 
+_NEEDED = (
+    *("estimate", "low", "high", "p", "p_corrected", "effect"),
+    *("n_mice", "n_sessions"),
+)
+
 
 def describe(ds: xr.Dataset) -> str:
     """Write the paragraph for the paper: design, numbers, test, estimate, interval, p.
@@ -32,14 +37,18 @@ def describe(ds: xr.Dataset) -> str:
     >>> u = lsdx.open_units().sel(epoch="spontaneous")
     >>> c = u.lsd.rates().lsd.compare_conditions(rng=0)
     >>> c.lsd.describe().split(". ")[0]
-    'mean_rate (Hz), post minus pre, lsd minus saline'
+    'mean_rate (Hz), post minus pre, lsd minus saline, epoch spontaneous'
     """
     from importlib.metadata import version
 
     test = str(ds.attrs.get("test", ""))
-    if not test or "estimate" not in ds:
+    missing = [n for n in _NEEDED if n not in ds]
+    if not test or missing or not ds["estimate"].size:
+        found = "another result"
+        if test:
+            found = f"one without {', '.join(missing)}" if missing else "one without cells"
         do = "Start from x.lsd.compare_conditions(...)."
-        raise SelectionError(located("describe", "a comparison over mice", "another result", do))
+        raise SelectionError(located("describe", "a comparison over mice", found, do))
     attrs = ds.attrs
     units = "" if attrs["units"] == "1" else f" ({attrs['units']})"
     between = list(attrs.get("between") or ())
@@ -48,7 +57,13 @@ def describe(ds: xr.Dataset) -> str:
     if test in ("compare_conditions", "equivalence"):
         words.append(" minus ".join(attrs["conditions"]))
     words += [f"slope over {attrs['over']} within mice"] if test == "dose_response" else []
-    sentences = [", ".join(words), *_design_words(ds), _test_words(ds)]
+    chosen = [n for n, c in ds.coords.items() if not c.ndim and n not in ("simulated", "condition")]
+    words += [f"{n} {ds[n].item()}" for n in sorted(map(str, chosen))]
+    sentences = [", ".join(words), *_design_words(ds), *_test_words(ds)]
+    if attrs.get("selection"):
+        sentences.append(f"Selection: {attrs['selection']}")
+    if test == "dose_response" and len(attrs["conditions"]):
+        sentences.append(f"Sessions of {' and '.join(attrs['conditions'])} alone")
     if attrs.get("family"):
         sentences.append(f"p corrected by the largest statistic over {attrs['family']}")
     if test == "equivalence":
@@ -99,19 +114,27 @@ def _design_words(ds: xr.Dataset) -> list[str]:
     return sentences
 
 
-def _test_words(ds: xr.Dataset) -> str:
+def _test_words(ds: xr.Dataset) -> list[str]:
     attrs = ds.attrs
     if attrs["test"] == "paired_contrast":
-        return "Signs were flipped over mice"
+        of = "condition" in ds["n_arrangements"].dims
+        rows = [ds.sel(condition=c) for c in ds["condition"].values] if of else [ds]
+        return [_signs(row) for row in rows]
     if not np.isfinite(attrs["p_least"]):
-        return "Nothing can be permuted: there is no p"
+        return ["Nothing can be permuted: there is no p"]
     drawn = (
         f"{ds.sizes['arrangement'] - 1} drawn from " if "arrangement" in ds.dims else "drawn from "
     )
-    return (
-        f"Permutation test, {'all' if attrs['exact'] else drawn.rstrip()} "
-        f"{attrs['n_arrangements']} arrangements, two-sided, p at least {attrs['p_least']:.2g}"
-    )
+    ways = f"{'all' if attrs['exact'] else drawn.rstrip()} {attrs['n_arrangements']} arrangements"
+    least = f"p of the design at least {attrs['p_least']:.2g}"
+    return [f"Permutation test, {ways}, two-sided, {least}"]
+
+
+def _signs(row: xr.Dataset) -> str:
+    n, least = int(row["n_arrangements"]), float(row["p_least"])
+    told = f" {row['condition'].item()}" if "condition" in row.coords else ""
+    ways = f"all {n}" if bool(row["exact"]) else f"drawn from {n}"
+    return f"Signs flipped over mice{told}, {ways} arrangements, p at least {least:.2g}"
 
 
 def _cells_in_words(ds: xr.Dataset) -> list[str]:
@@ -126,7 +149,7 @@ def _cells_in_words(ds: xr.Dataset) -> list[str]:
     for key, row in table.head(5).iterrows():
         cell = " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
         cell = f"{cell}: " if ds["estimate"].dims else ""
-        level = f"{100 * float(ds.attrs['level']):g} %"
+        level = f"{100 * float(ds.attrs.get('interval_level', ds.attrs['level'])):g} %"
         if not np.isfinite(row.estimate):
             told.append(f"{cell}no estimate")
             continue

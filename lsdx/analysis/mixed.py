@@ -225,6 +225,9 @@ def mixed_anova(
     >>> mixed_anova(table).F.round(2).values.tolist()
     [0.89, 32.0, 18.0]
     """
+    if len({within, between, subject}) < 3:
+        expected, found = "three different columns", f"{within}, {between}, {subject}"
+        raise ArgumentError(located("mixed_anova", expected, found))
     table = tidy(x)
     data = known_rows(table, ["value", within, between, subject], "mixed_anova")
     several = data.groupby(subject)[between].nunique()

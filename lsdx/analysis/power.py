@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from lsdx.analysis.comparisons import STRATA, codes_of, conditions_of
+from lsdx.analysis.comparisons import STRATA, codes_of, conditions_of, refuse_unknown_strata
 from lsdx.analysis.seeds import seed_of
 from lsdx.analysis.sessions import session_values
 from lsdx.arguments import number_between, whole_number
@@ -91,6 +91,7 @@ def power(
         raise SelectionError(located(where, "sessions with a value", "none"))
     condition = values.label("condition").astype(str)
     first = condition == named[0]
+    refuse_unknown_strata(values, strata, where)
     mouse, _ = codes_of(values, ["subject"])
     stratum, _ = codes_of(values, ["subject", *strata])
     residual = values.values - _condition_means(values.values, first)

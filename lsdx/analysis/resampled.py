@@ -21,7 +21,13 @@ from lsdx.analysis.comparisons import (
 )
 from lsdx.analysis.results import result_attrs
 from lsdx.analysis.seeds import seed_of
-from lsdx.analysis.sessions import SessionValues, one_array, session_values
+from lsdx.analysis.sessions import (
+    SessionValues,
+    finite_numbers,
+    one_array,
+    refuse_unnamed,
+    session_values,
+)
 from lsdx.arguments import number_between, one_of, some_of, whole_number
 from lsdx.errors import ArgumentError, SelectionError, located
 from lsdx.kernels import arrangements, contrasts
@@ -116,7 +122,7 @@ def hierarchical_bootstrap(
     one_of(statistic, f"{where}, statistic", hierarchy.STATISTICS)
     whole_number(n_draws, f"{where}, n_draws", least=1)
     number_between(level, f"{where}, level", 0, 1)
-    array = one_array(x, where, None)
+    array = finite_numbers(one_array(x, where, None), where)
     dim = "unit" if "unit" in array.dims else "session"
     names = _levels(levels, dim, where)
     labels = {str(n): c.values for n, c in array.coords.items() if c.dims == (dim,)}
@@ -125,11 +131,14 @@ def hierarchical_bootstrap(
         have = ", ".join(labels) or "no labels"
         do = f"Assign it: x.assign_coords({missing[0]}=({dim!r}, ...))."
         raise SelectionError(located(f"{where}, levels", f"the label {missing[0]}", have, do))
-    array = array.transpose(dim, ...)
+    index = array[dim].values if dim in array.coords else np.arange(array.sizes[dim])
+    refuse_unnamed(pd.DataFrame(labels, index=pd.Index(index, name=dim)), where, names[:-1])
+    # so that what is drawn is the same in whatever order they come
+    order = np.lexsort([index.astype(str), *(labels[n].astype(str) for n in names[-2::-1])])
+    array = array.transpose(dim, ...).isel({dim: order})
+    labels = {n: v[order] for n, v in labels.items()}
     cells = tuple(str(d) for d in array.dims[1:])
-    values = np.asarray(array.values, dtype=np.float64)
-    if np.isinf(values).any():
-        raise SelectionError(located(where, "finite values, or NaN", "infinity"))
+    values = array.values
     codes = [pd.factorize(labels[n].astype(str))[0] for n in names[:-1]]
     seed = seed_of(rng)
     draws = hierarchy.hierarchical_bootstrap(values, codes, n_draws, statistic, rng=seed)
@@ -239,7 +248,7 @@ def cluster_test(
     >>> found[["start", "stop", "p"]].isel(cluster=0).to_array().values.round(3).tolist()
     [10.0, 14.0, 0.037]
     """
-    from lsdx.kernels.clusters import find_clusters, standardised
+    from lsdx.kernels.clusters import alike_in_time, find_clusters, standardised
 
     where = "cluster_test"
     check_numbers(where, n_permutations, level)
@@ -251,7 +260,7 @@ def cluster_test(
         named = _one_condition(values, conditions, where)
     else:
         named = conditions_of(x, values, conditions, where)
-    values = values.take(np.isin(values.label("condition").astype(str), named))
+    values = values.take(np.isin(values.label("condition").astype(str), named)).with_values()
     first = values.label("condition").astype(str) == named[0]
     mouse, mice = codes_of(values, ["subject"])
     seed = seed_of(rng)
@@ -278,6 +287,11 @@ def cluster_test(
     estimate, low, high = (np.concatenate([f[i] for f in found]) for i in range(3))
     per_mouse = np.concatenate([f[3] for f in found], axis=1)
     statistic = np.concatenate(parts, axis=1).reshape(len(ways.values), -1, values.shape[-1])
+    n_told = int(np.isfinite(statistic[0]).sum())
+    statistic = alike_in_time(statistic)
+    lost = n_told - int(np.isfinite(statistic[0]).sum())
+    any_value = bool(np.isfinite(values.values).any())
+    p_least = ways.p_least if any_value else np.nan
     clusters = find_clusters(statistic, threshold)
     about = {"units": str(values.attrs.get("units", "1"))}
     variables: dict[str, Any] = {
@@ -286,7 +300,7 @@ def cluster_test(
         "high": (values.dims, high.reshape(values.shape), about),
         "statistic": (values.dims, statistic[0].reshape(values.shape), {"units": "1"}),
         "per_mouse": (("mouse", *values.dims), per_mouse.reshape(-1, *values.shape), about),
-        "p_least": ((), ways.p_least, {"units": "1", "long_name": "Least possible p"}),
+        "p_least": ((), p_least, {"units": "1", "long_name": "Least possible p"}),
     }
     out = xr.Dataset(variables, values.coords).merge(_table(values, clusters, dim))
     for name, numbers in numbers_of(values, mouse, first, named).items():
@@ -301,12 +315,12 @@ def cluster_test(
         reduce=reduce if values.n_units is not None else "",
         n_arrangements=ways.count,
         exact=int(ways.exact),
-        p_least=ways.p_least,
+        p_least=p_least,
         level=level,
         seed=str(seed),
         measure=values.name,
         units=about["units"],
-        note=_cluster_note(one, ways, threshold, statistic),
+        note=_cluster_note(one, ways, threshold, statistic, lost),
     )
 
 
@@ -357,6 +371,11 @@ def _along_last(values: SessionValues, dim: str, where: str) -> SessionValues:
         have = ", ".join(values.dims) or "none but sessions"
         raise SelectionError(located(f"{where}, dim", f"one of the dimensions of x: {have}", dim))
     at = values.dims.index(dim)
+    if dim in values.coords and values.coords[dim].dtype.kind in "fiuM":
+        steps = np.diff(values.coords[dim].values)
+        if not (steps > np.zeros(1, steps.dtype)).all():
+            do = f"Sort it: x.sortby({dim!r})."
+            raise SelectionError(located(f"{where}, dim", f"{dim} in order", "another order", do))
     moved = np.moveaxis(values.values.reshape(-1, *values.shape), at + 1, -1)
     n_units = values.n_units
     if n_units is not None:
@@ -415,7 +434,11 @@ def _table(values: SessionValues, found: Clusters, dim: str) -> xr.Dataset:
 
 
 def _cluster_note(
-    one: bool, ways: arrangements.Arrangements, threshold: float, statistic: np.ndarray
+    one: bool,
+    ways: arrangements.Arrangements,
+    threshold: float,
+    statistic: np.ndarray,
+    lost: int,
 ) -> str:
     told = []
     if one:
@@ -426,4 +449,6 @@ def _cluster_note(
         )
     elif not (np.abs(statistic) > threshold).any():
         told.append(f"no arrangement is anywhere beyond the threshold of {threshold:g}")
+    if lost:
+        told.append(f"{lost} of {statistic[0].size} times are left out: some sessions lack them")
     return "; ".join(told)

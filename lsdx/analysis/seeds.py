@@ -18,14 +18,16 @@ _ID_KEY = "lsdx unit stream"  # of pandas' hash: ids get the same numbers everyw
 _LABELS = ("phase", "epoch", "centre")  # of cells, also where one is selected
 
 
-def seed_of(rng: np.random.Generator | int | None) -> int:
+def seed_of(rng: np.random.Generator | int | str | None) -> int:
     """Return the seed of a measure: a whole number is its own, anything else draws one.
 
     Examples
     --------
-    >>> seed_of(7)
-    7
+    >>> seed_of(7), seed_of("7")
+    (7, 7)
     """
+    if isinstance(rng, str) and rng.isdigit():  # of the attribute ``seed`` of a result
+        rng = int(rng)
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and 0 <= rng < 2**63:
         return int(rng)
     if rng is None or isinstance(rng, np.random.Generator):

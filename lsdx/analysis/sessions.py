@@ -17,6 +17,7 @@ from lsdx.errors import ArgumentError, SelectionError, located
 
 REDUCTIONS = ("mean", "median", "share")
 _NEEDED = ("subject", "condition", "cohort_year")
+_OWN = ("mouse", "condition", "arrangement", "cluster", "draw")  # dimensions of results
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,10 @@ def session_values(
         why = "mean, median or share: units of one mouse are alike, and no sample of mice"
         raise ArgumentError(located(f"{where}, reduce", why, "None"))
     one_of(reduce, f"{where}, reduce", REDUCTIONS)
-    array = one_array(x, where, between).compute()
+    array = finite_numbers(one_array(x, where, between), where)
     if reduce == "share" and not np.isin(array.values[~pd.isna(array.values)], (0, 1)).all():
         do = "Say which: (m.p < 0.05).where(m.p.notnull())."
         raise SelectionError(located(f"{where}, reduce", "truth values for a share", "others", do))
-    if array.dtype == bool:
-        array = array.astype(np.float64)
     if between is not None:
         array = _contrast(array, where, between)
     table, array, n_units = (
@@ -127,9 +126,7 @@ def session_values(
         if set(c.dims) <= set(dims) and (c.dims or n in ("simulated", "phase", "epoch"))
     }
     n = array.sizes["session"]
-    values = np.asarray(array.values, dtype=np.float64).reshape(n, -1)
-    if np.isinf(values).any():
-        raise SelectionError(located(where, "finite values, or NaN", "infinity"))
+    values = array.values.reshape(n, int(np.prod(array.shape[1:])))
     counts = None if n_units is None else n_units.transpose("session", ...).values
     found = SessionValues(
         values,
@@ -173,16 +170,38 @@ def one_array(x: Any, where: str, between: Any) -> xr.DataArray:
     return array
 
 
-def _contrast(array: xr.DataArray, where: str, between: Any) -> xr.DataArray:
-    if isinstance(between, str) or len(between) != 2:
-        raise ArgumentError(located(f"{where}, between", "two phases, or None", repr(between)))
-    phases = [str(p) for p in array["phase"].values] if "phase" in array.dims else []
-    if not set(between) <= set(phases) or between[0] == between[1]:
-        found = ", ".join(phases) or "no dimension phase"
-        do = "Say between=None for values that are contrasts already."
+def finite_numbers(array: xr.DataArray, where: str) -> xr.DataArray:
+    """Return finite values or NaN as float64: differences of integers would wrap around."""
+    if array.dtype.kind not in "fiub":
+        raise SelectionError(located(where, "numbers", f"dtype {array.dtype}"))
+    empty = [str(d) for d in array.dims if not array.sizes[d]]
+    if empty:
+        raise SelectionError(located(where, f"some {empty[0]}", "none"))
+    taken = [str(d) for d in array.dims if d in _OWN]
+    if taken:
+        do = f"Rename it: x.rename({{{taken[0]!r}: ...}})."
         raise SelectionError(
-            located(f"{where}, between", f"phases {' and '.join(between)}", found, do)
+            located(where, "other dimensions than " + ", ".join(_OWN), taken[0], do)
         )
+    found: xr.DataArray = array.astype(np.float64).compute()
+    if np.isinf(found.values).any():
+        raise SelectionError(located(where, "finite values, or NaN", "infinity"))
+    return found
+
+
+def _contrast(array: xr.DataArray, where: str, between: Any) -> xr.DataArray:
+    pair = isinstance(between, Sequence) and not isinstance(between, str) and len(between) == 2
+    if not pair or between[0] == between[1]:
+        expected = "two phases, or None"
+        raise ArgumentError(located(f"{where}, between", expected, repr(between)))
+    phases = array["phase"].values.tolist() if "phase" in array.dims else []
+    if not all(p in phases for p in between):
+        found = ", ".join(map(str, phases)) or "no dimension phase"
+        do = "Say between=None for values that are contrasts already."
+        if phases:
+            do = f"Say which, earlier first: between=({phases[0]!r}, {phases[-1]!r})."
+        expected = f"phases {' and '.join(map(str, between))}"
+        raise SelectionError(located(f"{where}, between", expected, found, do))
     first, second = (array.sel(phase=p, drop=True) for p in between)
     contrast: xr.DataArray = second - first
     return contrast.rename(array.name).assign_attrs(array.attrs)
@@ -193,11 +212,33 @@ def _labels(array: xr.DataArray, where: str, dim: str) -> pd.DataFrame:
     missing = [n for n in _NEEDED if n not in names]
     if missing:
         have = ", ".join(map(str, names)) or "no labels"
-        do = "Assign them: x.assign_coords(condition=sessions.condition.sel(session=x.session))."
+        of = "x.session" if dim == "session" else "x.session.variable"
+        label = missing[0]
+        told = f"({dim!r}, sessions.{label}.sel(session={of}).data)"
+        do = f"Assign it: x.assign_coords({label}={told})."
         raise SelectionError(located(where, "labels " + ", ".join(missing), have, do))
     columns = {str(n): array[n].values for n in names}
     index = array[dim].values if dim in array.coords else np.arange(array.sizes[dim])
-    return pd.DataFrame(columns, index=pd.Index(index, name=dim))
+    table = pd.DataFrame(columns, index=pd.Index(index, name=dim))
+    refuse_unnamed(table, where, ("subject", "session") if dim == "unit" else ("subject",))
+    return table
+
+
+def refuse_unnamed(table: pd.DataFrame, where: str, labels: Sequence[str]) -> None:
+    """Refuse rows that stand twice, or whose mouse or session is not known.
+
+    What has no name would count as one mouse, or as many.
+    """
+    dim = str(table.index.name)
+    if table.index.has_duplicates:
+        twice = table.index[table.index.duplicated()][0]
+        raise SelectionError(located(where, f"each {dim} once", f"{twice} twice"))
+    for label in labels:
+        unknown = table[label].isna() | (table[label].astype(str) == "") if label in table else None
+        if unknown is not None and unknown.any():
+            found = f"{int(unknown.sum())} of {len(table)} without"
+            do = f"Leave them out: x.isel({dim}=x.{label}.values != '')."
+            raise SelectionError(located(where, f"a {label} of each {dim}", found, do))
 
 
 def _of_units(
@@ -210,6 +251,16 @@ def _of_units(
     if unknown:
         have = ", ".join(table.columns)
         raise SelectionError(located(f"{where}, by", "labels of units: " + have, unknown[0]))
+    alone = [n for n in names if n in ("session", *_NEEDED)]
+    if alone:
+        do = "Values are compared by session, mouse and condition anyway."
+        expected = "labels that differ within a session"
+        raise ArgumentError(located(f"{where}, by", expected, repr(alone[0]), do))
+    for label in names:
+        if table[label].isna().any():
+            told = f"{int(table[label].isna().sum())} units without"
+            do = f"Leave them out: x.isel(unit=x.{label}.notnull().values)."
+            raise SelectionError(located(f"{where}, by", f"a {label} of each unit", told, do))
     session, sessions = pd.factorize(table["session"])
     keys = [pd.factorize(table[n], sort=True) for n in names]
     shape = (len(sessions), *(len(k[1]) for k in keys))
@@ -227,6 +278,10 @@ def _of_units(
     first = table.groupby("session", sort=False).first().loc[sessions]
     alike = table.groupby("session", sort=False).nunique(dropna=False).eq(1).all()
     kept = [c for c in first.columns if alike[c]]
+    several = [n for n in _NEEDED if n not in kept]
+    if several:
+        expected = f"one {several[0]} of each session"
+        raise SelectionError(located(where, expected, "several of one session"))
     coords: dict[str, Any] = {"session": np.asarray(sessions, dtype=object)}
     coords |= {c: ("session", first[c].to_numpy()) for c in kept}
     coords |= {n_: np.asarray(k[1], dtype=object) for n_, k in zip(names, keys, strict=True)}

@@ -25,6 +25,10 @@ def tidy(x: xr.DataArray | pd.DataFrame) -> pd.DataFrame:
     """
     if isinstance(x, pd.DataFrame):
         return x.reset_index(drop=True)
+    if str(x.name) in x.coords or "value" in x.coords:
+        taken = "value" if "value" in x.coords else str(x.name)
+        do = 'Rename the array: x.rename("rate").'
+        raise SelectionError(located("tidy", "a name that no label has", repr(taken), do))
     table = x.rename("value").to_dataframe().reset_index()
     return table if x.name is None else table.assign(**{str(x.name): table["value"]})
 

@@ -177,7 +177,8 @@ def _listed(
     if count <= 1:
         return Arrangements(observed[None], 1, True, math.nan)
     if count > n:
-        return Arrangements(np.concatenate([observed[None], draw()]), count, False, 1 / (n + 1))
+        least = max(1 / (n + 1), ties / count)
+        return Arrangements(np.concatenate([observed[None], draw()]), count, False, least)
     rows = np.array(list(each()))
     same = (rows == observed).all(axis=1)
     rows = np.concatenate([rows[same][:1], rows[~same]])

@@ -19,7 +19,7 @@ class Clusters:
     its last. ``mass`` (n_clusters,): the sum of the statistic over it, with its sign. ``p`` by the
     largest mass of each arrangement in the same cell, ``p_corrected`` in any cell; NaN where
     nothing can fall otherwise. ``largest`` (n_arrangements, n_cells): those masses, the observed
-    first, 0 for none.
+    first, 0 for none, NaN for an arrangement that the cell does not have.
     """
 
     cell: np.ndarray
@@ -37,7 +37,7 @@ def standardised(null: np.ndarray, size: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     null : ndarray of float64 (n_arrangements, ...)
-        The observed one first.
+        The observed one first. NaN is no arrangement of that place.
     size : ndarray of float64 (...)
         Largest size of the values that it is made of: what spreads less than 1e-9 of it is
         rounding.
@@ -45,7 +45,8 @@ def standardised(null: np.ndarray, size: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float64 (n_arrangements, ...)
-        In root mean squares of its column; NaN where an arrangement has no value, or none differ.
+        In root mean squares of its column over the arrangements that it has; NaN where it has none
+        of them, or none differ.
 
     Notes
     -----
@@ -56,8 +57,42 @@ def standardised(null: np.ndarray, size: np.ndarray) -> np.ndarray:
     >>> standardised(np.array([[3.0], [-3.0], [1.0], [-1.0]]), np.array([3.0])).round(2).ravel()
     array([ 1.34, -1.34,  0.45, -0.45])
     """
-    spread = np.sqrt((null**2).mean(axis=0))
+    known = np.isfinite(null)
+    squares = np.where(known, null, 0.0) ** 2
+    spread = np.sqrt(squares.sum(axis=0) / np.maximum(known.sum(axis=0), 1))
     return np.asarray(null / np.where(spread > _TIE * size, spread, np.nan))
+
+
+def alike_in_time(statistic: np.ndarray) -> np.ndarray:
+    """Leave out the times of a cell that have other arrangements than most of its times.
+
+    A session that has no value in a cell takes the arrangements away in which its condition would
+    count; one that lacks some times takes those times away, so that all others have the same ones.
+
+    Parameters
+    ----------
+    statistic : ndarray of float64 (n_arrangements, n_cells, n_times)
+
+    Returns
+    -------
+    ndarray of float64 (n_arrangements, n_cells, n_times)
+        NaN where the arrangements of a time are not those of most times, of the most on a tie.
+
+    Examples
+    --------
+    >>> alike_in_time(np.array([[[1.0, 2.0, 3.0]], [[1.0, np.nan, np.nan]]])).tolist()
+    [[[nan, 2.0, 3.0]], [[nan, nan, nan]]]
+    """
+    out = statistic.copy()
+    for cell in range(statistic.shape[1]):
+        ways, which, times = np.unique(
+            np.isfinite(statistic[:, cell]), axis=1, return_inverse=True, return_counts=True
+        )
+        some = ways.any(axis=0)
+        if some.any():
+            best = np.lexsort([ways.sum(axis=0), np.where(some, times, 0)])[-1]
+            out[:, cell, which != best] = np.nan
+    return out
 
 
 def find_clusters(statistic: np.ndarray, threshold: float) -> Clusters:
@@ -66,8 +101,9 @@ def find_clusters(statistic: np.ndarray, threshold: float) -> Clusters:
     Parameters
     ----------
     statistic : ndarray of float64 (n_arrangements, n_cells, n_times)
-        The observed one first. NaN is in no cluster, and ends it: it should be NaN in all
-        arrangements alike, as `standardised` makes it.
+        The observed one first. NaN is in no cluster, and ends it. An arrangement that is NaN at
+        all times of a cell is none of that cell; others should lack the same times, as
+        `alike_in_time` makes them.
     threshold : float
         Above 0. Times whose statistic is farther from 0 make clusters.
 
@@ -102,6 +138,8 @@ def find_clusters(statistic: np.ndarray, threshold: float) -> Clusters:
     z = np.ascontiguousarray(statistic, dtype=np.float64)
     largest = np.zeros(z.shape[:2])
     _largest(z, float(threshold), largest)
+    known = np.asarray(np.isfinite(z).any(axis=2))
+    largest[~known] = np.nan
     with np.errstate(invalid="ignore"):
         side = np.where(np.abs(z[0]) > threshold, np.sign(z[0]), 0)
     edge = np.diff(np.pad(side, ((0, 0), (1, 1))), axis=1) != 0
@@ -115,10 +153,11 @@ def find_clusters(statistic: np.ndarray, threshold: float) -> Clusters:
     order = np.lexsort([-np.abs(mass), cell])
     cell, start, stop, mass = cell[order], start[order], stop[order], mass[order]
     least = np.abs(mass) * (1 - _TIE)
-    p = (largest[:, cell] >= least).mean(axis=0)
-    corrected = (largest.max(axis=1, initial=0)[:, None] >= least).mean(axis=0)
-    if len(z) < 2:
-        p, corrected = np.full((2, mass.size), np.nan)
+    n = known[:, cell].sum(axis=0)
+    of_any = np.where(known, largest, 0).max(axis=1, initial=0)[:, None]
+    p = (largest[:, cell] >= least).sum(axis=0) / np.maximum(n, 1)
+    corrected = (known[:, cell] & (of_any >= least)).sum(axis=0) / np.maximum(n, 1)
+    p, corrected = (np.where(n > 1, v, np.nan) for v in (p, corrected))
     return Clusters(cell, start, stop, mass, p, corrected, largest)
 
 

@@ -304,7 +304,7 @@ def test_one_condition_gives_nan_and_the_reason() -> None:
     for pooled in (False, True):
         found = compare_conditions(x, pooled=pooled, rng=0)
         assert found[["estimate", "low", "p", "p_least", "effect"]].to_array().isnull().all()
-        assert "a condition has no session" in found.attrs["note"]
+        assert "no session is of saline" in found.attrs["note"]
         assert found["n_mice"].values.tolist() == [4, 0]
     with pytest.raises(SelectionError, match="two conditions"):
         compare_conditions(x.assign_attrs(conditions=""), rng=0)
@@ -512,7 +512,7 @@ def test_the_paragraph_has_the_numbers() -> None:
         "4 mice lsd, 4 mice saline; 7 sessions lsd, 12 sessions saline",
         "within subject x cohort_year: 3 mice had both, in 3 strata",
         "7 sessions lie where there is one condition only, and are not used",
-        "all 120 arrangements, two-sided, p at least 0.0083",
+        "all 120 arrangements, two-sided, p of the design at least 0.0083",
         "corrected by the largest statistic over region",
         f"Seed 3; lsdx {lsdx.__version__}, catalog abc",
         "SIMULATED",
@@ -541,7 +541,7 @@ def test_the_paragraph_lists_five_cells_and_counts_the_rest() -> None:
 def test_the_paragraph_of_the_others() -> None:
     x = sessions()
     text = describe(paired_contrast(x, rng=0))
-    assert "Signs were flipped over mice" in text
+    assert "Signs flipped over mice lsd, all 16 arrangements, p at least 0.12" in text
     assert "corrected" not in text
     text = describe(dose_response(doses(x, np.arange(19)), rng=0))
     assert "slope over dose within mice" in text

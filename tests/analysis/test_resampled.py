@@ -42,9 +42,11 @@ def design(n_times: int = 20, seed: int = 0) -> xr.DataArray:
 
 def test_the_bootstrap_is_that_of_the_kernel_with_labels() -> None:
     x = units()
+    x = x.assign_coords(unit=[f"u{i:02d}" for i in range(x.sizes["unit"])])
     found = hierarchical_bootstrap(x, n_draws=500, level=0.9, rng=7)
-    codes = [np.unique(v, return_inverse=True)[1] for v in (MOUSE, SESSION)]
-    expected = kernel(x.values.T, codes, 500, rng=7)
+    order = np.lexsort([x.unit.values.astype(str), SESSION, MOUSE])
+    codes = [np.unique(v, return_inverse=True)[1][order] for v in (MOUSE, SESSION)]
+    expected = kernel(x.values.T[order], codes, 500, rng=7)
     assert found.draws.dims == ("draw", "phase")
     np.testing.assert_allclose(found.draws, expected)
     np.testing.assert_allclose(found.estimate, np.nanmean(x, axis=1))
@@ -59,6 +61,10 @@ def test_the_bootstrap_is_that_of_the_kernel_with_labels() -> None:
     assert "3 mice tell little" in found.attrs["note"]
     again = x.lsd.hierarchical_bootstrap(n_draws=500, level=0.9, rng=7)
     xr.testing.assert_identical(again, found)
+    shuffled = x.isel(unit=np.random.default_rng(0).permutation(x.sizes["unit"]))
+    xr.testing.assert_identical(
+        hierarchical_bootstrap(shuffled, n_draws=500, level=0.9, rng=7), found
+    )
 
 
 def test_medians_datasets_and_values_over_sessions() -> None:

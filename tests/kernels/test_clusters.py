@@ -59,7 +59,7 @@ def test_nothing_beyond_the_threshold_is_no_cluster() -> None:
     for z in (np.zeros((5, 2, 4)), np.full((5, 2, 4), np.nan), np.zeros((5, 0, 4))):
         found = find_clusters(z, 1.0)
         assert found.p.size == found.start.size == 0
-        assert not found.largest.any()
+        assert not np.nansum(found.largest)
     for threshold in (0, -1, np.nan):
         with pytest.raises(ValueError, match="threshold"):
             find_clusters(np.zeros((2, 1, 3)), threshold)
@@ -68,7 +68,10 @@ def test_nothing_beyond_the_threshold_is_no_cluster() -> None:
 def test_what_does_not_differ_or_is_missing_has_no_statistic() -> None:
     null = np.array([[1.0, 1e-17, np.nan, 2], [-1, -1e-17, 1, np.nan], [2, 0, 1, 1]])
     z = standardised(null, np.array([1, 0.1, 1, 1]))
-    assert np.isfinite(z).any(axis=0).tolist() == [True, False, False, False]
+    assert np.isfinite(z).any(axis=0).tolist() == [True, False, True, True]
+    assert z[:, 3].tolist() == pytest.approx(
+        [2 / np.sqrt(2.5), np.nan, 1 / np.sqrt(2.5)], nan_ok=True
+    )
     np.testing.assert_allclose((z[:, 0] ** 2).mean(), 1)
 
 
