@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.behavior import onto_bins
 from benchmarks.cameras import cameras
 from benchmarks.cohort import building, cohorts, many_sessions, one_session, opening, reading
+from benchmarks.comparisons import resampling
 from benchmarks.dimensionality import spectra, whole_cohort
 from benchmarks.importing import importing
 from benchmarks.records import tabling
@@ -30,6 +31,7 @@ def results(quick: bool, folder: Path) -> Iterator[Result]:
     yield from onto_bins(quick)
     yield from spectra(quick)
     yield from surrogates(quick)
+    yield from resampling(quick)
     yield from cameras(folder, quick)
     large, small = cohorts(folder, quick)
     yield from building(large)

@@ -80,12 +80,23 @@ def stratified(
     Welch over mouse means               5      25       5      22
     Welch over sessions                  6      41       9      43
     sessions permuted                    6      40       9      42
+    hierarchical bootstrap               5      33       6      33
+    mixed model, condition               5      18       5      12
+    mixed model, condition + year        5       5       3       3
     2026: this                           5       5       5       5
     2026: `pooled`, mice permuted        4      45       4      38
     2026: Welch over mouse means         5      49       4      42
     2026: Welch over sessions            7      69      10      68
     2026: sessions permuted              7      68      10      66
+    2026: hierarchical bootstrap         3      50       4      47
+    2026: mixed model, condition         5      51       7      37
+    2026: mixed model, with year         5       5       5       5
     ==============================  ======  ======  ======  ======
+
+    Bootstrap: the percentile interval of the difference of two bootstraps of mice and sessions
+    (2,000 data sets, 999 draws); mixed models: `lsdx.analysis.mixed.mixed_model` with mice as
+    groups (500 data sets). The one with the year is right as long as all mice of a year are
+    shifted alike, as here; this needs no such model.
 
     The sessions of 2026 add nothing here: their year has one condition. 6 of 120 arrangements are
     .05, so that the level is .05 exactly; the shift changes no digit. Of 12 regions correlated by

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from scipy import stats
 
+from lsdx.analysis.mixed import mixed_model
+from lsdx.analysis.power import power as design_power
 from lsdx.kernels.arrangements import conditions_within, orders_within, signs
 from lsdx.kernels.contrasts import (
     Contrast,
@@ -18,6 +23,8 @@ from lsdx.kernels.contrasts import (
     slope,
     stratified,
 )
+from lsdx.kernels.effects import two_one_sided
+from lsdx.kernels.hierarchy import hierarchical_bootstrap
 
 # mouse, year, sessions of LSD and of saline; three mice had both, of whose sessions 120 ways are
 SHARED = [(0, 2025, 2, 3), (1, 2025, 1, 3), (2, 2025, 1, 2)]
@@ -237,6 +244,61 @@ def test_the_table_of_false_positives(row: tuple[bool, float, float]) -> None:
     )
     assert 0.044 <= share(p) <= 0.056
     assert 0.94 <= ((found.low <= 0) & (found.high >= 0)).mean() <= 0.96
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("newest", "stated"), [(False, (33, 12, 3)), (True, (47, 37, 5))])
+def test_the_rows_of_bootstrap_and_mixed_models(newest: bool, stated: tuple[int, ...]) -> None:
+    """Of the table, those of ICC .3 and a shift of 1: 400 and 200 data sets."""
+    own = layout(newest)
+    x = own.draws(400, 0.3, 1.0, seed=31, newest=1.0 if newest else 0.0)
+    sides = [
+        hierarchical_bootstrap(x[rows], [own.mouse[rows]], 499, rng=seed)
+        for seed, rows in enumerate((own.first, ~own.first))
+    ]
+    low, high = np.percentile(sides[0] - sides[1], [2.5, 97.5], axis=0)
+    labels = {"subject": own.mouse.astype(str), "year": own.year.astype(str)}
+    table = pd.DataFrame(labels | {"condition": np.where(own.first, "lsd", "saline")})
+    p = np.array(
+        [
+            [
+                mixed_model(table.assign(value=column), f"value ~ condition{year}").p[1].item()
+                for year in ("", " + year")
+            ]
+            for column in x.T[:200]
+        ]
+    )
+    shares = 100 * np.array([((low > 0) | (high < 0)).mean(), *(p <= 0.05).mean(axis=0)])
+    np.testing.assert_allclose(shares, stated, atol=10)  # three standard errors
+
+
+@pytest.mark.parametrize(("icc", "power"), [(0.1, (12, 31, 82)), (0.3, (14, 39, 90))])
+def test_the_power_by_simulation_of_a_design_is_the_one_stated(
+    icc: float, power: tuple[int, ...]
+) -> None:
+    own = layout()
+    labels = {
+        "subject": own.mouse.astype(str).astype(object),
+        "condition": np.where(own.first, "lsd", "saline").astype(object),
+        "cohort_year": own.year,
+    }
+    coords = {n: ("session", v) for n, v in labels.items()}
+    ids = [f"s{i:02d}" for i in range(own.mouse.size)]
+    x = xr.DataArray(own.draws(1, icc, 0.0)[:, 0], {"session": ids, **coords}, ["session"])
+    how: dict[str, Any] = {"between": None, "icc": icc, "n_draws": 1000, "rng": 3}
+    found = design_power(x, effects=(0.0, 0.5, 1.0, 2.0), **how).power.values
+    np.testing.assert_allclose(100 * found, (5, *power), atol=4.5)  # three standard errors
+
+
+@pytest.mark.parametrize("n_mice", [3, 8])
+def test_of_differences_as_large_as_the_margin_one_in_twenty_is_called_equivalent(
+    n_mice: int,
+) -> None:
+    d = np.random.default_rng(n_mice).normal(1.0, 1.0, (n_mice, 4000))
+    level = share(two_one_sided(d, 1.0))
+    assert 0.03 <= level <= 0.06
+    stated = {3: 0.13, 8: 0.63}[n_mice]
+    assert share(two_one_sided(d - 1.0, 1.0)) == pytest.approx(stated, abs=0.025)
 
 
 @pytest.mark.slow
