@@ -89,9 +89,9 @@ def hierarchical_bootstrap(
     published, each unit of a draw counts alike, so that mice count by their units.
 
     The interval is the expanded percentile (`lsdx.kernels.hierarchy.expanded_levels`). How often
-    it holds the truth, and below it the plain percentile (95 % asked; 1,000 simulated cohorts, 600
-    of the last row's 12 and 30 mice, of one to four sessions a mouse, 60 units a session; the rows say what shares of the variance mice
-    and sessions have):
+    it holds the truth, and below it the plain percentile (95 % asked; 1,000 simulated cohorts, for
+    12 and 30 mice of the last row 600, of one to four sessions a mouse, 60 units a session; the
+    rows say what shares of the variance mice and sessions have):
 
     ==============  ====  ====  ====  ====  ====  ====
     mice, sessions  2     3     4     6     12    30
