@@ -122,7 +122,7 @@ def hierarchical_bootstrap(
     one_of(statistic, f"{where}, statistic", hierarchy.STATISTICS)
     whole_number(n_draws, f"{where}, n_draws", least=1)
     number_between(level, f"{where}, level", 0, 1)
-    array = finite_numbers(one_array(x, where, None), where)
+    array = finite_numbers(one_array(x, where, None), where, ("draw",))
     dim = "unit" if "unit" in array.dims else "session"
     names = _levels(levels, dim, where)
     labels = {str(n): c.values for n, c in array.coords.items() if c.dims == (dim,)}

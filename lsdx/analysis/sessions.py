@@ -17,7 +17,7 @@ from lsdx.errors import ArgumentError, SelectionError, located
 
 REDUCTIONS = ("mean", "median", "share")
 _NEEDED = ("subject", "condition", "cohort_year")
-_OWN = ("mouse", "condition", "arrangement", "cluster", "draw")  # dimensions of results
+_OWN = ("mouse", "condition", "arrangement")  # dimensions of results
 
 
 @dataclass(frozen=True)
@@ -170,18 +170,21 @@ def one_array(x: Any, where: str, between: Any) -> xr.DataArray:
     return array
 
 
-def finite_numbers(array: xr.DataArray, where: str) -> xr.DataArray:
-    """Return finite values or NaN as float64: differences of integers would wrap around."""
+def finite_numbers(array: xr.DataArray, where: str, own: tuple[str, ...] = _OWN) -> xr.DataArray:
+    """Return finite values or NaN as float64: differences of integers would wrap around.
+
+    ``own`` are dimensions of the result, which the values may not have.
+    """
     if array.dtype.kind not in "fiub":
         raise SelectionError(located(where, "numbers", f"dtype {array.dtype}"))
     empty = [str(d) for d in array.dims if not array.sizes[d]]
     if empty:
         raise SelectionError(located(where, f"some {empty[0]}", "none"))
-    taken = [str(d) for d in array.dims if d in _OWN]
+    taken = [str(d) for d in array.dims if d in own]
     if taken:
         do = f"Rename it: x.rename({{{taken[0]!r}: ...}})."
         raise SelectionError(
-            located(where, "other dimensions than " + ", ".join(_OWN), taken[0], do)
+            located(where, "other dimensions than " + ", ".join(own), taken[0], do)
         )
     found: xr.DataArray = array.astype(np.float64).compute()
     if np.isinf(found.values).any():
