@@ -18,7 +18,7 @@ from lsdx.demo import write_cohort
 def _share(stores: Path) -> xr.Dataset:
     """Compare shares of modulated units; 30 % are modulated by LSD, by saline none."""
     spikes = lsdx.open_spikes(stores)
-    found = spikes.lsd.modulation(epoch="spontaneous", n_permutations=199, rng=0).compute()
+    found = spikes.lsd.modulation(epoch="spontaneous", rng=0).compute()
     modulated = (found.p <= 0.05).where(found.p.notnull()).squeeze(drop=True)
     return compare_conditions(
         modulated.assign_attrs(found.attrs), between=None, reduce="share", pooled=True, rng=0
