@@ -66,7 +66,10 @@ def power(
     Normal values on the sessions, mice and conditions that there are: a part that the sessions of a
     mouse share, of variance ``icc``, the rest each session's own, and the effect in the sessions of
     the first condition. They are compared as `lsdx.analysis.cohort.compare_conditions` does. Where
-    ``p_least`` is above ``alpha``, no effect can be found, however large.
+    ``p_least`` is above ``alpha``, no effect can be found, however large. On the layout of
+    `lsdx.kernels.contrasts.stratified` it gives, within the error of 4,000 draws, the powers that
+    are stated there of 20,000 data sets drawn by themselves. It holds for normal values and for an
+    effect that is the same in all mice.
 
     Examples
     --------

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lsdx.kernels.arrangements import conditions_within
-from lsdx.kernels.clusters import find_clusters, standardised
+from lsdx.kernels.clusters import alike_in_time, find_clusters, standardised
 from lsdx.kernels.contrasts import permutation_p, stratified
 
 
@@ -128,3 +128,21 @@ def test_an_effect_in_time_is_found() -> None:
     assert found.mass[0] > 0
     assert abs(found.start[0] - 30) <= 1
     assert abs(found.stop[0] - 45) <= 1
+
+
+@pytest.mark.parametrize("n_cohorts", [300, pytest.param(4000, marks=pytest.mark.slow)])
+def test_false_positives_where_sessions_lack_times(n_cohorts: int) -> None:
+    mouse, first, _ = layout()
+    rng = np.random.default_rng(5)
+    ways = conditions_within(first, mouse, 9999, rng)
+    lacking, informative = 0, np.flatnonzero(mouse < 3)
+    for _ in range(n_cohorts):
+        x = courses(rng, 16, 0.3)[mouse] + courses(rng, mouse.size, 0.7)
+        for session in rng.choice(informative, 2, replace=False):
+            start = rng.integers(50)
+            x[session, start : start + 10] = np.nan
+        null = stratified(x, mouse, mouse, ways.values).null
+        z = standardised(null, np.nanmax(np.abs(x), axis=0))[:, None]
+        lacking += find_clusters(alike_in_time(z), 2.0).p.min(initial=1) <= 0.05
+    error = 3 * np.sqrt(0.05 * 0.95 / n_cohorts)
+    assert 0 < lacking / n_cohorts <= 0.05 + error

@@ -177,3 +177,15 @@ def test_the_interval_holds_the_truth_where_the_plain_percentile_does_not(
             held[i] += low <= 0 <= high
     assert held[0] / n_cohorts >= 0.92
     assert held[1] < held[0]
+
+
+def test_it_gives_what_hierarch_gives() -> None:
+    """Of 5 mice, 3 sessions each, 10 units each: hierarch 2.0.0, 20,000 draws of integer weights."""
+    rng = np.random.default_rng(11)
+    mouse, session = np.repeat(np.arange(5), 30), np.repeat(np.arange(15), 10)
+    values = rng.normal(size=5)[mouse] + 0.5 * rng.normal(size=15)[session] + rng.normal(size=150)
+    draws = hierarchical_bootstrap(values, [mouse, session], 20_000, rng=3)
+    assert draws.mean() == pytest.approx(0.4535, abs=0.012)  # three standard errors of both
+    assert draws.std() == pytest.approx(0.4143, abs=0.009)
+    theirs = [-0.3037, 0.1553, 0.7301, 1.3011]
+    np.testing.assert_allclose(np.quantile(draws, [0.025, 0.25, 0.75, 0.975]), theirs, atol=0.035)
