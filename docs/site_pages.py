@@ -53,6 +53,7 @@ METHODS = {
         "compare_conditions",
         "paired_contrast",
         "dose_response",
+        "order_effect",
         "equivalence",
         "power",
         "hierarchical_bootstrap",

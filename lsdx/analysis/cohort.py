@@ -405,6 +405,45 @@ def dose_response(
     )
 
 
+def order_effect(
+    x: xr.DataArray | xr.Dataset, *, over: str = "session_n", **comparison: Any
+) -> xr.Dataset:
+    """Return the slope over the order of a mouse's sessions, or over days, whatever was given.
+
+    Parameters
+    ----------
+    x : DataArray or Dataset
+        As in `compare_conditions`.
+    over : str
+        ``"session_n"``, or ``"days_since_lsd"``.
+    **comparison
+        Arguments of `dose_response`.
+
+    Returns
+    -------
+    Dataset
+        As `dose_response` gives.
+
+    Raises
+    ------
+    SelectionError, ArgumentError
+        As `dose_response` does.
+
+    Notes
+    -----
+    Sessions of one mouse are months apart, and often in different years and conditions: a slope
+    over order is none of the drug alone. It says whether order must be thought of.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> u = lsdx.open_units().sel(epoch="spontaneous")
+    >>> u.lsd.rates().lsd.order_effect(rng=0).attrs["over"]
+    'session_n'
+    """
+    return dose_response(x, over=over, **comparison)
+
+
 def equivalence(x: xr.DataArray | xr.Dataset, *, margin: float, **comparison: Any) -> xr.Dataset:
     """Test that two conditions differ by less than a margin, by two one-sided tests over mice.
 

@@ -180,7 +180,7 @@ def test_the_interval_holds_the_truth_where_the_plain_percentile_does_not(
 
 
 def test_it_gives_what_hierarch_gives() -> None:
-    """Of 5 mice, 3 sessions each, 10 units each: hierarch 2.0.0, 20,000 draws of integer weights."""
+    """Of 5 mice, 3 sessions each, 10 units each: hierarch 2.0.0, 20,000 draws of weights."""
     rng = np.random.default_rng(11)
     mouse, session = np.repeat(np.arange(5), 30), np.repeat(np.arange(15), 10)
     values = rng.normal(size=5)[mouse] + 0.5 * rng.normal(size=15)[session] + rng.normal(size=150)
