@@ -30,9 +30,13 @@ def group(name: str) -> list[str]:
 
 
 def run_pytest(session: nox.Session, *args: str) -> None:
-    """Run pytest with an empty HOME, outside the tree: ONE and matplotlib keep files there."""
+    """Run pytest with an empty HOME, outside the tree: ONE and matplotlib keep files there.
+
+    Modules are compiled once, not in each process that the tests start.
+    """
     with tempfile.TemporaryDirectory() as home:
-        session.run("python", "-m", "pytest", *args, env={"HOME": home, "MPLBACKEND": "agg"})
+        env = {"HOME": home, "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": ""}
+        session.run("python", "-m", "pytest", *args, env=env)
 
 
 def run_tests(session: nox.Session) -> None:
