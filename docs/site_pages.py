@@ -46,6 +46,7 @@ METHODS = {
     "Rates and regularity": ["rates", "cv", "cv2", "lv", "lvr", "fano_factor", "allan_factor"],
     "Complexity and time scale": ["lempel_ziv", "autocorrelation_timescale"],
     "Many measures at once": ["unit_metrics"],
+    "Quality of units": ["quality_metrics"],
     "Change": ["modulation", "proportions", "changepoint"],
     "Responses to stimuli": ["psth"],
     "Pose": ["speed", "pupil_diameter", "blinks", "pupil_course", "bin_behavior"],

@@ -103,6 +103,7 @@ class LsdAccessor(_Accessor):
     allan_factor = _Method("counts:allan_factor", "counts")
     lempel_ziv = _Method("complexity:lempel_ziv", "counts")
     unit_metrics = _Method("single_units:unit_metrics", "spike_time")
+    quality_metrics = _Method("quality:quality_metrics", "spike_time")
     autocorrelation_timescale = _Method("courses:autocorrelation_timescale", "counts")
     changepoint = _Method("courses:changepoint", "spike_time")
     modulation = _Method("modulation:modulation", "spike_time")
