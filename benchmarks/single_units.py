@@ -133,6 +133,13 @@ def from_stores(cohort: Cohort, quick: bool) -> Iterator[Result]:
             all_metrics,
             runs=1,
         )
+    n = spikes.sizes["unit"]
+    for name, measures in {"all but shared spikes": None, "shared spikes": "shared_spikes"}.items():
+
+        def isolation(measures: str | None = measures) -> Any:
+            return _computed(spikes.lsd.quality_metrics(metrics=measures))
+
+        yield measure(f"quality of {n} units: {name}", isolation, runs=1)
     chosen = spikes.isel(unit=slice(0, 40 if quick else MOST))
     tests: dict[str, dict[str, Any]] = {
         "rate, CV, Fano in 3 epochs, 252 ways": {"metric": ["mean_rate", "cv", "fano_factor"]},
