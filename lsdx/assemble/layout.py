@@ -289,7 +289,7 @@ def find_of_spikes(
         if picked is not None:
             chosen.append(picked)
         else:
-            absent += [d.path for d in named if d.present]
+            absent += [d.path for d in named]
     return tuple(chosen), tuple(absent)
 
 
