@@ -204,6 +204,14 @@ def test_bombcells_measures_are_those_of_their_cluster():
     assert found[0, 0]["stable"].item() == 1
 
 
+def test_recorded_amplitudes_that_are_not_on_disk_are_told():
+    path = "alf/probe00/ks2/spikes.amps.npy"
+    times = np.arange(0.5, 400)
+    more = {"depths": np.full(400, 100.0), "absent": (path,)}
+    _, notes = assemble(probe(0, times, np.zeros(400), 1, **more))
+    assert notes == [f"probe00: recorded but not on disk: {path}"]
+
+
 def test_a_session_without_units_has_no_quality():
     recording = Recording(SESSION)
     epochs = assemble_epochs(recording)
