@@ -10,7 +10,7 @@ from lsdx.builders.recipe import Recipe
 recipe = Recipe(
     store="quality",
     assemble=assemble_quality,
-    inputs=("ephys", "task", "quality"),
+    inputs=("record", "ephys", "task", "quality"),
     needs=("units", "spikes", "epochs", "insertions"),
     parameters={"least_presence": 0.9, "most_octaves": 0.5, "most_um": 20.0},
 )

@@ -12,7 +12,7 @@ BINS_PER_SPREAD = 20  # between the quartiles
 N_BINS = 200
 EDGE_BINS = 5  # a line through them gives the density at the threshold
 SMOOTHING = 2.0  # standard deviation in bins
-BLOCK = 1 << 22  # spikes at once
+BLOCK = 1 << 19  # spikes at once
 
 
 def segment_quantiles(
