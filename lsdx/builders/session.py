@@ -339,11 +339,12 @@ def _read_quality(
     quality: dict[str, Any] = {}
     if probe.measures is None:
         return quality
-    for name, dataset in ((d.name, d) for d in probe.of_spikes):
+    names = {AMPLITUDES: "amplitudes", DEPTHS: "depths"}
+    for dataset in probe.of_spikes:
         try:
-            found = {name: source.fetch(eid, dataset)}
-            key = {AMPLITUDES: "amplitudes", DEPTHS: "depths"}[name]
-            quality[key] = read_of_spikes(found, name, read.spikes, where)
+            found = {dataset.name: source.fetch(eid, dataset)}
+            values = read_of_spikes(found, dataset.name, read.spikes, where)
+            quality[names[dataset.name]] = values
         except SourceError as error:
             problems.append(str(error))
     try:
