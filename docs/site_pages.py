@@ -24,6 +24,7 @@ OPENERS = {
         "open_units",
         "open_counts",
         "open_spikes",
+        "open_quality",
         "open_behavior",
         "open_pose",
     ],

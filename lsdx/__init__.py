@@ -1,10 +1,9 @@
 """Labelled, lazy stores of the IBL psychedelics recordings.
 
 Open what was built, as xarray Datasets: `open_sessions`, `open_insertions`, `open_epochs`,
-`open_events`, `open_units` (with spike counts), `open_counts`, `open_spikes`, `open_behavior` and
-`open_pose`. Each has its
-measures and selections under ``.lsd``: ``lsdx.open_units().lsd`` lists them. ``lsdx build`` in a
-shell builds the stores.
+`open_events`, `open_units` (with spike counts), `open_counts`, `open_quality`, `open_spikes`,
+`open_behavior` and `open_pose`. Each has its measures and selections under ``.lsd``:
+``lsdx.open_units().lsd`` lists them. ``lsdx build`` in a shell builds the stores.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
         open_epochs,
         open_events,
         open_insertions,
+        open_quality,
         open_sessions,
         open_spikes,
         open_units,
@@ -65,6 +65,7 @@ __all__ = [
     "open_field",
     "open_insertions",
     "open_pose",
+    "open_quality",
     "open_sessions",
     "open_spikes",
     "open_units",
@@ -89,6 +90,7 @@ _HOMES = {
     "open_events": "store.openers",
     "open_insertions": "store.openers",
     "open_pose": "store.behavior",
+    "open_quality": "store.openers",
     "open_sessions": "store.openers",
     "open_spikes": "store.openers",
     "open_units": "store.openers",

@@ -72,6 +72,40 @@ def test_shifted_times_are_as_near_the_truth_as_they_say(
     assert (post.uncertainty.values < 3).all()
 
 
+def test_quality_is_of_the_units_and_has_their_labels(
+    demo_stores: Path, demo_cohort: Path, truth: dict[str, dict[str, Any]], units: xr.Dataset
+) -> None:
+    quality = lsdx.open_quality(demo_stores)
+    assert quality.unit.values.tolist() == units.unit.values.tolist()
+    assert quality.phase.values.tolist() == list(PHASES)
+    for name in (*units.coords, "label", "firing_rate"):
+        if "unit" in units[name].dims:
+            assert quality.coords[name].variable.equals(units[name].variable), name
+    eid = with_oddity(truth, "bombcell")
+    (path,) = demo_cohort.rglob("bombcell/templates._bc_qMetrics.parquet")
+    table = pd.read_parquet(path).set_index("phy_clusterID")
+    seen = quality.isel(unit=np.flatnonzero(quality.nSpikes.notnull()))
+    assert set(seen.session.values) == {eid}
+    assert set(seen.probe.values) == {"probe00"}
+    assert set(quality.bombcell_parameters.values) - {""} == {seen.bombcell_parameters.values[0]}
+    assert sorted(seen.cluster_id.values) == sorted(table.index)
+    for name in table.columns.drop("bc_unitType"):
+        np.testing.assert_array_equal(seen[name], table[name].loc[seen.cluster_id.values])
+    assert seen.bombcell.values.tolist() == table["bc_unitType"].loc[seen.cluster_id].tolist()
+
+
+def test_amplitudes_of_the_demo_are_those_that_were_drawn(
+    demo_stores: Path, units: xr.Dataset
+) -> None:
+    quality = lsdx.open_quality(demo_stores)
+    known = quality.amplitude.notnull() & (quality.spike_count > 500)
+    drawn = quality.amp_median.where(known)  # of the metrics: what the amplitudes are drawn about
+    np.testing.assert_allclose(quality.amplitude.where(known) / drawn, known.where(known), atol=0.1)
+    assert known.sum() > 100
+    # nothing was cut off
+    assert quality.amplitude_cutoff.max() < 0.05
+
+
 def test_injection_is_the_true_one(demo_stores: Path, truth: dict[str, dict[str, Any]]) -> None:
     epochs = lsdx.open_epochs(demo_stores)
     for eid, session in truth.items():

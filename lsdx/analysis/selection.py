@@ -14,12 +14,14 @@ from lsdx import regions
 from lsdx.analysis.inputs import with_text
 from lsdx.arguments import one_of
 from lsdx.errors import SelectionError, located, missing_package
+from lsdx.schema import SCHEMAS
 from lsdx.schema.spec import columns_along, is_text, text
 from lsdx.schema.units import QUALITY
 
 ATTRIBUTE = "selection"
 LABELLED = ("unit", "session", "event", "insertion")
 _FEW_VALUES = 10  # of a label whose numbers are codes, such as IBL's label or a contrast
+_OF_QUALITY = {v.name for v in SCHEMAS["quality"].variables if v.dims == ("unit",)}
 _Labelled = TypeVar("_Labelled", xr.Dataset, xr.DataArray)
 
 
@@ -47,7 +49,8 @@ def select(
         keeps units without a region too.
     quality : str or sequence of str, optional
         Named filters, all of which must hold: ``"ks2_good"`` (``ks2_label == "good"``),
-        ``"ibl_pass"`` (``label == 1``), ``"bombcell_good"`` (``bombcell == "GOOD"``).
+        ``"ibl_pass"`` (``label == 1``), ``"bombcell_good"`` (``bombcell == "GOOD"``), and of
+        `lsdx.open_quality` ``"stable"`` (``stable == 1``).
     query : str, optional
         An expression over the table of labels, as `pandas.DataFrame.query` takes it.
     exclusions : bool
@@ -219,6 +222,16 @@ def _labels_along(ds: xr.Dataset | xr.DataArray, dim: str) -> xr.Dataset:
 def _column(table: xr.Dataset, name: str, where: str = "select") -> np.ndarray:
     known = sorted(map(str, table.variables))
     if name not in known:
+        if name in _OF_QUALITY and "unit" in table.dims:
+            raise SelectionError(
+                located(
+                    where,
+                    "a label along unit",
+                    f"{name!r}, which is in the store of quality",
+                    "Select there: q = lsdx.open_quality().lsd.select(...); then take the same "
+                    "units: lsdx.open_spikes(units=q), or u.sel(unit=q.unit).",
+                )
+            )
         options = ("quality", "query", "dim")
         close = difflib.get_close_matches(name, [*known, *options], n=3)
         if name in ("region", "quality"):

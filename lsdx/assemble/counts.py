@@ -59,7 +59,7 @@ def assemble_counts(
     if units is None or spikes is None or insertions is None:
         return None
     keep = _kept(recording, spikes, duplicates)
-    start, bins = _intervals(units, epochs, insertions, width)
+    start, bins = binned_epochs(units, epochs, insertions, width)
     length = int(bins.max(initial=0))
     row_size = spikes["row_size"].values
     trains = Trains(spikes["spike_time"].values, np.cumsum(row_size) - row_size, row_size)
@@ -141,10 +141,10 @@ def _notes(
     return notes
 
 
-def _intervals(
+def binned_epochs(
     units: xr.Dataset, epochs: xr.Dataset, insertions: xr.Dataset, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First tick and number of bins (0: not observed) of each unit's epochs, flattened."""
+    """Return first tick and number of bins (0: not observed) of each unit's epochs, flattened."""
     shape = (units.sizes["unit"], epochs.sizes["phase"] * epochs.sizes["epoch"])
     start, bins = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     first = epochs["start"].values.ravel()

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lsdx.errors import SourceError, located
+from lsdx.readers.ephys import AMPLITUDES, DEPTHS
 from lsdx.readers.records import DatasetRecord
 
 SORTERS = ("iblsorter", "pykilosort", "ks2")
@@ -21,6 +22,7 @@ SORTING_FILES = (
     "channels.brainLocationIds_ccf_2017.npy",
 )
 NEEDED = SORTING_FILES[:4]
+OF_SPIKES = (AMPLITUDES, DEPTHS)
 LEAD = SORTING_FILES[0]
 UNKNOWN_SORTER = "unknown"  # of files that lie in the probe's own folder
 _SORTED = re.compile(r"alf/([^/]+)(?:/([^/]+))?")
@@ -256,6 +258,39 @@ def find_sorting(
         tuple(chosen[n] for n in sorted(chosen)),
         tuple(f"{probe}: {n}" for n in notes if n),
     )
+
+
+def find_of_spikes(
+    datasets: Iterable[DatasetRecord], sorting: Sorting
+) -> tuple[tuple[DatasetRecord, ...], tuple[str, ...]]:
+    """Choose the amplitudes and depths of a sorting's spikes, which a sorting may be without.
+
+    Each is its own default revision, or its newest, that is not after the spike times.
+
+    Returns
+    -------
+    tuple of DatasetRecord
+        Those that can be read.
+    tuple of str
+        Paths of those that are recorded and cannot be read.
+
+    Examples
+    --------
+    >>> depths = DatasetRecord("alf/p/ks2/spikes.depths.npy")
+    >>> sorting = Sorting("p", "alf/p/ks2", "ks2", "", "", ())
+    >>> [d.name for d in find_of_spikes([depths], sorting)[0]]
+    ['spikes.depths.npy']
+    """
+    chosen, absent = [], []
+    listed = [d for d in datasets if sorter_of(d.collection, sorting.probe) == sorting.sorter]
+    for name in OF_SPIKES:
+        named = [d for d in listed if d.name == name]
+        picked, _ = pick_revision([d for d in named if d.readable], sorting.revision)
+        if picked is not None:
+            chosen.append(picked)
+        else:
+            absent += [d.path for d in named]
+    return tuple(chosen), tuple(absent)
 
 
 def sorter_of(collection: str, probe: str) -> str | None:

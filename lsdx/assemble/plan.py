@@ -20,7 +20,8 @@ from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
 class LabTables:
     """The lab's tables and the protocol's names, as far as one session needs them.
 
-    ``revision`` is the last one that is read, blank for the records' own choice.
+    ``revision`` is the last one that is read, blank for the records' own choice; ``bombcell`` the
+    folder of the results that are.
     """
 
     phases: tuple[str, ...]
@@ -31,17 +32,26 @@ class LabTables:
     administrations: Mapping[tuple[str, pd.Timestamp], Administration] = field(default_factory=dict)
     events: Mapping[str, tuple[Mapping[str, str | float], ...]] = field(default_factory=dict)
     revision: str = ""
+    bombcell: str = "bombcell"
     rules: Pharmacology = PROJECT
     pose: Pose = field(default_factory=Pose)
 
 
 @dataclass(frozen=True)
 class ProbePlan:
-    """One probe to read: its insertion, its sorting, files that no record lists."""
+    """One probe to read: its insertion, its sorting, files that no record lists.
+
+    ``of_spikes`` are the amplitudes and depths of its spikes, ``measures`` what tells of
+    bombcell's run, None where no store of quality is asked for; ``absent`` are recorded amplitudes
+    and depths that are not on disk.
+    """
 
     insertion: InsertionRecord
     sorting: Sorting
     extra: Mapping[str, Path]
+    of_spikes: tuple[DatasetRecord, ...] = ()
+    measures: Mapping[str, Path] | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ class SessionPlan:
     def files(self) -> tuple[DatasetRecord, ...]:
         """Every dataset that would be read."""
         runs = ((r.settings, *r.extracted.values()) for r in self.runs)
-        of_probes = chain(*(p.sorting.files for p in self.probes))
+        of_probes = chain(*((*p.sorting.files, *p.of_spikes) for p in self.probes))
         of_cameras = chain(*(c.files for c in self.cameras))
         return (*of_probes, *chain(*runs), *of_cameras, *self.wheel)
 

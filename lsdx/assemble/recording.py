@@ -11,6 +11,7 @@ from lsdx.assemble.cameras import CameraFiles, FrameClock
 from lsdx.assemble.layout import Sorting
 from lsdx.config import Pharmacology
 from lsdx.config import Pose as PoseRules
+from lsdx.readers.bombcell import Bombcell
 from lsdx.readers.ephys import Channels, Clusters, Spikes
 from lsdx.readers.lab import PROJECT, Administration
 from lsdx.readers.passive import RIG_FIELDS, Gabors, TaskSettings
@@ -20,7 +21,12 @@ from lsdx.readers.video import Pose, Wheel
 
 @dataclass(frozen=True)
 class Probe:
-    """One probe that has spikes: its records and its sorting, read."""
+    """One probe that has spikes: its records and its sorting, read.
+
+    ``amplitudes`` (V) and ``depths`` (um) are of each spike, float32, and ``bombcell`` its
+    measures: None where they are not there, or no store of quality is asked for. ``absent`` are
+    recorded files of amplitudes and depths that are not on disk.
+    """
 
     insertion: InsertionRecord
     sorting: Sorting
@@ -28,6 +34,10 @@ class Probe:
     clusters: Clusters
     channels: Channels | None
     duplicates: np.ndarray | None = None
+    amplitudes: np.ndarray | None = None
+    depths: np.ndarray | None = None
+    bombcell: Bombcell | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

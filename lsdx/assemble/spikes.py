@@ -34,7 +34,7 @@ def assemble_spikes(recording: Recording, *, units: xr.Dataset | None) -> xr.Dat
     spike_time = np.empty(int(row_size.sum()), dtype=np.uint32)
     duplicate = np.zeros(spike_time.size, dtype=bool)
     for probe in recording.probes:
-        row_of = _rows(units, probe)
+        row_of = unit_rows(units, probe)
         clusters = probe.spikes.clusters
         group(probe.spikes.ticks, clusters, row_of, row_start.copy(), spike_time)
         if probe.duplicates is not None:
@@ -50,7 +50,8 @@ def assemble_spikes(recording: Recording, *, units: xr.Dataset | None) -> xr.Dat
     )
 
 
-def _rows(units: xr.Dataset, probe: Probe) -> np.ndarray:
+def unit_rows(units: xr.Dataset, probe: Probe) -> np.ndarray:
+    """Return the row of each cluster of a probe among the units of its session."""
     mine = np.flatnonzero(units["insertion"].values == probe.insertion.pid)
     row_of = np.zeros(probe.clusters.channels.size, dtype=np.int64)
     row_of[units["cluster_id"].values[mine]] = mine

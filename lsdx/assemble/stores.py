@@ -9,6 +9,7 @@ from lsdx.assemble import (
     events,
     insertions,
     pose,
+    quality,
     sessions,
     spikes,
     units,
@@ -17,5 +18,16 @@ from lsdx.assemble.stored import Stored
 
 STORED: dict[str, Stored] = {
     module.STORED.store: module.STORED
-    for module in (sessions, epochs, insertions, events, units, spikes, counts, pose, behavior)
+    for module in (
+        sessions,
+        epochs,
+        insertions,
+        events,
+        units,
+        spikes,
+        quality,
+        counts,
+        pose,
+        behavior,
+    )
 }

@@ -17,7 +17,7 @@ from lsdx.errors import LsdxError, RecipeError, located
 from lsdx.schema import SCHEMAS
 from lsdx.store.catalog import digest_of
 
-INPUTS = ("record", "ephys", "task", "behavior")
+INPUTS = ("record", "ephys", "task", "behavior", "quality")
 _MISTAKES = (NameError, TypeError, ValueError, AttributeError, OSError)
 
 
@@ -35,7 +35,8 @@ class Recipe:
     inputs : tuple of str
         Which of a session's inputs its result depends on: ``"record"`` (session and dataset
         records), ``"ephys"`` (sortings, insertions), ``"task"`` (task files, the lab's table
-        of epochs, the injection), ``"behavior"`` (cameras and wheel).
+        of epochs, the injection), ``"behavior"`` (cameras and wheel), ``"quality"`` (amplitudes
+        and depths of the spikes, bombcell's parameters).
     needs : tuple of str
         Stores of the same session that ``assemble`` takes by name (None: it has none).
     parameters : mapping

@@ -215,6 +215,7 @@ def _lab(settings: Settings, source: Source) -> tuple[LabTables, Cohort, list[st
         events=read_events_table(settings.events, protocol.phases) if settings.events else {},
         administrations=administrations,
         revision=settings.sources.revision,
+        bombcell=settings.quality.folder,
         rules=rules,
         pose=settings.pose,
     )

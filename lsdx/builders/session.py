@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from lsdx import regions
@@ -14,6 +15,7 @@ from lsdx.assemble.layout import (
     STIMS,
     RunFiles,
     Sorting,
+    find_of_spikes,
     find_probes,
     find_runs,
     find_sorting,
@@ -25,14 +27,21 @@ from lsdx.assemble.plan import LabTables, ProbePlan, SessionPlan
 from lsdx.assemble.recording import Probe, Recording, Run
 from lsdx.builders.video import read_camera, read_wheel_of
 from lsdx.errors import SourceError, located
+from lsdx.readers.bombcell import (
+    FOLDER,
+    LABEL_FILES,
+    MEASURE_FILES,
+    places,
+    read_duplicates,
+    read_measures,
+)
 from lsdx.readers.ephys import (
-    BC_DUPLICATES,
-    BC_LABELS,
-    KS_CLUSTERS,
+    AMPLITUDES,
+    DEPTHS,
     check_sorting,
     read_channels,
     read_clusters,
-    read_duplicates,
+    read_of_spikes,
     read_spikes,
 )
 from lsdx.readers.files import md5_of
@@ -40,7 +49,6 @@ from lsdx.readers.passive import read_gabors, read_intervals, read_stims, read_t
 from lsdx.readers.records import DatasetRecord, SessionRecord
 from lsdx.sources import Source
 
-KS_FILES = (KS_CLUSTERS, BC_DUPLICATES, *BC_LABELS)
 _TABLES = {INTERVALS: read_intervals, GABORS: read_gabors, STIMS: read_stims}
 
 
@@ -49,10 +57,14 @@ def plan_session(
     session: SessionRecord,
     revision: str = "",
     inputs: Collection[str] = ("behavior",),
+    *,
+    folder: str = FOLDER,
 ) -> SessionPlan:
     """Choose the files of a session, none after a revision if one is given; read none of them.
 
-    Those of cameras and wheel are chosen only if ``inputs`` has ``"behavior"``: they are large.
+    Those of cameras and wheel are chosen only if ``inputs`` has ``"behavior"``, amplitudes and
+    depths of spikes only if it has ``"quality"``: they are large. ``folder`` is that of bombcell's
+    results.
     """
     eid = session.eid
     where = f"session {eid}"
@@ -77,10 +89,13 @@ def plan_session(
                         source.insertion_advice,
                     )
                 )
-            folder = f"spike_sorters/{sorting.sorter}/{probe}"
-            found = {n: source.extra_file(eid, f"{folder}/{n}") for n in KS_FILES}
-            extra = {n: p for n, p in found.items() if p is not None}
-            probes.append(ProbePlan(by_name[probe], sorting, extra))
+            extra = _results(source, eid, sorting, places(LABEL_FILES, folder))
+            planned = ProbePlan(by_name[probe], sorting, extra)
+            if "quality" in inputs:
+                of_spikes, absent = find_of_spikes(datasets, sorting)
+                measures = _results(source, eid, sorting, places(MEASURE_FILES, folder))
+                planned = replace(planned, of_spikes=of_spikes, measures=measures, absent=absent)
+            probes.append(planned)
         except SourceError as error:
             problems.append(str(error))
             unread.add(probe)
@@ -102,6 +117,15 @@ def plan_session(
         find_cameras(datasets) if watched else (),
         find_wheel(datasets) if watched else (),
     )
+
+
+def _results(
+    source: Source, eid: str, sorting: Sorting, files: Mapping[str, str]
+) -> dict[str, Path]:
+    """Return where those files are that are beside the sorter's own output."""
+    place = f"spike_sorters/{sorting.sorter}/{sorting.probe}"
+    found = {name: source.extra_file(eid, f"{place}/{path}") for name, path in files.items()}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def _lacking(
@@ -194,6 +218,17 @@ def session_inputs(
             "phases": lab.phases,
             "rules": asdict(lab.pose),
         },
+        "quality": {
+            "probes": [
+                {
+                    "files": [md5(d) for d in p.of_spikes],
+                    "absent": p.absent,
+                    "bombcell": {n: md5_of(path) for n, path in sorted((p.measures or {}).items())},
+                }
+                for p in plan.probes
+            ],
+            "unreadable": sorted(unreadable),
+        },
     }
 
 
@@ -217,7 +252,9 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
     unreadable: list[str] = []
     for probe in plan.probes:
         try:
-            probes.append(_read_probe(source, plan.session.eid, probe))
+            before = len(problems)
+            probes.append(_read_probe(source, plan.session.eid, probe, problems))
+            unreadable += [f"quality of {probe.insertion.probe}"] * (len(problems) > before)
         except SourceError as error:
             problems.append(str(error))
             failed.add(probe.insertion.probe)
@@ -268,7 +305,7 @@ def read_recording(source: Source, plan: SessionPlan, lab: LabTables) -> Reading
     return Reading(recording, rest, tuple(problems), tuple(unreadable), left_out)
 
 
-def _read_probe(source: Source, eid: str, probe: ProbePlan) -> Probe:
+def _read_probe(source: Source, eid: str, probe: ProbePlan, problems: list[str]) -> Probe:
     sorting = probe.sorting
     where = f"session {eid}, {sorting.collection}"
     if sorting.other_revisions:
@@ -277,14 +314,45 @@ def _read_probe(source: Source, eid: str, probe: ProbePlan) -> Probe:
     spikes, clusters = read_spikes(files, where), read_clusters(files, where)
     channels = read_channels(files, where)
     check_sorting(spikes, clusters, channels, where)
-    return Probe(
+    read = Probe(
         insertion=probe.insertion,
         sorting=sorting,
         spikes=spikes,
         clusters=clusters,
         channels=channels,
         duplicates=read_duplicates(files, spikes, where),
+        absent=probe.absent,
     )
+    return replace(read, **_read_quality(source, eid, probe, files, read, where, problems))
+
+
+def _read_quality(
+    source: Source,
+    eid: str,
+    probe: ProbePlan,
+    files: Mapping[str, Path],
+    read: Probe,
+    where: str,
+    problems: list[str],
+) -> dict[str, Any]:
+    """Read what only the store of quality takes; what cannot be read is left out and told."""
+    quality: dict[str, Any] = {}
+    if probe.measures is None:
+        return quality
+    names = {AMPLITUDES: "amplitudes", DEPTHS: "depths"}
+    for dataset in probe.of_spikes:
+        try:
+            found = {dataset.name: source.fetch(eid, dataset)}
+            values = read_of_spikes(found, dataset.name, read.spikes, where)
+            quality[names[dataset.name]] = values
+        except SourceError as error:
+            problems.append(str(error))
+    try:
+        n = read.clusters.channels.size
+        quality["bombcell"] = read_measures({**files, **probe.measures}, read.spikes, n, where)
+    except SourceError as error:
+        problems.append(str(error))
+    return quality
 
 
 def _read_run(source: Source, eid: str, run: RunFiles, problems: list[str]) -> Run:

@@ -65,7 +65,7 @@ def build_session(
     """
     started = time.perf_counter()
     try:
-        plan = plan_session(source, session, lab.revision, inputs_of(recipes))
+        plan = plan_session(source, session, lab.revision, inputs_of(recipes), folder=lab.bombcell)
         parts = _find_all(folder, source, plan, recipes, lab)
         lines = [Line(session.eid, "read", "skipped", 0.0, 0, reason) for reason in plan.lacking]
         if parts is not None and not plan.problems:

@@ -22,6 +22,16 @@ from lsdx.demo.spikes import SAMPLE_RATE, Sorting
 from lsdx.demo.timeline import GABORS, INTERVALS, Timeline
 
 TRACKER_VERSIONS = {"lightningPose": "iblvideo_3.0.0", "dlc": "iblvideo_2.2.0"}
+BOMBCELL_PARAMETERS = {
+    "removeDuplicateSpikes": True,
+    "extractRaw": False,
+    "computeDrift": False,
+    "computeDistanceMetrics": False,
+    "maxRPVviolations": 0.1,
+    "maxPercSpikesMissing": 20,
+    "minNumSpikes": 300,
+    "minPresenceRatio": 0.7,
+}
 SORTER_VERSIONS = {"iblsorter": "iblsorter_1.9.1", "pykilosort": "pykilosort_ibl_1.4.1"}
 
 
@@ -178,13 +188,19 @@ def write_sorting(
 
 
 def write_bombcell(
-    folder: Path, clusters: NDArray[np.int32], duplicate: NDArray[np.float64], types: pd.DataFrame
+    folder: Path,
+    clusters: NDArray[np.int32],
+    duplicate: NDArray[np.float64],
+    measures: pd.DataFrame,
 ) -> None:
     """Write a Kilosort folder with bombcell's output: local files that ONE does not know."""
     output = folder / "bombcell"
     output.mkdir(parents=True)
     np.save(folder / "spike_clusters.npy", clusters)
     np.save(output / "spikes._bc_duplicateSpikes.npy", duplicate)
+    types = measures[["phy_clusterID", "bc_unitType"]]
+    types = types.rename(columns={"phy_clusterID": "cluster_id"})
     write_csv(folder / "cluster_bc_unitType.tsv", types, sep="\t")
-    table = types.rename(columns={"cluster_id": "phy_clusterID"})
-    write_parquet(output / "templates._bc_qMetrics.parquet", table)
+    write_parquet(output / "templates._bc_qMetrics.parquet", measures)
+    parameters = pd.DataFrame(BOMBCELL_PARAMETERS, index=[0])
+    write_parquet(output / "_bc_parameters._bc_qMetrics.parquet", parameters)

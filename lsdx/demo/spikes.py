@@ -24,6 +24,16 @@ REFRACTORY = 45  # samples: 1.5 ms
 BIN = 0.05  # s, step of the latents and of the rates
 BLOCK = 64  # units whose rates are held at once
 DIMENSIONS = 6  # latent dimensions; LSD doubles them
+# measures of bombcell that are not worked out by default, or take the raw data
+NEEDS_MORE = (
+    "maxDriftEstimate",
+    "cumDriftEstimate",
+    "rawAmplitude",
+    "signalToNoiseRatio",
+    "isolationDistance",
+    "Lratio",
+    "silhouetteScore",
+)
 SHARED_SD = 0.5  # standard deviation of the log rate that the latents give
 RAMP = 900.0  # s from the injection to the full effect, reached before the post run
 
@@ -193,11 +203,43 @@ def draw_sorting(
 
 
 def draw_bombcell(rng: np.random.Generator, sorting: Sorting) -> tuple[Floats, pd.DataFrame]:
-    """Draw bombcell's output: a flag of each spike (1: a duplicate), the type of each unit."""
+    """Draw bombcell's output: a flag of each spike (1: a duplicate), a row for each unit.
+
+    It is without raw data, as the lab runs it: what only that gives is NaN.
+    """
     duplicate = (rng.random(sorting.clusters.size) < 0.01).astype(float)
     ids = sorting.units.ids
     kinds = rng.choice(["GOOD", "MUA", "NOISE", "NON-SOMA"], ids.size, p=[0.4, 0.4, 0.1, 0.1])
-    return duplicate, pd.DataFrame({"cluster_id": ids, "bc_unitType": kinds})
+    n, times = ids.size, sorting.times
+    kept = np.bincount(sorting.clusters[duplicate == 0], minlength=int(ids.max()) + 1)[ids]
+    missing, ratio = rng.gamma(2, 5, n), rng.beta(2, 4, n)
+    columns = {
+        "nSpikes": kept.astype(float),
+        "nPeaks": rng.integers(1, 3, n).astype(float),
+        "nTroughs": np.where(kinds == "NOISE", 2.0, 1.0),
+        "waveformDuration_peakTrough": rng.integers(6, 26, n) / SAMPLE_RATE * 1e6,
+        "spatialDecaySlope": rng.uniform(0.01, 0.06, n),
+        "waveformBaselineFlatness": rng.beta(1, 9, n),
+        "scndPeakToTroughRatio": ratio,
+        "mainPeakToTroughRatio": ratio,
+        "peak1ToPeak2Ratio": rng.beta(2, 4, n),
+        "troughToPeak2Ratio": rng.gamma(4, 3, n),
+        "mainPeak_before_width": rng.uniform(1, 5, n),
+        "mainTrough_width": rng.uniform(5, 10, n),
+        "percentageSpikesMissing_gaussian": missing,
+        "percentageSpikesMissing_symmetric": missing * 0.8,
+        "RPV_window_index": np.zeros(n),
+        "fractionRPVs_estimatedTauR": np.where(kinds == "MUA", 0.3, 0.02) * rng.uniform(0.5, 2, n),
+        "estimatedTauR": np.full(n, 0.001),
+        "RPV_status": np.where(kinds == "MUA", -1.0, 1.0),
+        "presenceRatio": rng.uniform(0.7, 1, n),
+        **dict.fromkeys(NEEDS_MORE, np.full(n, np.nan)),
+        "useTheseTimesStart": np.full(n, times[0]),
+        "useTheseTimesStop": np.full(n, times[-1]),
+        "maxChannels": sorting.units.channels[ids],
+        "bc_unitType": kinds,
+    }
+    return duplicate, pd.DataFrame({"phy_clusterID": ids.astype(np.int64), **columns})
 
 
 def _metrics(

@@ -1,33 +1,26 @@
-"""Spike sorting of one probe: spikes, clusters, channels, metrics, bombcell."""
+"""Spike sorting of one probe: spikes, clusters, channels, metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lsdx.clock import TICKS_PER_SECOND
-from lsdx.kernels.binning import count_clusters, quantize, reorder
-from lsdx.readers.files import broken, numbers, read_csv, read_npy, read_pqt
+from lsdx.kernels.binning import quantize
+from lsdx.readers.bombcell import read_labels
+from lsdx.readers.files import blank_nan, broken, ids_below, numbers, read_csv, read_npy, read_pqt
 from lsdx.schema.units import QUALITY_NUMBERS
 
 METRICS = tuple(v.name for v in QUALITY_NUMBERS)
 LONGEST_DISORDER = 1e-3  # s: what a fit of clocks rounds
 EARLIEST = -1.0  # s: a probe's clock may have started before the session's
 MOST_BEFORE_START = 1e-3  # of all spikes
-# of a Kilosort folder: what Kilosort and bombcell write there, which no record lists
-KS_CLUSTERS = "spike_clusters.npy"
-BC_DUPLICATES = "bombcell/spikes._bc_duplicateSpikes.npy"
-# where bombcell has put its labels, with the column of cluster ids; the first is the newest
-BC_LABELS = {
-    "bombcell/templates._bc_qMetrics.parquet": "phy_clusterID",
-    "cluster_bc_unitType.tsv": "cluster_id",
-    "bombcell/cluster_bc_unitType.tsv": "cluster_id",
-}
+AMPLITUDES, DEPTHS = "spikes.amps.npy", "spikes.depths.npy"
+MOST_VOLTS = 0.1  # no neuron is so large: it is another unit
 
 
 @dataclass(frozen=True)
@@ -164,6 +157,48 @@ def _before_start(times: np.ndarray, name: str) -> int:
     return before
 
 
+def read_of_spikes(
+    files: Mapping[str, Path], name: str, spikes: Spikes, where: str
+) -> np.ndarray | None:
+    """Read one number of each spike, in the order of ``spikes``.
+
+    Parameters
+    ----------
+    files : mapping of str to Path
+        File name to local path.
+    name : str
+        ``"spikes.amps.npy"`` (V) or ``"spikes.depths.npy"`` (um).
+    spikes : Spikes
+        Of the same sorting.
+    where : str
+        Session and collection, for errors.
+
+    Returns
+    -------
+    ndarray of float32 (n,) or None
+        NaN where the file has it; None without the file.
+
+    Raises
+    ------
+    SourceError
+        For a file that is not one number for each of ``spikes.times``, or has infinite ones;
+        for amplitudes below 0, or that cannot be in V: more than half of them above 0.1.
+    """
+    if name not in files:
+        return None
+    n = spikes.ticks.size + spikes.n_before_start
+    told = f"{where}/{name}"
+    values = read_npy(files[name], told, kind="fiu", shape=(n,)).astype(np.float32)
+    if np.isinf(values).any():
+        raise broken(told, "finite numbers", "an infinite one")
+    if name == AMPLITUDES and values.size:
+        if np.nanmin(values, initial=0) < 0:
+            raise broken(told, "amplitudes from 0 V", float(np.nanmin(values)))
+        if np.count_nonzero(values > MOST_VOLTS) > values.size / 2:
+            raise broken(told, "amplitudes in V", f"{float(np.nanmax(values))} at most")
+    return values if spikes.place is None else values[spikes.place]
+
+
 def read_clusters(files: Mapping[str, Path], where: str) -> Clusters:
     """Read the clusters of one probe: channels, depths, uuids, metrics, labels.
 
@@ -193,7 +228,7 @@ def read_clusters(files: Mapping[str, Path], where: str) -> Clusters:
         metrics, ks2_label = _read_metrics(
             files["clusters.metrics.pqt"], f"{where}/clusters.metrics.pqt", n
         )
-    bombcell = _read_bombcell(files, where, n)
+    bombcell = read_labels(files, where, n)
     return Clusters(channels, depths, uuids, metrics, ks2_label, bombcell)
 
 
@@ -234,51 +269,6 @@ def check_sorting(
         )
 
 
-def read_duplicates(files: Mapping[str, Path], spikes: Spikes, where: str) -> np.ndarray | None:
-    """Read bombcell's mask of duplicate spikes, brought into the order of ``spikes``.
-
-    The mask is in the order of the Kilosort folder; its k-th spike of a cluster is the
-    k-th spike of that cluster in ``spikes``.
-
-    Returns
-    -------
-    ndarray of bool (n,) or None
-        None where bombcell has not run.
-
-    Raises
-    ------
-    SourceError
-        Where a cluster has another number of spikes in the Kilosort folder.
-    """
-    if BC_DUPLICATES not in files or KS_CLUSTERS not in files:
-        return None
-    name = f"{where}: {BC_DUPLICATES}"
-    raw = read_npy(files[BC_DUPLICATES], name, kind="biuf", shape=(None,))
-    if not np.isin(raw, (0, 1)).all():
-        raise broken(name, "zeros and ones", raw[~np.isin(raw, (0, 1))][0])
-    mask = raw != 0
-    order = read_npy(files[KS_CLUSTERS], f"{where}: {KS_CLUSTERS}", kind="iu", shape=(mask.size,))
-    clusters = spikes.clusters
-    if spikes.place is not None:  # the mask knows those that were left out, in the files' order
-        listed = read_npy(
-            files["spikes.clusters.npy"], f"{where}/spikes.clusters.npy", kind="iu", shape=(None,)
-        )
-        clusters = listed.astype(clusters.dtype)
-    n = int(clusters.max()) + 1 if clusters.size else 0
-    same = mask.size == clusters.size and (not mask.size or (order.min() >= 0 and order.max() < n))
-    order = order.astype(clusters.dtype) if same else order
-    row_size = count_clusters(clusters, n)
-    if not same or not np.array_equal(count_clusters(order, n), row_size):
-        raise broken(
-            name,
-            "as many spikes of each cluster as spikes.clusters.npy",
-            f"{mask.size} spikes in all against {clusters.size}, or other clusters",
-            "Run bombcell again on this sorting.",
-        )
-    mask = reorder(mask, order, clusters, row_size)
-    return mask if spikes.place is None else mask[spikes.place]
-
-
 def _read_uuids(path: Path, where: str, n: int) -> np.ndarray:
     table = read_csv(path, where, ("uuids",), dtype=str, keep_default_na=False)
     uuids = table["uuids"].str.strip().str.lower().to_numpy(dtype=object)
@@ -294,41 +284,6 @@ def _read_uuids(path: Path, where: str, n: int) -> np.ndarray:
     return uuids
 
 
-def _read_bombcell(files: Mapping[str, Path], where: str, n: int) -> np.ndarray:
-    """Read bombcell's label of each cluster, blank where it gives none.
-
-    The first table that has labels gives them; others must agree with it, for one of them is
-    of an earlier run otherwise.
-    """
-    labels, source = np.full(n, "", dtype=object), ""
-    for file, key in BC_LABELS.items():
-        if file not in files:
-            continue
-        name = f"{where}: {file}"
-        if file.endswith(".parquet"):
-            table = read_pqt(files[file], name, (key,))
-            if "bc_unitType" not in table.columns:  # before 0.94, metrics alone
-                continue
-        else:
-            table = read_csv(files[file], name, (key, "bc_unitType"), sep="\t")
-        found = np.full(n, "", dtype=object)
-        found[_cluster_ids(table, n, name, key)] = (
-            _blank_nan(table["bc_unitType"]).str.strip().str.upper()
-        )
-        if not source and (found != "").any():
-            labels, source = found, file
-        differ = np.flatnonzero((labels != found) & (labels != "") & (found != ""))
-        if differ.size:
-            cluster = differ[0]
-            raise broken(
-                name,
-                f"the labels of {source}",
-                f"cluster {cluster}: {found[cluster]} against {labels[cluster]}",
-                "Delete the table of the earlier run of bombcell.",
-            )
-    return labels
-
-
 def _no_metrics(n: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     return {name: np.full(n, np.nan) for name in METRICS}, np.full(n, "", dtype=object)
 
@@ -339,26 +294,11 @@ def _read_metrics(path: Path, where: str, n: int) -> tuple[dict[str, np.ndarray]
         table = table.reset_index()
     if "cluster_id" not in table.columns:
         raise broken(where, "a column cluster_id", ", ".join(map(str, table.columns)))
-    rows = _cluster_ids(table, n, where)
+    rows = ids_below(table, "cluster_id", n, where)
     metrics, ks2_label = _no_metrics(n)
     for name in METRICS:
         if name in table.columns:
             metrics[name][rows] = numbers(table, name, where)
     if "ks2_label" in table.columns:
-        ks2_label[rows] = _blank_nan(table["ks2_label"])
+        ks2_label[rows] = blank_nan(table["ks2_label"])
     return metrics, ks2_label
-
-
-def _blank_nan(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return text, blank where it is missing."""
-    return column.astype(object).where(column.notna(), "").astype(str)
-
-
-def _cluster_ids(table: pd.DataFrame, n: int, where: str, column: str = "cluster_id") -> np.ndarray:
-    ids = numbers(table, column, where)
-    good = (ids >= 0) & (ids < n) & (ids == np.floor(ids))
-    if not good.all():
-        raise broken(where, f"cluster ids in 0..{n - 1}", ids[~good][0])
-    if np.unique(ids).size != ids.size:
-        raise broken(where, f"each {column} once", "duplicates")
-    return ids.astype(np.int64)

@@ -113,6 +113,22 @@ def numbers(table: pd.DataFrame, column: str, where: str) -> np.ndarray:
         raise broken(f"{where}, column {column}", "numbers", error) from error
 
 
+def blank_nan(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return text, blank where it is missing."""
+    return column.astype(object).where(column.notna(), "").astype(str)
+
+
+def ids_below(table: pd.DataFrame, column: str, n: int, where: str, do: str = MEND) -> np.ndarray:
+    """Return a column of ids in 0..n-1, each once, as int64; others are an error."""
+    ids = numbers(table, column, where)
+    good = (ids >= 0) & (ids < n) & (ids == np.floor(ids))
+    if not good.all():
+        raise broken(where, f"cluster ids in 0..{n - 1}", ids[~good][0], do)
+    if np.unique(ids).size != ids.size:
+        raise broken(where, f"each {column} once", "duplicates", do)
+    return ids.astype(np.int64)
+
+
 def _with_columns(table: pd.DataFrame, where: str, columns: Sequence[str]) -> pd.DataFrame:
     missing = [c for c in columns if c not in table.columns]
     if missing:

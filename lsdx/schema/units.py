@@ -32,6 +32,7 @@ QUALITY = {
     "ks2_good": ("ks2_label", "good"),
     "ibl_pass": ("label", 1.0),
     "bombcell_good": ("bombcell", "GOOD"),
+    "stable": ("stable", 1.0),  # of the store of quality
 }
 
 UNITS = Schema(

@@ -190,6 +190,47 @@ def open_units(
     return marked(ds.assign_attrs(counts.attrs), catalog)
 
 
+def open_quality(
+    stores: str | os.PathLike[str] | None = None, *, tag: str | None = None
+) -> xr.Dataset:
+    """Open the quality of every unit: bombcell's measures, and how steady it stayed.
+
+    Parameters, errors and the NaN rule are those of `open_sessions`.
+
+    Returns
+    -------
+    Dataset
+        Dims (unit, phase), loaded. Bombcell's measures have its own names. Every label of the
+        units, and the quality numbers of their store, are coordinates.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> q = lsdx.open_quality().lsd.select(quality="stable")
+    >>> set(q.stable.values.tolist())
+    {1.0}
+    >>> lsdx.open_spikes(units=q).sizes["unit"] == q.sizes["unit"]
+    True
+    """
+    place = find_place(stores)
+    catalog = place.catalog(tag)
+    units = light(place, catalog, "units")
+    quality = light(place, catalog, "quality")
+    own, theirs = catalog.flat["quality"], catalog.flat["units"]
+    if own.attrs["unit_digest"] != theirs.attrs["unit_digest"]:
+        raise StoreCorrupt(
+            located(
+                own.path,
+                "the units of the store of units",
+                "others",
+                "Build again: lsdx build units quality",
+            )
+        )
+    labels = units.set_coords(list(units.data_vars)).coords
+    ds = xr.Dataset(quality.data_vars, quality.coords.merge(labels).coords)
+    return marked(ds, catalog)
+
+
 def open_counts(
     stores: str | os.PathLike[str] | None = None,
     *,

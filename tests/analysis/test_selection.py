@@ -23,6 +23,22 @@ def kept(ds: xr.Dataset, mask: np.ndarray) -> list[str]:
     return ds.unit.values[mask].tolist()
 
 
+def test_stable_and_bombcells_measures_are_selected_on_the_store_of_quality(
+    demo_stores: Path, units: xr.Dataset
+) -> None:
+    quality = lsdx.open_quality(demo_stores)
+    chosen = select(quality, quality=["stable", "bombcell_good"], presenceRatio=(0.9, None))
+    expected = (quality.stable == 1) & (quality.bombcell == "GOOD") & (quality.presenceRatio >= 0.9)
+    assert chosen.unit.values.tolist() == quality.unit.values[expected.values].tolist()
+    assert 0 < chosen.sizes["unit"] < (quality.bombcell == "GOOD").sum()
+    assert lsdx.open_spikes(demo_stores, units=chosen).unit.values.tolist() == (
+        chosen.unit.values.tolist()
+    )
+    for asked in ({"quality": "stable"}, {"presenceRatio": (0.9, None)}):
+        with pytest.raises(SelectionError, match=r"lsdx.open_quality\(\).lsd.select"):
+            select(units, **asked)
+
+
 def test_region_takes_all_below_it(units: xr.Dataset) -> None:
     below = regions.descendants("Isocortex")
     mask = np.array([r in below for r in units.region.values])

@@ -48,6 +48,7 @@ PHASES, EPOCHS = ("pre", "post"), ("spontaneous", "rfm", "replay")
 EVERYWHERE = tuple((p, e) for p in PHASES for e in EPOCHS)
 TICKS, WIDTH = 100_000, 10_000
 TIMES, CLUSTERS = "spikes.times.npy", "spikes.clusters.npy"
+AMPS, SPIKE_DEPTHS = "spikes.amps.npy", "spikes.depths.npy"
 CHANNELS, DEPTHS = "clusters.channels.npy", "clusters.depths.npy"
 UUIDS, METRICS = "clusters.uuids.csv", "clusters.metrics.pqt"
 IDS = "channels.brainLocationIds_ccf_2017.npy"
@@ -558,7 +559,7 @@ def test_nothing_else_fails(world: World, host: int) -> None:
     probes = {insertion["name"] for insertion in session.truth["insertions"]}
     unread = {damage.lost[0] for damage in damages if len(damage.lost) == 1}
     if probes and probes <= unread:
-        expected += 3  # its units, spikes and counts could not be made
+        expected += 4  # its units, spikes, quality and counts could not be made
     assert len(world.reasons(session, "failed")) == expected
 
 
@@ -933,7 +934,7 @@ def test_a_file_without_md5_that_changes_is_built_anew(
     session = cache.sessions[0]
     session.records(hash=None, file_size=None)
     folder = session.sorting("probe00")
-    for name in (TIMES, CLUSTERS):
+    for name in (TIMES, CLUSTERS, AMPS, SPIKE_DEPTHS):
         session.edit(f"{folder}/{name}", _npy(lambda a: a[:-7]), recorded=False)
     shutil.copytree(built, stores)
     assert not cache.save().build(stores).failed

@@ -23,6 +23,8 @@ from lsdx.schema import SCHEMAS
 from lsdx.store.place import Place
 from tests.builders.same import hashes
 
+TIMED = {"epochs", "insertions", "counts", "behavior", "quality"}  # what depends on the epochs
+
 
 @pytest.fixture
 def settings(demo_cohort: Path, tmp_path: Path) -> Settings:
@@ -119,7 +121,7 @@ def test_a_change_of_one_sessions_files_rebuilds_only_it(
     assert changed == {eid}
     kinds = {x.kind for x in report.lines if x.status == "built" and x.session == eid}
     # the gabors decide when replay was; spikes and units do not care
-    assert kinds == {"sessions", "epochs", "insertions", "events", "counts", "behavior"}
+    assert kinds == {*TIMED, "sessions", "events"}
 
 
 def restate(cohort: Path, path: Path) -> None:
@@ -490,7 +492,7 @@ def test_what_needs_a_changed_recipe_is_built_anew(built: Settings, tmp_path: Pa
     edit(recipes / "epochs.py", "revision=2", "revision=3")
     report = build(built, recipes=recipes, progress=False)
     again = {x.kind for x in report.lines if x.status == "built" and x.session != "all"}
-    assert again == {"epochs", "insertions", "counts", "behavior"}
+    assert again == TIMED
 
 
 def test_parts_of_different_choices_never_mix(built: Settings, tmp_path: Path) -> None:

@@ -93,7 +93,10 @@ class Lab:
         return eid
 
     def build(
-        self, probes: Sequence[str] = ("probe00",), default: Collection[str] | None = None
+        self,
+        probes: Sequence[str] = ("probe00",),
+        default: Collection[str] | None = None,
+        names: Sequence[str] = (),
     ) -> Report:
         self.eid = self.tables(probes, default)
         given = self.root.parent / "epochs.csv"
@@ -108,7 +111,7 @@ class Lab:
         settings = Settings(
             source="cache", cache_dir=self.root, stores=self.stores, epochs=given, **self.settings
         )
-        return build(settings, progress=False)
+        return build(settings, names, progress=False)
 
     def times(self) -> np.ndarray:
         """Return the spike times that were stored, in s, in order of time."""

@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 
 from lsdx.errors import SourceError
+from lsdx.readers.bombcell import read_duplicates
 from lsdx.readers.ephys import (
     METRICS,
     Spikes,
     check_sorting,
     read_channels,
     read_clusters,
-    read_duplicates,
+    read_of_spikes,
     read_spikes,
 )
 
@@ -565,6 +566,7 @@ def test_a_bad_table_of_bombcell_is_refused(sorting: Sorting, text: str, name: s
         ("no parquet", "a parquet table"),
         ({3: "GOOD"}, "cluster ids in 0..2"),
         ({0.5: "GOOD"}, "cluster ids in 0..2"),
+        ({float("nan"): "GOOD", 1.0: "MUA"}, "found nan. Run bombcell again"),
     ],
 )
 def test_a_bad_parquet_of_bombcell_is_refused(sorting: Sorting, labels: Any, told: str) -> None:
@@ -645,6 +647,61 @@ def test_a_channel_beyond_the_probe_is_refused_not_wrapped(sorting: Sorting, cha
     assert str(channel) in message
 
 
+# ---- amplitudes and depths of the spikes -----------------------------------------------------
+
+AMPS_NAME, SPIKE_DEPTHS_NAME = "spikes.amps.npy", "spikes.depths.npy"
+AMPS = np.array([6.0, 2.0, np.nan, 4.0, 0.0, 8.0]) * 1e-5
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1)])
+def test_amplitudes_are_read_as_written(sorting: Sorting, shape: tuple[int, ...]) -> None:
+    save(sorting, AMPS_NAME, AMPS.reshape(shape))
+    found = read_of_spikes(sorting, AMPS_NAME, SPIKES, WHERE)
+    assert found is not None
+    np.testing.assert_array_equal(found, AMPS.astype(np.float32))
+    assert found.dtype == np.float32
+
+
+def test_depths_may_be_negative_and_absent(sorting: Sorting) -> None:
+    assert read_of_spikes(sorting, SPIKE_DEPTHS_NAME, SPIKES, WHERE) is None
+    save(sorting, SPIKE_DEPTHS_NAME, np.array([-20, 0, 20, 40, 3000, 3840]))
+    found = read_of_spikes(sorting, SPIKE_DEPTHS_NAME, SPIKES, WHERE)
+    assert found is not None
+    assert found.tolist() == [-20, 0, 20, 40, 3000, 3840]
+
+
+def test_amplitudes_follow_spikes_that_were_put_in_order_or_left_out(sorting: Sorting) -> None:
+    times = np.concatenate([[-0.5, 0.0006, 0.0], np.linspace(1, 2, 2000)])
+    save(sorting, TIMES_NAME, times)
+    save(sorting, CLUSTERS_NAME, np.zeros(times.size, dtype=int))
+    save(sorting, AMPS_NAME, np.arange(times.size) * 1e-5)
+    spikes = read_spikes(sorting, WHERE)
+    found = read_of_spikes(sorting, AMPS_NAME, spikes, WHERE)
+    assert found is not None
+    assert found.size == 2002
+    np.testing.assert_allclose(found[:3], [2e-5, 1e-5, 3e-5])
+
+
+BAD_AMPS = {
+    "fewer than spikes": (AMPS[:-1], r"shape (6), found (5)"),
+    "more than spikes": (np.append(AMPS, 0), r"shape (6), found (7)"),
+    "two columns": (np.zeros((6, 2)), "shape (6)"),
+    "infinite": (np.where(np.isnan(AMPS), np.inf, AMPS), "an infinite one"),
+    "below 0": (AMPS - 1e-5, "amplitudes from 0 V"),
+    "in uV": (AMPS * 1e6, "amplitudes in V"),
+    "text": (np.array(["60 uV"] * 6), "numbers of kind"),
+    "pickled": (np.array([{}] * 6, dtype=object), "an .npy array"),
+}
+
+
+@pytest.mark.parametrize(("array", "told"), BAD_AMPS.values(), ids=BAD_AMPS)
+def test_bad_amplitudes_are_refused(sorting: Sorting, array: np.ndarray, told: str) -> None:
+    save(sorting, AMPS_NAME, array)
+    message = refused(read_of_spikes, sorting, AMPS_NAME, SPIKES, WHERE)
+    assert f"{WHERE}/{AMPS_NAME}" in message
+    assert told in message
+
+
 # ---- bombcell's duplicate spikes ------------------------------------------------------------
 
 
@@ -683,5 +740,4 @@ def test_a_mask_of_other_spikes_is_refused(
 ) -> None:
     save(sorting, ORDER_NAME, order)
     save(sorting, MASK_NAME, mask)
-    message = refused(read_duplicates, sorting, SPIKES, WHERE)
-    assert MASK_NAME in message or ORDER_NAME in message
+    assert MASK_NAME in refused(read_duplicates, sorting, SPIKES, WHERE)
