@@ -322,8 +322,14 @@ def _export(arguments: argparse.Namespace) -> int:
     sessions, insertions = open_sessions(stores), open_insertions(stores)
     epochs, units = open_epochs(stores), open_units(stores)
     if arguments.layout == "mouse-lsd":
+        from lsdx import open_quality
+        from lsdx.errors import StoreNotFound
         from lsdx.export.mouse_lsd import write_mouse_lsd
 
+        try:
+            quality = open_quality(stores)
+        except StoreNotFound:  # it has not been built
+            quality = None
         written = write_mouse_lsd(
             arguments.directory,
             sessions=sessions,
@@ -331,6 +337,7 @@ def _export(arguments: argparse.Namespace) -> int:
             epochs=epochs,
             units=units,
             spikes=open_spikes(stores),
+            quality=quality,
             progress=True,
         )
         for name, rows in written.items():

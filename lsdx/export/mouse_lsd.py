@@ -12,6 +12,7 @@ import xarray as xr
 
 from lsdx.errors import missing_package
 from lsdx.export.tables import insertion_table, session_table, unit_table
+from lsdx.schema.quality import BOMBCELL_MEASURES
 from lsdx.schema.spikes import unit_trains
 from lsdx.schema.units import QUALITY_NUMBERS
 
@@ -176,6 +177,37 @@ def units_pqt(units: xr.Dataset) -> pd.DataFrame:
     return table[list(_UNIT_COLUMNS)]
 
 
+def bombcell_pqt(quality: xr.Dataset) -> pd.DataFrame:
+    """Return ``bombcell.pqt`` of mouse-lsd, one row a unit that bombcell has seen.
+
+    Parameters
+    ----------
+    quality : Dataset
+        Of `lsdx.open_quality`.
+
+    Returns
+    -------
+    DataFrame
+        ``phy_clusterID``, bombcell's 29 measures, ``bc_unitType`` and ``uuid``.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> bombcell_pqt(lsdx.open_quality()).columns[[0, 1, -2, -1]].tolist()
+    ['phy_clusterID', 'nSpikes', 'bc_unitType', 'uuid']
+    """
+    measures = {name: quality[name].values for name in BOMBCELL_MEASURES}
+    table = pd.DataFrame(
+        {
+            "phy_clusterID": quality["cluster_id"].values,
+            **measures,
+            "bc_unitType": quality["bombcell"].values,
+            "uuid": quality["unit"].values,
+        }
+    )
+    return table[table["nSpikes"].notna()].reset_index(drop=True)
+
+
 def histology_pqt(insertions: xr.Dataset, sessions: xr.Dataset) -> pd.DataFrame:
     """Return ``histology_status.pqt`` of mouse-lsd: four steps, done or not, of each probe.
 
@@ -292,6 +324,7 @@ def write_mouse_lsd(
     epochs: xr.Dataset,
     units: xr.Dataset,
     spikes: xr.Dataset,
+    quality: xr.Dataset | None = None,
     progress: bool = False,
 ) -> dict[str, int]:
     """Write the files of mouse-lsd into a folder, which is made if it is not there.
@@ -301,6 +334,8 @@ def write_mouse_lsd(
     directory : Path
     sessions, insertions, epochs, units, spikes : Dataset
         Of the openers.
+    quality : Dataset, optional
+        Of `lsdx.open_quality`: without it there is no ``bombcell.pqt``.
     progress : bool
         Whether to show a progress bar for the spikes.
 
@@ -321,6 +356,8 @@ def write_mouse_lsd(
         "units": units_pqt(units),
         "histology_status": histology_pqt(insertions, sessions),
     }
+    if quality is not None:
+        tables["bombcell"] = bombcell_pqt(quality)
     directory.mkdir(parents=True, exist_ok=True)
     rows = {}
     for name, table in tables.items():

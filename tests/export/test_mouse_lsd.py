@@ -141,6 +141,16 @@ def test_the_share_of_good_units_is_that_of_the_labelled(folder: Path, demo_stor
     assert table[["probe00_bombcell_GOOD", "probe01_bombcell_GOOD"]].notna().sum().sum() == 1
 
 
+def test_bombcell_has_its_measures_of_the_units_it_saw(folder: Path, demo_stores: Path) -> None:
+    table = pd.read_parquet(folder / "bombcell.pqt")
+    quality = lsdx.open_quality(demo_stores)
+    seen = quality.isel(unit=quality.nSpikes.notnull().values)
+    assert table["uuid"].tolist() == seen.unit.values.tolist()
+    assert table.shape[1] == 32
+    np.testing.assert_array_equal(table["presenceRatio"], seen.presenceRatio)
+    assert set(table["bc_unitType"]) <= {"GOOD", "MUA", "NOISE", "NON-SOMA", ""}
+
+
 def test_tasks_are_counted_in_the_protocol(demo_stores: Path) -> None:
     sessions = lsdx.open_sessions(demo_stores)
     protocol = sessions.task_protocol.values.copy()
