@@ -129,11 +129,11 @@ def test_gc_is_refused_while_another_process_builds(
 
 
 def test_a_local_cluster_gives_the_same_bytes(
-    client: Any, demo_cohort: Path, demo_stores: Path, tmp_path: Path
+    client: Any, cohort: Path, expected: dict[str, str], tmp_path: Path
 ) -> None:
-    settings = Settings(source="cache", cache_dir=demo_cohort, stores=tmp_path / "stores")
+    settings = Settings(source="cache", cache_dir=cohort, stores=tmp_path / "stores")
     assert not build(settings, client=client, progress=False).failed
-    assert hashes(settings.stores) == hashes(demo_stores)
+    assert hashes(settings.stores) == expected
 
 
 def test_a_worker_killed_in_mid_task_costs_nothing(
