@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,16 @@ from lsdx.config import Settings
 from lsdx.demo import write_cohort
 
 
-def _share(stores: Path) -> xr.Dataset:
-    """Compare shares of modulated units; 30 % are modulated by LSD, by saline none."""
-    spikes = lsdx.open_spikes(stores)
-    found = spikes.lsd.modulation(epoch="spontaneous", rng=0).compute()
+@pytest.fixture(scope="module")
+def modulation(demo_stores: Path) -> xr.Dataset:
+    """Test every unit of the demo for a change of its rate after the injection."""
+    return lsdx.open_spikes(demo_stores).lsd.modulation(epoch="spontaneous", rng=0).compute()
+
+
+def _modulated(found: xr.Dataset) -> xr.DataArray:
+    """Return whether p is at most .05, NaN where a unit was not tested."""
     modulated = (found.p <= 0.05).where(found.p.notnull()).squeeze(drop=True)
-    return compare_conditions(
-        modulated.assign_attrs(found.attrs), between=None, reduce="share", pooled=True, rng=0
-    )
+    return modulated.assign_attrs(found.attrs)
 
 
 def _pupil(stores: Path) -> xr.DataArray:
@@ -31,8 +34,10 @@ def _pupil(stores: Path) -> xr.DataArray:
     return pupil.compute().assign_attrs(behavior.attrs)
 
 
-def test_modulated_units_and_the_pupil(demo_stores: Path) -> None:
-    share = _share(demo_stores)
+def test_modulated_units_and_the_pupil(demo_stores: Path, modulation: xr.Dataset) -> None:
+    share = compare_conditions(
+        _modulated(modulation), between=None, reduce="share", pooled=True, rng=0
+    )
     assert 0.15 <= share.estimate <= 0.4  # the truth is .3, of units that can be seen
     assert share.low > 0
     assert share.p == share.p_least
@@ -44,6 +49,26 @@ def test_modulated_units_and_the_pupil(demo_stores: Path) -> None:
     alone = paired_contrast(pupil, rng=0).sel(condition="saline")
     assert abs(alone.estimate) < 3
     assert alone.low < 0 < alone.high
+
+
+def test_units_that_saline_seems_to_modulate_drift(
+    demo_cohort: Path, modulation: xr.Dataset
+) -> None:
+    """Saline modulates none, but 15 % of the units drift; of the others 5 % are found by chance."""
+    truth = json.loads((demo_cohort / "truth.json").read_text())["sessions"]
+    drifting = {
+        uuid: drifts
+        for session in truth
+        if session["condition"] == "saline"
+        for uuid, drifts in zip(session["units"]["uuid"], session["units"]["drifting"], strict=True)
+    }
+    found = _modulated(modulation).to_series().dropna()
+    found = found[found.index.isin(list(drifting))]
+    drifts = np.array([drifting[uuid] for uuid in found.index])
+    error = 3 * np.sqrt(0.05 * 0.95 / (~drifts).sum())
+    assert (~drifts).sum() >= 20
+    assert found[~drifts].mean() <= 0.05 + error
+    assert found[drifts].mean() > 0.5
 
 
 @pytest.mark.slow
