@@ -35,6 +35,7 @@ OPENERS = {
         "check_cameras",
     ],
     "Building stores": ["Recipe"],
+    "From others": ["from_pynapple"],
 }
 MODULES = {
     "Motion in a video": ["video.motion_energy", "video.motion_components"],
@@ -48,6 +49,7 @@ METHODS = {
     "Complexity and time scale": ["lempel_ziv", "autocorrelation_timescale"],
     "Many measures at once": ["unit_metrics"],
     "Quality of units": ["quality_metrics"],
+    "For others": ["to_pynapple"],
     "Change": ["modulation", "proportions", "changepoint"],
     "Responses to stimuli": ["psth"],
     "Pose": ["speed", "pupil_diameter", "blinks", "pupil_course", "bin_behavior"],

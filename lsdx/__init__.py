@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lsdx.builders import Recipe
     from lsdx.check import check_alignment, check_cameras
     from lsdx.config import Settings, load_settings
+    from lsdx.export.series import from_pynapple
     from lsdx.store.behavior import open_behavior, open_pose
     from lsdx.store.openers import (
         open_counts,
@@ -57,6 +58,7 @@ __all__ = [
     "errors",
     "export",
     "figures",
+    "from_pynapple",
     "load_settings",
     "open_behavior",
     "open_counts",
@@ -83,6 +85,7 @@ _HOMES = {
     "Settings": "config",
     "check_alignment": "check",
     "check_cameras": "check",
+    "from_pynapple": "export.series",
     "load_settings": "config",
     "open_behavior": "store.behavior",
     "open_counts": "store.openers",

@@ -20,7 +20,7 @@ _NONE_LEFT = re.compile(r"Parameters\n-{10}\n\n")
 
 
 class _Method:
-    """A function ``"module:name"`` of `lsdx.analysis` as a method.
+    """A function ``"module:name"`` of `lsdx.analysis`, or ``"export.module:name"``, as a method.
 
     ``needs`` names variables or dimensions, ``"dim:name"`` a dimension alone; where an object has
     none of them, ``dir`` does not list the method.
@@ -34,7 +34,8 @@ class _Method:
 
     def __get__(self, instance: object, owner: type) -> Any:
         module, _, name = self.function.partition(":")
-        function = getattr(importlib.import_module(f"lsdx.analysis.{module}"), name)
+        home = "lsdx" if module.startswith("export.") else "lsdx.analysis"
+        function = getattr(importlib.import_module(f"{home}.{module}"), name)
         setattr(owner, self.name, _as_method(function, self.name, owner))
         return getattr(owner if instance is None else instance, self.name)
 
@@ -109,6 +110,7 @@ class LsdAccessor(_Accessor):
     modulation = _Method("modulation:modulation", "spike_time")
     proportions = _Method("proportions:proportions", "p")
     psth = _Method("events:psth", "spike_time")
+    to_pynapple = _Method("export.series:to_pynapple", "spike_time")
     speed = _Method("pose:speed", "keypoints")
     pupil_diameter = _Method("pose:pupil_diameter", "keypoints")
     blinks = _Method("pose:blinks", "keypoints")
