@@ -49,7 +49,7 @@ METHODS = {
     "Complexity and time scale": ["lempel_ziv", "autocorrelation_timescale"],
     "Many measures at once": ["unit_metrics"],
     "Quality of units": ["quality_metrics"],
-    "For others": ["to_pynapple"],
+    "For others": ["to_pynapple", "to_nwb"],
     "Change": ["modulation", "proportions", "changepoint"],
     "Responses to stimuli": ["psth"],
     "Pose": ["speed", "pupil_diameter", "blinks", "pupil_course", "bin_behavior"],

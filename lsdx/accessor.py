@@ -111,6 +111,7 @@ class LsdAccessor(_Accessor):
     proportions = _Method("proportions:proportions", "p")
     psth = _Method("events:psth", "spike_time")
     to_pynapple = _Method("export.series:to_pynapple", "spike_time")
+    to_nwb = _Method("export.nwb:to_nwb", "spike_time")
     speed = _Method("pose:speed", "keypoints")
     pupil_diameter = _Method("pose:pupil_diameter", "keypoints")
     blinks = _Method("pose:blinks", "keypoints")

@@ -89,7 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--csv", type=user_path, metavar="FILE", help="write it as CSV")
     check.add_argument("--figure", type=user_path, metavar="FILE", help="draw it")
     export = _command(commands, "export", _export, "write tables for pandas (Parquet)")
-    export.add_argument("what", choices=("tables",))
+    export.add_argument("what", choices=("tables", "nwb"), help="nwb: one NWB file a session")
+    export.add_argument("--sessions", nargs="+", default=[], metavar="EID", help="nwb: only these")
     export.add_argument("directory", type=user_path)
     export.add_argument(
         "--layout",
@@ -318,7 +319,10 @@ def _export(arguments: argparse.Namespace) -> int:
     from lsdx import open_epochs, open_insertions, open_sessions, open_spikes, open_units
     from lsdx.export.tables import histology_table, insertion_table, session_table, unit_table
 
-    stores = _settings(arguments).stores
+    settings = _settings(arguments)
+    stores = settings.stores
+    if arguments.what == "nwb":
+        return _export_nwb(settings, arguments.directory, arguments.sessions)
     sessions, insertions = open_sessions(stores), open_insertions(stores)
     epochs, units = open_epochs(stores), open_units(stores)
     if arguments.layout == "mouse-lsd":
@@ -356,6 +360,42 @@ def _export(arguments: argparse.Namespace) -> int:
         path: Path = arguments.directory / f"{name}.pqt"
         table.to_parquet(path)
         _say(f"{path}: {len(table)} rows, {table.shape[1]} columns")
+    return 0
+
+
+def _export_nwb(settings: Settings, directory: Path, chosen: Sequence[str]) -> int:
+    import lsdx
+    from lsdx.errors import SelectionError, StoreNotFound, located
+    from lsdx.export.nwb import to_nwb
+
+    def there(open_it: Any, **how: Any) -> Any:
+        try:
+            return open_it(settings.stores, **how)
+        except (StoreNotFound, SelectionError):  # not built, or not of this session
+            return None
+
+    sessions, spikes = lsdx.open_sessions(settings.stores), lsdx.open_spikes(settings.stores)
+    units = there(lsdx.open_quality) or lsdx.open_units(settings.stores)
+    events, behavior = there(lsdx.open_events), there(lsdx.open_behavior)
+    with_units = list(dict.fromkeys(spikes["session"].values))
+    for eid in chosen or with_units:
+        if eid not in with_units:
+            expected = f"sessions with units: {len(with_units)}"
+            raise SelectionError(located("export nwb, sessions", expected, repr(eid)))
+        cameras = {
+            c: there(lsdx.open_pose, session=eid, camera=c) for c in ("left", "right", "body")
+        }
+        path = to_nwb(
+            lsdx.open_spikes(settings.stores, session=eid),
+            directory,
+            sessions=sessions,
+            units=units,
+            events=events,
+            behavior=behavior,
+            pose={c: p for c, p in cameras.items() if p is not None},
+            metadata=settings.nwb,
+        )
+        _say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
 

@@ -181,6 +181,8 @@ class Settings:
         What is made of the points that trackers give.
     quality : Quality
         How bombcell is run, and which of its results are read.
+    nwb : mapping
+        What ``lsdx export nwb`` says of animal and file: `lsdx.export.nwb.to_nwb` lists the names.
     conditions : mapping of str to tuple of str
         Session ids (eids) of each condition that no table tells, such as the controls.
     stock_concentration : str, optional
@@ -208,6 +210,7 @@ class Settings:
     administration: Pharmacology = field(default_factory=Pharmacology)
     pose: Pose = field(default_factory=Pose)
     quality: Quality = field(default_factory=Quality)
+    nwb: Mapping[str, Any] = field(default_factory=dict)
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stock_concentration: str | None = None
 
@@ -364,6 +367,10 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
             changed[key] = value if isinstance(value, Pose) else _pose(value, where)
         elif key == "quality":
             changed[key] = value if isinstance(value, Quality) else _quality(value, where)
+        elif key == "nwb":
+            if not isinstance(value, Mapping):
+                raise _wrong(where, key, "a table", value)
+            changed[key] = dict(value)
         elif key == "administration":
             given = isinstance(value, Pharmacology)
             changed[key] = value if given else _administration(value, where)

@@ -53,7 +53,7 @@ LAYERS: dict[str, set[str]] = {
     "video": {"arguments"},
     "open_field": {"arguments", "clock", "kernels"},
     "figures": {"lazy", "regions", "schema"},
-    "export": {"lazy", "schema"},
+    "export": {"clock", "lazy", "schema"},
 }
 # The two ends of the package reach every layer.
 EVERYTHING = {*LAYERS, "cli"}
@@ -78,8 +78,10 @@ FOREIGN: dict[str, set[str]] = {
     "h5py": {"export", "open_field", "reconcile"},
     "movement": {"open_field"},
     "urllib3": {"sources"},
+    "ndx_pose": {"export"},
     "polars": {"export"},
     "pynapple": {"export"},
+    "pynwb": {"export"},
     "dask": ANYWHERE,
     "distributed": ANYWHERE,
     "google_crc32c": ANYWHERE,
@@ -112,7 +114,7 @@ DEFERRED: dict[str, set[str]] = {
     "__init__": EVERYTHING - {"accessor", "errors", "lazy"},
     "accessor": {"analysis"},
     "analysis": {"numba", "pingouin", "ruptures", "scipy", "sklearn", "statsmodels"},
-    "export": {"h5py", "polars", "pynapple"},
+    "export": {"h5py", "ndx_pose", "polars", "pynapple", "pynwb"},
     "reconcile": {"h5py"},
     "spike_sorting": {"bombcell"},
     "video": {"av"},

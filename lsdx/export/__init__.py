@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from lsdx.lazy import lazily
 
 if TYPE_CHECKING:
-    from lsdx.export import frames, listing, mouse_lsd, series, tables
+    from lsdx.export import frames, listing, mouse_lsd, nwb, series, tables
 
-__all__ = ["frames", "listing", "mouse_lsd", "series", "tables"]
+__all__ = ["frames", "listing", "mouse_lsd", "nwb", "series", "tables"]
 
 __getattr__, __dir__ = lazily(__name__, __all__)
