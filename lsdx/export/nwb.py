@@ -67,7 +67,7 @@ def to_nwb(
         What the stores do not know: of the animal ``species``, ``sex``, ``age`` (ISO 8601, such as
         ``"P12W"``), ``strain``, ``genotype``, ``date_of_birth``, ``description``; of the file
         ``experimenter``, ``institution``, ``experiment_description``, ``keywords``,
-        ``related_publications``. By default a mouse, sex unknown.
+        ``related_publications``. By default a mouse of unknown sex and any age (``"P0D/"``).
 
     Returns
     -------
@@ -162,7 +162,7 @@ def _file(pynwb: Any, eid: str, about: xr.Dataset, known: Mapping[str, Any]) -> 
         value = float(about[name].values) if name in about else np.nan
         told += [f"{name} {value:g} {units}"] if np.isfinite(value) else []
     weight = float(about["weight"].values) if "weight" in about else np.nan
-    animal = {"species": "Mus musculus", "sex": "U"}
+    animal = {"species": "Mus musculus", "sex": "U", "age": "P0D/"}
     animal |= {"weight": f"{weight / 1000:g} kg"} if np.isfinite(weight) else {}
     animal |= {k: v for k, v in known.items() if k in _SUBJECT}
     return pynwb.NWBFile(
