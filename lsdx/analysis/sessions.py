@@ -240,7 +240,8 @@ def refuse_unnamed(table: pd.DataFrame, where: str, labels: Sequence[str]) -> No
         unknown = table[label].isna() | (table[label].astype(str) == "") if label in table else None
         if unknown is not None and unknown.any():
             found = f"{int(unknown.sum())} of {len(table)} without"
-            do = f"Leave them out: x.isel({dim}=x.{label}.values != '')."
+            named = f"[s == s and s not in (None, '') for s in x.{label}.values]"
+            do = f"Leave them out: x.isel({dim}={named})."
             raise SelectionError(located(where, f"a {label} of each {dim}", found, do))
 
 
