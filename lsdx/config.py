@@ -264,6 +264,17 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         ) from None
 
 
+def is_folder_name(name: str) -> bool:
+    """Return whether a name is that of a folder, and leads nowhere else.
+
+    Examples
+    --------
+    >>> is_folder_name("bombcell_2"), is_folder_name("../bombcell")
+    (True, False)
+    """
+    return _FOLDER.fullmatch(name) is not None
+
+
 def load_settings(
     *,
     file: str | os.PathLike[str] | None = None,
@@ -452,7 +463,7 @@ def _quality(value: object, where: str) -> Quality:
     for key, item in value.items():
         if key not in known:
             raise _unknown(where, key, known)
-        if key == "folder" and not (isinstance(item, str) and _FOLDER.fullmatch(item)):
+        if key == "folder" and not (isinstance(item, str) and is_folder_name(item)):
             raise _wrong(where, key, "the name of a folder, such as 'bombcell'", item)
         if key == "parameters" and not isinstance(item, Mapping):
             raise _wrong(where, key, "a table of bombcell's parameters", item)

@@ -18,8 +18,15 @@ import numpy as np
 import portalocker
 
 from lsdx.assemble.layout import find_probes, find_sorting, pinned
-from lsdx.config import Settings
-from lsdx.errors import LsdxError, SelectionError, SourceError, located, missing_package
+from lsdx.config import Settings, is_folder_name
+from lsdx.errors import (
+    ArgumentError,
+    LsdxError,
+    SelectionError,
+    SourceError,
+    located,
+    missing_package,
+)
 from lsdx.readers.records import DatasetRecord
 from lsdx.sources import open_source
 from lsdx.spike_sorting.unpacking import unpack
@@ -122,8 +129,8 @@ def run_bombcell(
     ------
     MissingPackage
         Without bombcell: ``pip install 'lsdx[bombcell]'``.
-    SelectionError
-        For a session or a probe that the source does not have.
+    SelectionError, ArgumentError
+        For a session or a probe that the source does not have; a name that is no folder's.
     ConfigError, SourceError
         If the source cannot be read.
 
@@ -172,6 +179,8 @@ def _plan(
             expected = f"eids of the source's {len(records)} sessions"
             raise SelectionError(located("quality run, sessions", expected, repr(eid)))
     name = name or settings.quality.folder
+    if not is_folder_name(name):
+        raise ArgumentError(located("quality run, name", "the name of a folder", repr(name)))
     parameters = {**DEFAULTS, **settings.quality.parameters}
     tasks, outcomes, seen = [], [], set()
     for eid in sessions or records:

@@ -21,7 +21,7 @@ from pandas.testing import assert_frame_equal
 import lsdx
 from lsdx.cli import main
 from lsdx.config import Quality, Settings
-from lsdx.errors import MissingPackage, SelectionError
+from lsdx.errors import ArgumentError, MissingPackage, SelectionError
 from lsdx.sources import open_source
 from lsdx.spike_sorting import running
 from lsdx.spike_sorting.running import ARCHIVE, MEASURES, NEEDED, PCS, RUN, run_bombcell
@@ -226,6 +226,8 @@ def test_wrong_names_are_refused(cache: Path) -> None:
         run_bombcell(_settings(cache), sessions=["x"], progress=False)
     with pytest.raises(SelectionError, match="expected probes: probe00, probe01, found 'probe7'"):
         run_bombcell(_settings(cache), probes=["probe7"], progress=False)
+    with pytest.raises(ArgumentError, match="the name of a folder"):
+        run_bombcell(_settings(cache), name="../x", progress=False)
     outcome = run_bombcell(_settings(cache, minAmplitud=3), probes=["probe00"], progress=False)[0]
     assert r"[quality.parameters]: expected parameters of bombcell" in outcome.reason
 
