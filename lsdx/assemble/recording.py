@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -111,6 +111,11 @@ class Recording:
     pose: PoseRules = field(default_factory=PoseRules)
     unread: frozenset[str] = frozenset()
     stacks: bool | None = None
+
+    def without_of_spikes(self) -> Recording:
+        """Leave the amplitudes and depths of the spikes out, which take as much room as these."""
+        probes = tuple(replace(p, amplitudes=None, depths=None) for p in self.probes)
+        return replace(self, probes=probes)
 
     @property
     def passive_runs(self) -> tuple[Run, ...]:

@@ -85,7 +85,9 @@ def build_session(
     known = plan.without(set(), set(reading.left_out))
     made: dict[str, xr.Dataset] = {}
     built: dict[str, Entry | None] = {}
-    for recipe in recipes:
+    for place, recipe in enumerate(recipes):
+        if not any("quality" in r.inputs for r in recipes[place:]):  # of no more use, and large
+            reading = replace(reading, recording=reading.recording.without_of_spikes())
         started = time.perf_counter()
         try:
             status, entry = _build_part(folder, source, recipe, recipes, reading, inputs, made)

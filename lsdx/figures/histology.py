@@ -67,8 +67,8 @@ def plot_probes(units: xr.Dataset, *, ax: Axes | None = None) -> Axes:
             ax.bar(column, high - low, bottom=low, width=0.8, color=colour, lw=0)
             if high - low > 0.03 * top:
                 ax.text(column, (low + high) / 2, region, ha="center", va="center", size=6)
-        x = float(rows["x"].median())
-        side = "?" if np.isnan(x) else ("L" if x < 0 else "R")
+        x = rows["x"].dropna()
+        side = ("L" if x.median() < 0 else "R") if len(x) else "?"
         ax.text(column, 1.01 * top, side, ha="center", va="bottom", size=7)
     ax.set_xticks(range(len(labels)), labels, rotation=90, size=6)
     across = ax.get_xaxis_transform()

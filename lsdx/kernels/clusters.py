@@ -91,7 +91,7 @@ def alike_in_time(statistic: np.ndarray) -> np.ndarray:
         some = ways.any(axis=0)
         if some.any():
             best = np.lexsort([ways.sum(axis=0), np.where(some, times, 0)])[-1]
-            out[:, cell, which != best] = np.nan
+            out[:, cell, which.ravel() != best] = np.nan  # of another shape in NumPy 2.0
     return out
 
 

@@ -56,7 +56,7 @@ def test_pynapple_reads_the_same_spikes_and_epochs(file: Path, spikes: xr.Datase
     units = found["units"]
     start, size = spikes.row_start.values, spikes.row_size.values
     for row, (a, n) in enumerate(zip(start, size, strict=True)):
-        np.testing.assert_array_equal(units[row].t, spikes.spike_time.values[a : a + n])
+        np.testing.assert_allclose(units[row].t, spikes.spike_time.values[a : a + n], atol=1e-9)
     assert units.metadata["unit_id"].tolist() == spikes.unit.values.tolist()
     assert len(found["epochs"]) == int(spikes.start.notnull().any("unit").sum())
 
