@@ -52,8 +52,8 @@ def to_nwb(
     spikes : Dataset
         Of `lsdx.open_spikes`, of one session.
     path : path
-        The file, or a folder that ends in none: then the file has the name that DANDI gives it,
-        ``sub-<subject>/sub-<subject>_ses-<session>_ecephys.nwb``. Written beside and renamed.
+        The file, if it ends in ``.nwb``; else a folder, in which it has the name that DANDI gives
+        it: ``sub-<subject>/sub-<subject>_ses-<session>_ecephys.nwb``. Written beside and renamed.
     sessions : Dataset
         Of `lsdx.open_sessions`: start, lab, dose.
     units : Dataset, optional
@@ -74,9 +74,9 @@ def to_nwb(
     Path
         The file. Times are in s on the spike clock, from the recorded start of the session, whose
         time zone is not recorded and taken as UTC. Electrodes are the places of the units' largest
-        amplitude, in m from bregma times a million (um), NaN where not known. Text is ``""`` where
-        unknown. Epochs are intervals with ``phase`` and ``epoch``; the injection is an
-        interval of one tick (10 us). Columns without any value are left out.
+        amplitude, in um from bregma, NaN where not known. Text is ``""`` where unknown. Epochs are
+        intervals with ``phase`` and ``epoch``; the injection is an interval of one tick (10 us).
+        Columns without any value are left out.
 
     Raises
     ------
@@ -182,9 +182,10 @@ def _file(pynwb: Any, eid: str, about: xr.Dataset, known: Mapping[str, Any]) -> 
 
 def _add_units(pynwb: Any, file: NWBFile, spikes: xr.Dataset, table: pd.DataFrame) -> None:
     """Add electrodes, and the units with their spike times as one array."""
-    place = pd.DataFrame({n: table.get(n, pd.Series("", table.index)) for n in _PLACE})
-    keys = place.astype(str).agg("\x1f".join, axis=1)
-    code, _ = pd.factorize(keys)
+    blank = {"insertion": "", "region": ""}
+    columns_of = {n: table.get(n, pd.Series(blank.get(n, np.nan), table.index)) for n in _PLACE}
+    place = pd.DataFrame(columns_of)
+    code, _ = pd.factorize(pd.Series(map(repr, place.itertuples(index=False))))
     rows = place.groupby(code).first()
     groups = {}
     for pid, of in table.groupby("insertion", sort=False):

@@ -118,6 +118,20 @@ def test_units_in_another_order_keep_their_spikes(
         assert units["unit_id"][0] == turned.unit.values[0]
 
 
+def test_units_whose_place_nobody_knows(
+    spikes: xr.Dataset, demo_stores: Path, tmp_path: Path
+) -> None:
+    blank = {n: ("unit", np.full(spikes.sizes["unit"], np.nan)) for n in "xyz"}
+    blank["region"] = ("unit", np.full(spikes.sizes["unit"], "", dtype=object))
+    path = to_nwb(
+        spikes.assign_coords(blank), tmp_path / "one.nwb", sessions=lsdx.open_sessions(demo_stores)
+    )
+    with pynwb.NWBHDF5IO(path, "r") as io:
+        electrodes = io.read().electrodes
+        assert np.isnan(electrodes["x"].data[:]).all()
+        assert set(electrodes["location"].data[:]) == {"unknown"}
+
+
 def test_what_cannot_be_written_is_refused(
     spikes: xr.Dataset, demo_stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
