@@ -15,7 +15,7 @@ from lsdx.errors import LsdxError
 
 _SETTINGS = (
     ("source", f"where recordings come from: {', '.join(SOURCES)}"),
-    ("cache-dir", "root of the ONE cache"),
+    ("cache-dir", "root of the ONE cache, or folder of NWB files"),
     ("base-url", "address of the Alyx database"),
     ("project", "project of its sessions"),
     ("task-protocol", "what their task protocol contains"),

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from lsdx.errors import ConfigError, located
 
-SOURCES = ("demo", "cache", "alyx")
+SOURCES = ("demo", "cache", "alyx", "nwb")
 TRACKERS = ("dlc", "lightning_pose")
 # read where a connection is made, never kept, printed or taken from a file
 CREDENTIALS = ("LSDX_ALYX_USER", "LSDX_ALYX_PASSWORD", "LSDX_ALYX_TOKEN")
@@ -157,12 +157,12 @@ class Settings:
 
     Parameters
     ----------
-    source : {"demo", "cache", "alyx"}
-        Where recordings come from: the simulated cohort, a local ONE cache, or an Alyx database
-        from which a ONE cache is filled.
+    source : {"demo", "cache", "alyx", "nwb"}
+        Where recordings come from: the simulated cohort, a local ONE cache, an Alyx database
+        from which a ONE cache is filled, or NWB files.
     cache_dir : Path, optional
-        Root of the ONE cache. The demo cohort lies under the stores folder by default, what
-        comes from Alyx where ONE keeps it.
+        Root of the ONE cache, or folder of NWB files. The demo cohort lies under the stores folder
+        by default, what comes from Alyx where ONE keeps it.
     base_url : str, optional
         Address of the Alyx database; that of ONE's parameters by default.
     project, task_protocol : str

@@ -142,6 +142,35 @@ def from_ids(ids: ArrayLike) -> NDArray[np.object_]:
     return named
 
 
+def to_ids(acronyms: ArrayLike) -> NDArray[np.int64]:
+    """Return the Allen ids of regions.
+
+    Parameters
+    ----------
+    acronyms : array_like of str, any shape
+
+    Returns
+    -------
+    ndarray of int64, shape of `acronyms`
+
+    Raises
+    ------
+    SelectionError
+        For an acronym that the ontology does not have.
+
+    Examples
+    --------
+    >>> to_ids(["CA1", "void"]).tolist()
+    [382, 0]
+    """
+    array = np.asarray(acronyms, dtype=object)
+    ids = {name: value for value, name in _ontology().by_id.items()}
+    names = array.ravel().tolist()
+    if unknown := [name for name in names if name not in ids]:
+        raise _unknown_acronyms("to_ids", unknown)
+    return np.array([ids[name] for name in names], dtype=np.int64).reshape(array.shape)
+
+
 def unknown_ids(ids: ArrayLike) -> tuple[int, ...]:
     """Find the ids that the ontology does not know.
 

@@ -31,7 +31,7 @@ LAYERS: dict[str, set[str]] = {
     "regions": set(),
     "demo": {"arguments"},
     "readers": {"clock", "config", "kernels", "schema"},
-    "sources": {"readers", "config", "demo"},
+    "sources": {"readers", "config", "demo", "regions"},
     "assemble": {"clock", "config", "readers", "kernels", "regions", "schema"},
     "store": {"arguments", "clock", "config", "schema"},
     "builders": {
@@ -81,7 +81,7 @@ FOREIGN: dict[str, set[str]] = {
     "ndx_pose": {"export"},
     "polars": {"export"},
     "pynapple": {"export"},
-    "pynwb": {"export"},
+    "pynwb": {"export", "readers"},
     "dask": ANYWHERE,
     "distributed": ANYWHERE,
     "google_crc32c": ANYWHERE,
@@ -106,7 +106,7 @@ ONLY_FOREIGN: dict[str, set[str]] = {
     "video": {"numpy", "xarray", "av"},
     "open_field": {"numpy", "pandas", "xarray", "movement", "h5py"},
     # pyarrow reads a pose table column by column: pandas would hold it twice, in float64
-    "readers": {"numpy", "pandas", "one", "pyarrow"},
+    "readers": {"numpy", "pandas", "one", "pyarrow", "pynwb"},
 }
 
 # What a layer imports inside functions (or for types alone), so that it costs nothing to load it.
@@ -115,6 +115,7 @@ DEFERRED: dict[str, set[str]] = {
     "accessor": {"analysis"},
     "analysis": {"numba", "pingouin", "ruptures", "scipy", "sklearn", "statsmodels"},
     "export": {"h5py", "ndx_pose", "polars", "pynapple", "pynwb"},
+    "readers": {"pynwb"},
     "reconcile": {"h5py"},
     "spike_sorting": {"bombcell"},
     "video": {"av"},

@@ -12,7 +12,7 @@ from lsdx.assemble.labelled import dataset
 from lsdx.assemble.recording import Probe, Recording
 from lsdx.assemble.stored import Joining, Stored, as_text, has_spikes, table
 from lsdx.kernels.binning import count_clusters
-from lsdx.readers.ephys import METRICS
+from lsdx.readers.ephys import METRICS, NO_PLACE
 from lsdx.readers.files import broken
 from lsdx.schema import SCHEMAS
 from lsdx.schema.spec import text
@@ -69,7 +69,8 @@ def _notes(recording: Recording) -> list[str]:
         notes += [*probe.sorting.notes]
         notes += [f"{probe.insertion.probe}: {note}" for note in probe.spikes.notes]
     for probe in recording.probes:
-        unknown = [] if probe.channels is None else regions.unknown_ids(probe.channels.atlas_id)
+        ids = () if probe.channels is None else regions.unknown_ids(probe.channels.atlas_id)
+        unknown = [i for i in ids if i != NO_PLACE]
         if unknown:
             notes.append(
                 f"{probe.sorting.collection}/channels.brainLocationIds_ccf_2017.npy: "

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pynwb import NWBFile
 
 _TICK = 1 / TICKS_PER_SECOND  # s: how long what has no length is
+_AXES = (("x", "y", -1e6), ("y", "z", -1e6), ("z", "x", 1e6))
 _PLACE = ("insertion", "depth", "x", "y", "z", "region")
 _LEFT_OUT = ("row_size", "row_start", "administration", "last_spike")
 _SUBJECT = ("species", "sex", "age", "strain", "genotype", "date_of_birth", "description")
@@ -74,9 +75,10 @@ def to_nwb(
     Path
         The file. Times are in s on the spike clock, from the recorded start of the session, whose
         time zone is not recorded and taken as UTC. Electrodes are the places of the units' largest
-        amplitude, in um from bregma, NaN where not known. Text is ``""`` where unknown. Epochs are
-        intervals with ``phase`` and ``epoch``; the injection is an interval of one tick (10 us).
-        Columns without any value are left out.
+        amplitude: ``x``, ``y``, ``z`` in um from bregma towards back, down and right, as NWB has
+        them, ``rel_y`` in um from the probe's tip; NaN where not known. Text is ``""`` where
+        unknown. Epochs are intervals with ``phase`` and ``epoch``; the injection is an interval of
+        one tick (10 us). Columns without any value are left out.
 
     Raises
     ------
@@ -194,15 +196,15 @@ def _add_units(pynwb: Any, file: NWBFile, spikes: xr.Dataset, table: pd.DataFram
         groups[pid] = file.create_electrode_group(
             name=probe, description=f"insertion {pid}", location="see electrodes", device=device
         )
-    file.add_electrode_column(name="depth", description="Distance from the probe's tip (um)")
     for _, row in rows.iterrows():
         group = groups[row["insertion"]]
         file.add_electrode(
-            **{axis: float(row[axis]) * 1e6 for axis in "xyz"},
+            # NWB: x posterior, y inferior, z right
+            **{axis: scale * float(row[of]) for axis, of, scale in _AXES},
             location=str(row["region"]) or "unknown",
             group=group,
             group_name=group.name,
-            depth=float(row["depth"]),
+            rel_y=float(row["depth"]),
         )
     order, size = spikes["row_start"].values, spikes["row_size"].values
     times = spikes["spike_time"].values

@@ -21,6 +21,7 @@ EARLIEST = -1.0  # s: a probe's clock may have started before the session's
 MOST_BEFORE_START = 1e-3  # of all spikes
 AMPLITUDES, DEPTHS = "spikes.amps.npy", "spikes.depths.npy"
 MOST_VOLTS = 0.1  # no neuron is so large: it is another unit
+NO_PLACE = 2**31  # in place of an Allen id: nobody knows where the channel lies
 
 
 @dataclass(frozen=True)

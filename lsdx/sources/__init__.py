@@ -117,8 +117,19 @@ def open_source(
         settings = replace(settings, cache_dir=root)
     if settings.cache_dir is None:
         raise ConfigError(
-            located("cache_dir", "the root of a ONE cache", "none", "Pass --cache-dir PATH.")
+            located(
+                "cache_dir",
+                "the root of a ONE cache, or NWB files",
+                "none",
+                "Pass --cache-dir PATH.",
+            )
         )
+    if settings.source == "nwb":
+        from lsdx.sources.nwb import NwbSource
+
+        found = fill_from(settings, settings.cache_dir / "lsdx.toml")
+        nwb = NwbSource(settings.cache_dir, settings.stores / "nwb", found, progress=progress)
+        return nwb, nwb.settings
     source = CacheSource(settings.cache_dir)
     if settings.source == "demo" and not source.simulated:
         raise SourceError(

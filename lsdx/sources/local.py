@@ -54,6 +54,8 @@ class LocalFiles:
         Whether each subject's image stacks are published, None where that is not known.
     problems : mapping, optional
         Why each session is left out whose records cannot be used.
+    folders : mapping, optional
+        Folder of each session below the root; as in a ONE cache by default.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class LocalFiles:
         notes: tuple[str, ...],
         stacks: Mapping[str, bool | None] | None = None,
         problems: Mapping[str, str] | None = None,
+        folders: Mapping[str, str] | None = None,
     ) -> None:
         self.root = root
         self.simulated = simulated
@@ -76,7 +79,9 @@ class LocalFiles:
         self._sessions = sessions
         self._insertions = insertions
         self._datasets = datasets
-        self._folders = {eid: session_folder(s, str(root)) for eid, s in sessions.items()}
+        self._folders = folders or {
+            eid: session_folder(s, str(root)) for eid, s in sessions.items()
+        }
         self._refuse_shared_folders()
         self.notes += tuple(_same_day(sessions.values()))
 
