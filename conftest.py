@@ -23,6 +23,8 @@ from lsdx.demo import write_cohort
 collect_ignore = [] if find_spec("movement") else ["tests/movement", "lsdx/open_field/reading.py"]
 # bombcell likewise: nox -s bombcell
 collect_ignore += [] if find_spec("bombcell") else ["tests/bombcell"]
+# SpikeInterface wants an older Zarr: nox -s spikeinterface
+collect_ignore += [] if find_spec("spikeinterface") else ["tests/spikeinterface"]
 
 SHARED = Path(__file__).resolve().parent.parent / "shared" / "data"
 

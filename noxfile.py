@@ -140,6 +140,15 @@ def bombcell(session: nox.Session) -> None:
 
 
 @nox.session
+def spikeinterface(session: nox.Session) -> None:
+    """Compare measures of isolation with SpikeInterface's, which wants Zarr below 3 (0.6 GB)."""
+    others = ("numba", "pandas", "pint-xarray", "scipy")  # what lsdx loads for these measures
+    session.install("spikeinterface >= 0.105", *others, *group("pytest"))
+    session.install("--no-deps", "-e.")
+    run_pytest(session, *(session.posargs or ("tests/spikeinterface",)), "--noconftest")
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests; they must reach 95 % of lines and branches."""
     session.install(PROJECT, *group("test"))

@@ -161,7 +161,8 @@ def sliding_refractory_period(
     The test of the International Brain Laboratory (Roth, Noel & Steinmetz, slidingRefractory; IBL
     2022, spike sorting white paper): with a share c of foreign spikes of a unit of rate r, the
     pairs closer than t are Poisson with mean ``2 c r N t``; the confidence is the probability of
-    more pairs than there are. Both are NaN without spikes or time.
+    more pairs than there are. Both are NaN without spikes or time. SpikeInterface 0.105 expects
+    fewer pairs, ``c r N t (2 - c)``, and finds up to .05 more contamination.
 
     Examples
     --------
