@@ -13,6 +13,7 @@ from spikeinterface.metrics.quality import misc_metrics
 from lsdx.kernels import quality
 from lsdx.kernels.trains import Trains
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of an empty recording
 RATE = 100_000  # Hz: one sample is one tick of lsdx
 SECONDS = 400
 # no multiple of it is a whole number of 0.25 ms up to 10 ms: no lag lies on the edge of a bin
