@@ -5,6 +5,7 @@ A small module stands for bombcell; `tests/bombcell` runs the real one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import tarfile
@@ -25,6 +26,7 @@ from lsdx.errors import ArgumentError, MissingPackage, SelectionError
 from lsdx.sources import open_source
 from lsdx.spike_sorting import running
 from lsdx.spike_sorting.running import ARCHIVE, MEASURES, NEEDED, PCS, RUN, run_bombcell
+from tests.sources.alyx_server import PASSWORD, USER, serving
 
 FAKE = """
 import os
@@ -260,3 +262,47 @@ def test_kilosort_4_is_told_and_others_are_not() -> None:
     assert [running._version(s) for s in ("pykilosort", "iblsorter", "ks2", "kilosort2.5")] == [
         ""
     ] * 4
+
+
+@pytest.mark.usefixtures("_here")
+def test_an_archive_is_fetched_from_alyx_checked_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = lsdx.demo.write_cohort(tmp_path / "cohort", n_sessions=1, n_units=8)
+    output = _output(cohort, "probe00", archive=True)
+    content = (output / ARCHIVE).read_bytes()
+    records = json.loads((cohort / "alyx_records.json").read_text())
+    (session,) = records["sessions"]
+    place = output.relative_to(next(cohort.glob("*/Subjects/*/*/*"))).as_posix()
+    (record,) = [
+        d
+        for d in session["data_dataset_session_related"]
+        if d["name"] == ARCHIVE and d["collection"] == place
+    ]
+    record |= {"file_size": len(content), "hash": hashlib.md5(content).hexdigest()}
+    (cohort / "alyx_records.json").write_text(json.dumps(records))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LSDX_ALYX_USER", USER)
+    monkeypatch.setenv("LSDX_ALYX_PASSWORD", PASSWORD)
+    monkeypatch.setattr("lsdx.sources.download.BACKOFF", 0.01)
+    with serving(cohort) as server:
+        settings = Settings(source="alyx", base_url=server.url, cache_dir=tmp_path / "cache")
+        server.fail("kilosort_raw", "wrong", times=99)
+        (outcome, *_) = run_bombcell(settings, probes=["probe00"], progress=False)
+        assert outcome.status == "failed"
+        assert f"md5 {record['hash']}" in outcome.reason
+        folder = tmp_path / "cache" / output.relative_to(cohort)
+        assert not (folder / "bombcell").exists()
+        server.mended()
+        server.fail("kilosort_raw", "half")  # the rest is asked for
+        (outcome, *_) = run_bombcell(settings, probes=["probe00"], progress=False)
+        assert (outcome.status, outcome.reason) == ("built", "")
+        asked = [r for r in server.requests if "kilosort_raw" in r]
+        assert len(asked) == 2
+        assert not (folder / ARCHIVE).exists()
+        table = pd.read_parquet(folder / "bombcell" / "templates._bc_qMetrics.parquet")
+        assert len(table) == 5
+        server.mended()
+        (outcome, *_) = run_bombcell(settings, probes=["probe00"], progress=False)
+        assert outcome.status == "found"
+        assert not [r for r in server.requests if "kilosort_raw" in r]
