@@ -53,7 +53,7 @@ LAYERS: dict[str, set[str]] = {
     "video": {"arguments"},
     "open_field": {"arguments", "clock", "kernels"},
     "figures": {"lazy", "regions", "schema"},
-    "export": {"clock", "lazy", "schema"},
+    "export": {"clock", "lazy", "regions", "schema"},
 }
 # The two ends of the package reach every layer.
 EVERYTHING = {*LAYERS, "cli"}

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lsdx.errors import SourceError, located
-from lsdx.readers.ephys import AMPLITUDES, DEPTHS
+from lsdx.readers.ephys import AMPLITUDES, DEPTHS, SITES
 from lsdx.readers.records import DatasetRecord
 
 SORTERS = ("iblsorter", "pykilosort", "ks2")
@@ -22,7 +22,7 @@ SORTING_FILES = (
     "channels.brainLocationIds_ccf_2017.npy",
 )
 NEEDED = SORTING_FILES[:4]
-OF_SPIKES = (AMPLITUDES, DEPTHS)
+OF_QUALITY = (AMPLITUDES, DEPTHS, SITES)
 LEAD = SORTING_FILES[0]
 UNKNOWN_SORTER = "unknown"  # of files that lie in the probe's own folder
 _SORTED = re.compile(r"alf/([^/]+)(?:/([^/]+))?")
@@ -260,12 +260,12 @@ def find_sorting(
     )
 
 
-def find_of_spikes(
+def find_of_quality(
     datasets: Iterable[DatasetRecord], sorting: Sorting
 ) -> tuple[tuple[DatasetRecord, ...], tuple[str, ...]]:
-    """Choose the amplitudes and depths of a sorting's spikes, which a sorting may be without.
+    """Choose what a sorting may be without: amplitudes and depths of spikes, sites of channels.
 
-    Each is its own default revision, or its newest, that is not after the spike times.
+    Each is its own default revision, or its newest, that of spikes not after the spike times.
 
     Returns
     -------
@@ -278,14 +278,15 @@ def find_of_spikes(
     --------
     >>> depths = DatasetRecord("alf/p/ks2/spikes.depths.npy")
     >>> sorting = Sorting("p", "alf/p/ks2", "ks2", "", "", ())
-    >>> [d.name for d in find_of_spikes([depths], sorting)[0]]
+    >>> [d.name for d in find_of_quality([depths], sorting)[0]]
     ['spikes.depths.npy']
     """
     chosen, absent = [], []
     listed = [d for d in datasets if sorter_of(d.collection, sorting.probe) == sorting.sorter]
-    for name in OF_SPIKES:
+    for name in OF_QUALITY:
         named = [d for d in listed if d.name == name]
-        picked, _ = pick_revision([d for d in named if d.readable], sorting.revision)
+        until = None if name == SITES else sorting.revision
+        picked, _ = pick_revision([d for d in named if d.readable], until)
         if picked is not None:
             chosen.append(picked)
         else:

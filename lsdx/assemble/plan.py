@@ -41,15 +41,15 @@ class LabTables:
 class ProbePlan:
     """One probe to read: its insertion, its sorting, files that no record lists.
 
-    ``of_spikes`` are the amplitudes and depths of its spikes, ``measures`` what tells of
-    bombcell's run, None where no store of quality is asked for; ``absent`` are recorded amplitudes
-    and depths that are not on disk.
+    ``of_quality`` are the amplitudes and depths of its spikes and the sites of its channels,
+    ``measures`` what tells of bombcell's run, None where no store of quality is asked for;
+    ``absent`` are recorded ones that are not on disk.
     """
 
     insertion: InsertionRecord
     sorting: Sorting
     extra: Mapping[str, Path]
-    of_spikes: tuple[DatasetRecord, ...] = ()
+    of_quality: tuple[DatasetRecord, ...] = ()
     measures: Mapping[str, Path] | None = None
     absent: tuple[str, ...] = ()
 
@@ -79,7 +79,7 @@ class SessionPlan:
     def files(self) -> tuple[DatasetRecord, ...]:
         """Every dataset that would be read."""
         runs = ((r.settings, *r.extracted.values()) for r in self.runs)
-        of_probes = chain(*((*p.sorting.files, *p.of_spikes) for p in self.probes))
+        of_probes = chain(*((*p.sorting.files, *p.of_quality) for p in self.probes))
         of_cameras = chain(*(c.files for c in self.cameras))
         return (*of_probes, *chain(*runs), *of_cameras, *self.wheel)
 

@@ -62,7 +62,7 @@ def assemble_quality(
         return None
     row_size = spikes["row_size"].values
     trains = Trains(spikes["spike_time"].values, np.cumsum(row_size) - row_size, row_size)
-    columns = _of_bombcell(recording, units)
+    columns = _of_bombcell(recording, units) | _sites(recording, units)
     parts = _parts(trains, *_spans(units, epochs, insertions))
     amplitudes = _by_unit(recording, units, row_size, "amplitudes")
     columns["amplitude_cutoff"] = amplitude_cutoff(amplitudes, row_size)
@@ -98,6 +98,17 @@ def _of_bombcell(recording: Recording, units: xr.Dataset) -> dict[str, np.ndarra
         for name in told:
             columns[f"bombcell_{name}"][row_of[found.seen]] = getattr(found, name)
     return columns
+
+
+def _sites(recording: Recording, units: xr.Dataset) -> dict[str, np.ndarray]:
+    """Tell where on the probe the channel of each unit lies; NaN where its sites are not known."""
+    out = np.full((3, units.sizes["unit"]), np.nan)
+    for probe in recording.probes:
+        if probe.sites is not None:
+            channels = probe.clusters.channels
+            lateral, axial = probe.sites[channels].T
+            out[:, unit_rows(units, probe)] = channels, axial, lateral
+    return dict(zip(("channel", "axial_um", "lateral_um"), out, strict=True))
 
 
 def _by_unit(

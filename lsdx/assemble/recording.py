@@ -23,9 +23,10 @@ from lsdx.readers.video import Pose, Wheel
 class Probe:
     """One probe that has spikes: its records and its sorting, read.
 
-    ``amplitudes`` (V) and ``depths`` (um) are of each spike, float32, and ``bombcell`` its
-    measures: None where they are not there, or no store of quality is asked for. ``absent`` are
-    recorded files of amplitudes and depths that are not on disk.
+    ``amplitudes`` (V) and ``depths`` (um) are of each spike, float32, ``sites`` (um across and
+    along the probe) of each channel, and ``bombcell`` its measures: None where they are not there,
+    or no store of quality is asked for. ``absent`` are recorded files of these that are not on
+    disk.
     """
 
     insertion: InsertionRecord
@@ -36,6 +37,7 @@ class Probe:
     duplicates: np.ndarray | None = None
     amplitudes: np.ndarray | None = None
     depths: np.ndarray | None = None
+    sites: np.ndarray | None = None
     bombcell: Bombcell | None = None
     absent: tuple[str, ...] = ()
 

@@ -15,7 +15,7 @@ from lsdx.assemble.layout import (
     STIMS,
     RunFiles,
     Sorting,
-    find_of_spikes,
+    find_of_quality,
     find_probes,
     find_runs,
     find_sorting,
@@ -38,10 +38,12 @@ from lsdx.readers.bombcell import (
 from lsdx.readers.ephys import (
     AMPLITUDES,
     DEPTHS,
+    SITES,
     check_sorting,
     read_channels,
     read_clusters,
     read_of_spikes,
+    read_sites,
     read_spikes,
 )
 from lsdx.readers.files import md5_of
@@ -92,9 +94,9 @@ def plan_session(
             extra = _results(source, eid, sorting, places(LABEL_FILES, folder))
             planned = ProbePlan(by_name[probe], sorting, extra)
             if "quality" in inputs:
-                of_spikes, absent = find_of_spikes(datasets, sorting)
+                of_quality, absent = find_of_quality(datasets, sorting)
                 measures = _results(source, eid, sorting, places(MEASURE_FILES, folder))
-                planned = replace(planned, of_spikes=of_spikes, measures=measures, absent=absent)
+                planned = replace(planned, of_quality=of_quality, measures=measures, absent=absent)
             probes.append(planned)
         except SourceError as error:
             problems.append(str(error))
@@ -221,7 +223,7 @@ def session_inputs(
         "quality": {
             "probes": [
                 {
-                    "files": [md5(d) for d in p.of_spikes],
+                    "files": [md5(d) for d in p.of_quality],
                     "absent": p.absent,
                     "bombcell": {n: md5_of(path) for n, path in sorted((p.measures or {}).items())},
                 }
@@ -340,9 +342,13 @@ def _read_quality(
     if probe.measures is None:
         return quality
     names = {AMPLITUDES: "amplitudes", DEPTHS: "depths"}
-    for dataset in probe.of_spikes:
+    for dataset in probe.of_quality:
         try:
-            found = {dataset.name: source.fetch(eid, dataset)}
+            path = source.fetch(eid, dataset)
+            if dataset.name == SITES:
+                quality["sites"] = read_sites(path, read.clusters, where)
+                continue
+            found = {dataset.name: path}
             values = read_of_spikes(found, dataset.name, read.spikes, where)
             quality[names[dataset.name]] = values
         except SourceError as error:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lsdx import regions
 from lsdx.errors import missing_package
 from lsdx.export.tables import insertion_table, session_table, unit_table
 from lsdx.schema.quality import BOMBCELL_MEASURES
@@ -37,7 +38,8 @@ _TRACED = ("traced", "aligned", "resolved")
 _UNIT_COLUMNS = (
     *("uuid", "depth", "cluster_id"),
     *(v.name for v in QUALITY_NUMBERS),
-    *("spike_count", "ks2_label", "x", "y", "z", "region"),
+    *("spike_count", "ks2_label", "x", "y", "z", "region", "atlas_id"),
+    *("channel", "axial_um", "lateral_um"),
     *("subject", "session_n", "eid", "probe", "pid", "histology"),
 )
 
@@ -158,13 +160,20 @@ def insertions_pqt(insertions: xr.Dataset, sessions: xr.Dataset) -> pd.DataFrame
     return _in_order(table)
 
 
-def units_pqt(units: xr.Dataset) -> pd.DataFrame:
+def units_pqt(units: xr.Dataset, quality: xr.Dataset | None = None) -> pd.DataFrame:
     """Return ``units.pqt`` of mouse-lsd, one row a unit.
 
     Parameters
     ----------
     units : Dataset
         Of `lsdx.open_units`.
+    quality : Dataset, optional
+        Of `lsdx.open_quality`: without it ``channel``, ``axial_um`` and ``lateral_um`` are NaN.
+
+    Returns
+    -------
+    DataFrame
+        ``atlas_id`` (float64) is the Allen id of the region, NaN where that is not known.
 
     Examples
     --------
@@ -174,6 +183,14 @@ def units_pqt(units: xr.Dataset) -> pd.DataFrame:
     """
     named = {"unit": "uuid", "session": "eid", "insertion": "pid"}
     table = unit_table(units).reset_index().rename(columns=named)
+    known = table["region"] != ""
+    table["atlas_id"] = np.nan
+    table.loc[known, "atlas_id"] = regions.to_ids(table["region"][known]).astype(np.float64)
+    sites = ["channel", "axial_um", "lateral_um"]
+    table[sites] = np.nan
+    if quality is not None:
+        own = quality.sel(unit=units["unit"].values)
+        table[sites] = np.column_stack([own[name].values for name in sites])
     return table[list(_UNIT_COLUMNS)]
 
 
@@ -353,7 +370,7 @@ def write_mouse_lsd(
     tables = {
         "sessions": sessions_pqt(sessions, epochs, insertions, units),
         "insertions": insertions_pqt(insertions, sessions),
-        "units": units_pqt(units),
+        "units": units_pqt(units, quality),
         "histology_status": histology_pqt(insertions, sessions),
     }
     if quality is not None:

@@ -20,6 +20,7 @@ LONGEST_DISORDER = 1e-3  # s: what a fit of clocks rounds
 EARLIEST = -1.0  # s: a probe's clock may have started before the session's
 MOST_BEFORE_START = 1e-3  # of all spikes
 AMPLITUDES, DEPTHS = "spikes.amps.npy", "spikes.depths.npy"
+SITES = "channels.localCoordinates.npy"
 MOST_VOLTS = 0.1  # no neuron is so large: it is another unit
 NO_PLACE = 2**31  # in place of an Allen id: nobody knows where the channel lies
 
@@ -243,6 +244,22 @@ def read_channels(files: Mapping[str, Path], where: str) -> Channels | None:
     if not np.isfinite(atlas_id).all():
         raise broken(f"{where}/{ids}", "Allen ids", "NaN")
     return Channels(mlapdv.astype(np.float64), atlas_id.astype(np.int64))
+
+
+def read_sites(path: Path, clusters: Clusters, where: str) -> np.ndarray:
+    """Read where the channels lie on the probe, (m, 2) float64: um across it and along it.
+
+    Raises
+    ------
+    SourceError
+        For a file that is not two numbers a channel, of all channels that clusters name.
+    """
+    told = f"{where}/{SITES}"
+    sites = read_npy(path, told, kind="fiu", shape=(None, 2)).astype(np.float64)
+    highest = int(clusters.channels.max(initial=-1))
+    if highest >= len(sites):
+        raise broken(told, f"more than {highest} channels", len(sites))
+    return sites
 
 
 def check_sorting(

@@ -55,13 +55,16 @@ def _of_phase(name: str, units: str, doc: str) -> Variable:
 
 QUALITY_STORE = Schema(
     name="quality",
-    version=1,
+    version=2,
     doc="Quality of each unit: bombcell's measures, and how steady it stayed; NaN where not known.",
     concat="unit",
     chunks={"unit": 131_072},
     variables=(
         label("unit", "unit", "Unit id.", unique=True),
         label("phase", "phase", "Passive run, relative to the injection.", unique=True),
+        number("channel", "unit", "1", "Channel on which the unit is largest, from 0."),
+        number("axial_um", "unit", "um", "Place of that channel along the probe, from the tip."),
+        number("lateral_um", "unit", "um", "Place of that channel across the probe."),
         label("bombcell_version", "unit", "Version of bombcell that saw the unit; blank: unknown."),
         label(
             "bombcell_parameters",

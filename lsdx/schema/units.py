@@ -17,6 +17,7 @@ QUALITY_NUMBERS = (
     number("presence_ratio", "unit", "1", "Share of the recording in which the unit fires."),
     number("presence_ratio_std", "unit", "1", "Spread of the presence ratio."),
     number("slidingRP_viol", "unit", "1", "Sliding refractory period test; 1 passes."),
+    number("slidingRP_viol_forced", "unit", "1", "The same test, of units with few spikes too."),
     number(
         "max_confidence", "unit", "percent", "Confidence of the sliding refractory period test."
     ),
@@ -37,7 +38,7 @@ QUALITY = {
 
 UNITS = Schema(
     name="units",
-    version=2,
+    version=3,
     doc="One row a unit (sorted cluster): identity, place in the brain, quality.",
     concat="unit",
     chunks={"unit": 131_072},

@@ -10,7 +10,7 @@ from lsdx.assemble.layout import (
     NEEDED,
     SETTINGS,
     STIMS,
-    find_of_spikes,
+    find_of_quality,
     find_probes,
     find_runs,
     find_sorting,
@@ -288,17 +288,17 @@ def test_what_exists_but_is_not_on_disk_is_listed_not_passed_over():
 
 
 def test_amplitudes_are_of_the_sorting_and_no_later_than_its_times():
-    of_spikes = ("spikes.amps.npy", "spikes.depths.npy")
-    datasets = sorting() + sorting(names=of_spikes) + sorting("ks2", of_spikes, revision=NEW)
+    of_quality = ("spikes.amps.npy", "spikes.depths.npy")
+    datasets = sorting() + sorting(names=of_quality) + sorting("ks2", of_quality, revision=NEW)
     found = chosen(datasets)
-    both = [f"alf/probe00/pykilosort/{n}" for n in of_spikes]
-    assert [d.path for d in find_of_spikes(datasets, found)[0]] == both
-    later = sorting(names=of_spikes[:1], revision=NEW)
-    assert [d.path for d in find_of_spikes([*datasets, *later], found)[0]] == both
-    assert find_of_spikes([*sorting(), *later], found) == ((), (later[0].path,))
-    assert find_of_spikes(sorting(), found) == ((), ())
-    gone = sorting(names=of_spikes[:1], readable=False)
-    assert find_of_spikes([*sorting(), *gone], found) == ((), (both[0],))
+    both = [f"alf/probe00/pykilosort/{n}" for n in of_quality]
+    assert [d.path for d in find_of_quality(datasets, found)[0]] == both
+    later = sorting(names=of_quality[:1], revision=NEW)
+    assert [d.path for d in find_of_quality([*datasets, *later], found)[0]] == both
+    assert find_of_quality([*sorting(), *later], found) == ((), (later[0].path,))
+    assert find_of_quality(sorting(), found) == ((), ())
+    gone = sorting(names=of_quality[:1], readable=False)
+    assert find_of_quality([*sorting(), *gone], found) == ((), (both[0],))
 
 
 def test_tables_of_a_run_have_their_default_revision():

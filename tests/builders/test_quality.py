@@ -59,6 +59,7 @@ def test_a_session_without_amplitudes_has_nan_and_a_note(lab: Lab) -> None:
 def test_what_the_files_say_is_stored_and_changes_rebuild_only_it(lab: Lab) -> None:
     lab.put(f"{ALF}/spikes.amps.npy", np.where(BASE > 50, np.inf, 1e-4))
     lab.put(f"{ALF}/spikes.depths.npy", np.where(BASE < 50, 100.0, 130.0))
+    lab.put(f"{ALF}/channels.localCoordinates.npy", np.array([[43.0, 20.0], [11.0, 40.0]]))
     bombcell(lab, "bombcell", 501, "GOOD")  # the cluster has 500
     report = lab.build(names=["quality"])
     reasons = " ".join(x.reason for x in report.lines if x.status == "failed")
@@ -82,6 +83,8 @@ def test_what_the_files_say_is_stored_and_changes_rebuild_only_it(lab: Lab) -> N
     assert [len(v) for v in q.bombcell_parameters.values] == [0, 16]
     assert q.bombcell.values.tolist() == ["", "GOOD"]
     np.testing.assert_allclose(q.amplitude, 1e-4, rtol=1e-6)
+    found = [q[name].values.tolist() for name in ("channel", "axial_um", "lateral_um")]
+    assert found == [[0, 1], [20, 40], [43, 11]]
     assert q.stable.values.tolist() == [1, 1]
 
     lab.put(f"{ALF}/spikes.depths.npy", np.where(BASE < 50, 100.0, 130.0))
@@ -97,6 +100,14 @@ def test_what_the_files_say_is_stored_and_changes_rebuild_only_it(lab: Lab) -> N
     strict = open_quality(lab.stores)
     assert (strict.nSpikes.values[1], strict.bombcell.values[1]) == (470, "MUA")
     assert strict.bombcell_parameters.values[1] not in ("", q.bombcell_parameters.values[1])
+
+
+def test_too_few_sites_are_told(lab: Lab) -> None:
+    lab.put(f"{ALF}/channels.localCoordinates.npy", np.array([[43.0, 20.0]]))
+    report = lab.build(names=["quality"])
+    (failed,) = [x.reason for x in report.lines if x.status == "failed"]
+    assert "channels.localCoordinates.npy: expected more than 1 channels, found 1" in failed
+    assert open_quality(lab.stores).channel.isnull().all()
 
 
 def test_without_the_recipe_its_files_are_not_looked_at(lab: Lab) -> None:

@@ -106,6 +106,18 @@ def test_its_loaders_read_the_spikes_of_good_units(folder: Path, demo_stores: Pa
         np.testing.assert_array_equal(trains[unit], own.spike_time.values[~own.duplicate.values])
 
 
+def test_units_tell_their_channel_and_region(folder: Path, demo_stores: Path) -> None:
+    table = pd.read_parquet(folder / "units.pqt").set_index("uuid")
+    quality = lsdx.open_quality(demo_stores)
+    for name in ("channel", "axial_um", "lateral_um"):
+        np.testing.assert_array_equal(table[name].loc[quality.unit.values], quality[name])
+    assert table["channel"].notna().all()
+    # channel k of the demo's probes lies 20 um higher for every two
+    np.testing.assert_array_equal(table["axial_um"], 20 * (table["channel"] // 2 + 1))
+    assert set(table.loc[table["region"] == "CA1", "atlas_id"]) == {382.0}
+    assert "slidingRP_viol_forced" in table
+
+
 def test_sessions_have_its_61_columns(folder: Path, demo_stores: Path) -> None:
     table = pd.read_parquet(folder / "sessions.pqt")
     assert len(SESSIONS) == 61
