@@ -23,8 +23,10 @@ if TYPE_CHECKING:
         export,
         figures,
         open_field,
+        overview,
         reconcile,
         regions,
+        results,
         schema,
         spike_sorting,
         store,
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from lsdx.check import check_alignment, check_cameras
     from lsdx.config import Settings, load_settings
     from lsdx.export.series import from_pynapple
+    from lsdx.overview import report
+    from lsdx.results import analyse, open_result
     from lsdx.store.behavior import open_behavior, open_pose
     from lsdx.store.openers import (
         open_counts,
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Recipe",
     "Settings",
+    "analyse",
     "analysis",
     "builders",
     "check",
@@ -68,11 +73,15 @@ __all__ = [
     "open_insertions",
     "open_pose",
     "open_quality",
+    "open_result",
     "open_sessions",
     "open_spikes",
     "open_units",
+    "overview",
     "reconcile",
     "regions",
+    "report",
+    "results",
     "schema",
     "spike_sorting",
     "store",
@@ -83,6 +92,7 @@ __all__ = [
 _HOMES = {
     "Recipe": "builders",
     "Settings": "config",
+    "analyse": "results",
     "check_alignment": "check",
     "check_cameras": "check",
     "from_pynapple": "export.series",
@@ -94,9 +104,11 @@ _HOMES = {
     "open_insertions": "store.openers",
     "open_pose": "store.behavior",
     "open_quality": "store.openers",
+    "open_result": "results",
     "open_sessions": "store.openers",
     "open_spikes": "store.openers",
     "open_units": "store.openers",
+    "report": "overview",
 }
 
 _find = lazily(__name__, __all__, _HOMES)[0]

@@ -14,11 +14,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 # vermillion, blue and grey that readers with any colour vision tell apart (Okabe and Ito 2008)
 CONDITIONS: dict[str, str] = {"lsd": "#D55E00", "saline": "#0072B2", "unknown": "#999999"}
 # for conditions without a colour of their own, in this order
 OTHERS: tuple[str, ...] = ("#CC79A7", "#009E73", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+
+
+# of the epochs of the protocol, as light areas; others get them in this order
+EPOCHS: tuple[str, ...] = ("#BBBBBB", "#88CCEE", "#DDCC77", "#CC99BB", "#AADDBB")
+#: Width of a figure in one and in two columns of a page, in cm.
+COLUMN, PAGE = 8.5, 17.5
+SMALLEST = 6.5  # pt: readable in print
+
+
+def size(width: float, height: float) -> tuple[float, float]:
+    """Return a size in inches, as Matplotlib wants it, of one in cm.
+
+    Examples
+    --------
+    >>> size(COLUMN, 6)[1]
+    2.3622047244094486
+    """
+    return width / 2.54, height / 2.54
+
+
+def printed() -> Any:
+    """Return a context in which figures have fonts for print: 7 pt, and text that stays text.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> with printed():
+    ...     matplotlib.rcParams["font.size"], matplotlib.rcParams["svg.fonttype"]
+    (7.0, 'none')
+    """
+    import matplotlib as mpl
+
+    return mpl.rc_context(
+        {
+            "font.size": 7,
+            "axes.titlesize": 7.5,
+            "axes.labelsize": 7,
+            "xtick.labelsize": SMALLEST,
+            "ytick.labelsize": SMALLEST,
+            "legend.fontsize": SMALLEST,
+            "figure.titlesize": 8,
+            "axes.linewidth": 0.6,
+            "xtick.major.width": 0.6,
+            "ytick.major.width": 0.6,
+            "lines.linewidth": 1.0,
+            "font.family": "sans-serif",
+            "svg.fonttype": "none",
+        }
+    )
 
 
 def condition_colours(names: Iterable[str]) -> dict[str, str]:
