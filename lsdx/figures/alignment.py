@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from lsdx.figures import style
 from lsdx.figures.axes import as_dataset, on_axes, require_dims, row_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_VERDICTS = ("pass", "fail", "untestable")
-_COLOURS = ("#4daf4a", "#e41a1c", "0.85")
+_VERDICTS = tuple(style.VERDICTS)
+_COLOURS = tuple(style.VERDICTS.values())
 
 
 def plot_alignment(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from lsdx.errors import SelectionError, located
+from lsdx.figures import style
 from lsdx.figures.axes import (
     as_dataset,
     axis_label,
@@ -254,7 +255,7 @@ def plot_cameras(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
         A table of sessions and cameras: frames per s, frames dropped by the camera's counter,
-        gaps, times left out; white where there is no camera, red where the clock is unknown.
+        gaps, times left out; white where there is no camera, orange where the clock is unknown.
 
     Raises
     ------
@@ -275,7 +276,7 @@ def plot_cameras(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax = on_axes(ax, data, height=1.5 + 0.35 * rows.sizes["session"])
     clock = data["clock"].transpose("session", "camera").values.astype(str)
     state = np.select([clock == "", clock == "times", clock == "trimmed"], [0, 1, 2], default=3)
-    shades = ListedColormap(["white", "#cfe8cf", "#fff2b3", "#f4b6b6"])
+    shades = ListedColormap(["white", style.VERDICTS["pass"], "#F0E442", style.VERDICTS["fail"]])
     ax.imshow(state, cmap=shades, vmin=-0.5, vmax=3.5, aspect="auto")
     for i, j in np.argwhere(clock != ""):
         cell = {n: data[n].transpose("session", "camera").values[i, j] for n in _COUNTS}

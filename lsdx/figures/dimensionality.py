@@ -23,8 +23,9 @@ from lsdx.figures.style import condition_colours
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C7")
-_STIMULI = ("0.85", "tab:blue", "tab:orange", "tab:green", "tab:red")
+# of lines (Okabe and Ito 2008), and of stimuli: shades, so that none repeats a line's colour
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#A6761D")
+_STIMULI = ("0.85", "0.35", "0.6", "0.2", "0.75")
 
 
 def plot_scree(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
@@ -98,7 +99,7 @@ def plot_pre_post(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        A point where both phases have a value; others are left out, of the limits too.
+        A point where both phases have a value; others are left out. Both axes are alike.
 
     Raises
     ------
@@ -108,8 +109,8 @@ def plot_pre_post(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> pr = xr.DataArray([[1.0, 2.0]], dims=("session", "phase"), coords={"phase": ["a", "b"]})
-    >>> plot_pre_post(pr).get_ylabel()
-    'b'
+    >>> plot_pre_post(pr.rename("ngsc")).get_ylabel()
+    'ngsc, b'
     """
     require_array(data, "plot_pre_post")
     require_dims(data, "plot_pre_post", {"phase"}, 2)
@@ -131,12 +132,16 @@ def plot_pre_post(data: xr.DataArray, *, ax: Axes | None = None) -> Axes:
         ax.scatter(x[mine], y[mine], s=18, color=colour, label=label)
     if known.any():
         both = np.concatenate([x[known], y[known]])
-        ends = both.min(), both.max()
+        margin = 0.06 * (float(np.ptp(both)) or 1.0)
+        ends = both.min() - margin, both.max() + margin
         ax.plot(ends, ends, color="0.5", lw=1, zorder=0)
-    ax.set_aspect("equal", adjustable="datalim")
+        ax.set(xlim=ends, ylim=ends)
+    ax.set_aspect("equal")
     ax.locator_params(nbins=5)
-    ax.set(xlabel=str(data["phase"].values[0]), ylabel=str(data["phase"].values[1]))
-    ax.set_title(axis_label(data), loc="left", fontsize="small")
+    what, _, advice = axis_label(data).partition("\n")
+    first, second = map(str, data["phase"].values)
+    ax.set(xlabel=f"{what}, {first}", ylabel=f"{what}, {second}")
+    ax.set_title(", ".join(filter(None, (f"n = {known.sum()}", advice))), loc="left", size="small")
     if "condition" in data.coords:
         ax.legend(fontsize="small")
     return ax
@@ -160,8 +165,9 @@ def plot_sliding(
     Returns
     -------
     Axes
-        Time in min, as far as the windows reach; a line at 0 where they reach it. Where lines
-        of several sessions are drawn, the stimuli are their mean.
+        Time in min, as far as the windows reach; a line at 0 where they reach it. A session
+        without any value has no line. Where lines of several sessions are drawn, the stimuli are
+        their mean.
 
     Raises
     ------
@@ -193,7 +199,8 @@ def plot_sliding(
     minutes = data["window"].values / 60
     step = float(np.diff(minutes).min()) if minutes.size > 1 else 1.0
     stimuli = []
-    for i, (name, values) in enumerate(series(data[measure], "window")):
+    drawn = [(n, v) for n, v in series(data[measure], "window") if np.isfinite(v).any()]
+    for i, (name, values) in enumerate(drawn):
         colour = _COLOURS[i % len(_COLOURS)]
         ax.plot(minutes, values, ".-", color=colour, label=name or None)
     if "share" in data:
@@ -221,8 +228,14 @@ def plot_sliding(
     told = str(data["window"].attrs.get("long_name", "Centre of the window"))
     ax.set(xlabel=f"{told} (min)", ylabel=axis_label(data[measure]))
     handles = [*ax.get_legend_handles_labels()[0], *stimuli]
-    if handles:
-        ax.legend(handles=handles, fontsize="x-small")
+    if handles:  # beside the lines, which it would hide
+        ax.legend(
+            handles=handles,
+            fontsize="x-small",
+            loc="upper left",
+            bbox_to_anchor=(1, 1),
+            frameon=False,
+        )
     return ax
 
 

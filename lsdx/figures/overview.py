@@ -445,7 +445,7 @@ def plot_distributions(data: xr.Dataset, names: Sequence[str], *, by: str = "con
         low, high = np.nanquantile(values, [0.0, 0.99])
         if high > low:
             ax.set_xlim(low - 0.03 * (high - low), high)
-        ax.legend(frameon=False, loc="lower right", handlelength=1)
+        ax.legend(loc="best", handlelength=1, framealpha=0.85, edgecolor="none")
     for ax in axes.ravel()[len(known) :]:
         ax.set_axis_off()
     for row in axes:
@@ -453,51 +453,6 @@ def plot_distributions(data: xr.Dataset, names: Sequence[str], *, by: str = "con
     if "simulated" in data.coords:
         figure.text(0.995, 0.005, "simulated", ha="right", va="bottom", size=style.SMALLEST)
     return figure
-
-
-def plot_frame_rates(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Show the frame rate of each camera of each session, and the share of frames it dropped.
-
-    Parameters
-    ----------
-    data : Dataset
-        Of `lsdx.open_behavior`.
-    ax : Axes, optional
-
-    Returns
-    -------
-    Axes
-        Bars of frame rates, in Hz; the share of dropped frames stands above where it is known and
-        above 0.
-
-    Examples
-    --------
-    >>> import lsdx
-    >>> plot_frame_rates(lsdx.open_behavior()).get_ylabel()
-    'Frame rate (Hz)'
-    """
-    needed = {"frame_rate", "n_dropped", "n_frames", "session_label"}
-    data = as_dataset(data, "plot_frame_rates", needed, "Pass lsdx.open_behavior().")
-    ax = new_axes(ax)
-    ax = on_axes(ax, data)
-    cameras = [str(c) for c in data["camera"].values]
-    rate = data["frame_rate"].transpose("session", "camera").values
-    dropped = data["n_dropped"].transpose("session", "camera").values
-    frames = data["n_frames"].transpose("session", "camera").values
-    width = 0.8 / len(cameras)
-    for i, camera in enumerate(cameras):
-        x = np.arange(len(rate)) + (i + 0.5) * width - 0.4
-        bars = ax.bar(x, np.nan_to_num(rate[:, i]), width, color=style.OTHERS[i], label=camera)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = 100 * dropped[:, i] / frames[:, i]
-        told = [f"{s:.2g} %" if np.isfinite(s) and s > 0 else "" for s in share]
-        ax.bar_label(bars, labels=told, size=style.SMALLEST, rotation=90, padding=1)
-    ax.set_xticks(range(len(rate)), [str(v) for v in data["session_label"].values], rotation=90)
-    ax.set_ylabel("Frame rate (Hz)")
-    ax.set_title("Frame rates; above: dropped frames, where there are any", loc="left")
-    ax.legend(frameon=False, ncol=len(cameras), title="Camera")
-    ax.margins(y=0.25)
-    return ax
 
 
 def _ticks(ax: Axes, columns: Sequence[Any], rows: Sequence[Any], centre: float = 0.0) -> None:

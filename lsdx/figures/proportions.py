@@ -86,7 +86,17 @@ def plot_forest(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
                     size=7,
                     color=colours[g],
                 )
-    ax.text(1.01, 1.01, "mice / sessions / units", transform=ax.transAxes, size=7)
+    # it ends where the axes end, and is not cut in a figure without constrained layout
+    ax.annotate(
+        "mice / sessions / units",
+        (1, 1),
+        (0, 12),
+        "axes fraction",
+        "offset points",
+        ha="right",
+        va="bottom",
+        size=7,
+    )
     ax.set_yticks(np.arange(len(rows)), rows)
     ax.set(ylim=(len(rows) - 0.5, -0.5), xlim=(0, None))
     ax.grid(axis="x", color="0.9")

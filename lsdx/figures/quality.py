@@ -74,7 +74,7 @@ def plot_labels(data: xr.Dataset) -> Figure:
                 colour = _COLOURS.get(words[k], "0.6")
                 ax.bar(range(at.size), table[at, k], bottom=base, color=colour, label=words[k])
                 base += table[at, k]
-            ax.set_xticks(range(at.size), [words[i] for i in at], size=8)
+            ax.set_xticks(range(at.size), [words[i] for i in at], size=7, rotation=20)
             place = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
             ax.legend(fontsize=7, frameon=False, borderaxespad=0, **place)
             kappa = float(cell["kappa"])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def plot_psth(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+def plot_psth(data: xr.Dataset, *, most: float | None = None, ax: Axes | None = None) -> Axes:
     """Draw the responses of one insertion by depth.
 
     Parameters
@@ -22,6 +22,9 @@ def plot_psth(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     data : Dataset
         Of ``spikes.lsd.psth(pool="20 um")`` or of units, selected to one insertion and one label
         of ``by``.
+    most : float, optional
+        End of the colour scale, in z. Panels that are compared need the same; by default the 99th
+        percentile of what is drawn.
     ax : Axes, optional
         New ones by default.
 
@@ -74,7 +77,8 @@ def plot_psth(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         ax.set_ylabel("Unit, by depth")
     time = one["time"].values
     half = (time[1] - time[0]) / 2 if time.size > 1 else 0.5
-    most = float(np.nanquantile(np.abs(grid), 0.99)) if np.isfinite(grid).any() else 1.0
+    if most is None:
+        most = float(np.nanquantile(np.abs(grid), 0.99)) if np.isfinite(grid).any() else 1.0
     image = ax.pcolormesh(
         np.append(time - half, time[-1] + half),
         edges,

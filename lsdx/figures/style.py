@@ -14,7 +14,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # vermillion, blue and grey that readers with any colour vision tell apart (Okabe and Ito 2008)
 CONDITIONS: dict[str, str] = {"lsd": "#D55E00", "saline": "#0072B2", "unknown": "#999999"}
@@ -22,6 +25,8 @@ CONDITIONS: dict[str, str] = {"lsd": "#D55E00", "saline": "#0072B2", "unknown": 
 OTHERS: tuple[str, ...] = ("#CC79A7", "#009E73", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
 
+# of outcomes; not red and green, which are one colour to some readers
+VERDICTS: dict[str, str] = {"pass": "#A6CEE3", "fail": "#D55E00", "untestable": "#E4E4E4"}
 # of the epochs of the protocol, as light areas; others get them in this order
 EPOCHS: tuple[str, ...] = ("#BBBBBB", "#88CCEE", "#DDCC77", "#CC99BB", "#AADDBB")
 #: Width of a figure in one and in two columns of a page, in cm.
@@ -97,3 +102,30 @@ def condition_colours(names: Iterable[str]) -> dict[str, str]:
     free = [c for c in OTHERS if c.lower() not in taken] or list(OTHERS)
     own = {n: free[i % len(free)] for i, n in enumerate(unnamed)}
     return {n: CONDITIONS.get(n) or own[n] for n in drawn}
+
+
+def condition_dots(frame: Any, x: str, y: str) -> Axes:
+    """Return Axes with a dot a row, in the colour of its condition, and how many there are of each.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        With ``condition`` and the columns ``x`` and ``y``.
+    x, y : str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"condition": ["lsd"], "x": [1], "y": [2]})
+    >>> condition_dots(frame, "x", "y").get_legend().get_texts()[0].get_text()
+    'lsd, n = 1'
+    """
+    import matplotlib.pyplot as plt
+
+    _, ax = plt.subplots(layout="constrained")
+    for condition, colour in condition_colours(frame["condition"]).items():
+        own = frame[frame["condition"] == condition]
+        label = f"{condition}, n = {len(own)}"
+        ax.scatter(own[x], own[y], s=22, color=colour, ec="white", lw=0.4, label=label)
+    ax.legend(frameon=False)
+    return ax

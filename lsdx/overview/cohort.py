@@ -1,0 +1,84 @@
+"""The stores that a page is made from, each opened once, as far as they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import xarray as xr
+
+from lsdx.errors import SelectionError, StoreNotFound
+from lsdx.results import open_result
+from lsdx.store.behavior import open_behavior
+from lsdx.store.catalog import Catalog
+from lsdx.store.openers import (
+    open_epochs,
+    open_events,
+    open_insertions,
+    open_quality,
+    open_sessions,
+    open_units,
+)
+from lsdx.store.place import Place
+
+
+class Cohort:
+    """Stores of one folder; what is not built, or of no session, is None."""
+
+    def __init__(self, stores: Path, tag: str | None = None) -> None:
+        self.stores, self.tag = stores, tag
+        self.catalog: Catalog = Place(stores).catalog(tag)
+
+    def _open(self, opener: Callable[..., xr.Dataset]) -> xr.Dataset | None:
+        try:
+            return opener(self.stores, tag=self.tag)
+        except (StoreNotFound, SelectionError):
+            return None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the recordings are simulated."""
+        return self.catalog.simulated
+
+    @cached_property
+    def sessions(self) -> xr.Dataset | None:
+        """Sessions, in memory."""
+        return self._open(open_sessions)
+
+    @cached_property
+    def insertions(self) -> xr.Dataset | None:
+        """Probe insertions, in memory."""
+        return self._open(open_insertions)
+
+    @cached_property
+    def epochs(self) -> xr.Dataset | None:
+        """Epochs, in memory."""
+        return self._open(open_epochs)
+
+    @cached_property
+    def events(self) -> xr.Dataset | None:
+        """Events."""
+        return self._open(open_events)
+
+    @cached_property
+    def units(self) -> xr.Dataset | None:
+        """Units, whose counts are not read."""
+        return self._open(open_units)
+
+    @cached_property
+    def quality(self) -> xr.Dataset | None:
+        """Quality of the units."""
+        return self._open(open_quality)
+
+    @cached_property
+    def behavior(self) -> xr.Dataset | None:
+        """Behaviour, which is not read."""
+        return self._open(open_behavior)
+
+    def result(self, name: str) -> xr.Dataset | None:
+        """Return a result that was computed from these stores."""
+        try:
+            return open_result(name, stores=self.stores, tag=self.tag)
+        except StoreNotFound:
+            return None
