@@ -54,6 +54,17 @@ LAYERS: dict[str, set[str]] = {
     "open_field": {"arguments", "clock", "kernels"},
     "figures": {"lazy", "regions", "schema"},
     "export": {"clock", "lazy", "regions", "schema"},
+    "results": {"analysis", "arguments", "check", "store"},
+    "overview": {
+        "analysis",
+        "check",
+        "config",
+        "export",
+        "figures",
+        "results",
+        "schema",
+        "store",
+    },
 }
 # The two ends of the package reach every layer.
 EVERYTHING = {*LAYERS, "cli"}
@@ -67,14 +78,16 @@ ANYWHERE = set(LAYERS)
 FOREIGN: dict[str, set[str]] = {
     "one": {"sources", "readers", "demo"},
     "zarr": {"builders", "store"},
-    "matplotlib": {"figures"},
+    "matplotlib": {"figures", "overview"},
     "iblatlas": {"regions"},
     "requests": {"sources"},
     "ruptures": {"analysis"},
     "statsmodels": {"analysis"},
     "pingouin": {"analysis"},
     "av": {"video"},
+    "bokeh": {"overview"},
     "bombcell": {"spike_sorting"},
+    "jinja2": {"overview"},
     "h5py": {"export", "open_field", "reconcile"},
     "movement": {"open_field"},
     "urllib3": {"sources"},
@@ -120,6 +133,7 @@ DEFERRED: dict[str, set[str]] = {
     "spike_sorting": {"bombcell"},
     "video": {"av"},
     "open_field": {"movement", "h5py"},
+    "overview": {"bokeh", "jinja2", "matplotlib"},
 }
 
 # `import lsdx` loads none of these, beyond what `import xarray` loads by itself.

@@ -34,6 +34,24 @@ def conditions_of(ds: xr.Dataset) -> list[str]:
     return [*named, *sorted(found - set(named))]
 
 
+def labelled_filters(units: xr.Dataset) -> list[str]:
+    """Return the named filters of quality whose label some unit has.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> labelled_filters(lsdx.open_units())
+    ['ks2_good', 'ibl_pass', 'bombcell_good']
+    """
+    found = []
+    for name, (column, _) in QUALITY.items():
+        if column in units.variables:
+            values = units[column].values
+            known = np.isfinite(values) if values.dtype.kind == "f" else values != ""
+            found += [name] if known.any() else []
+    return found
+
+
 def trajectory_grid(sessions: xr.Dataset) -> xr.Dataset:
     """Count the sessions of each mouse along each pair of trajectories.
 
@@ -139,7 +157,8 @@ def units_by_region(
     by : str
         A label of units: ``"group"``, ``"beryl"``, ``"cosmos"``, ``"region"``.
     quality : str or sequence of str, optional
-        Named filters of `lsdx.analysis.selection.select`; all that ``units`` can have by default.
+        Named filters of `lsdx.analysis.selection.select`; by default those whose label some unit
+        has.
 
     Returns
     -------
@@ -157,11 +176,11 @@ def units_by_region(
     """
     where = "units_by_region"
     one_of(by, f"{where}, by", ("group", "beryl", "cosmos", "swanson", "region"))
-    known = [n for n, (column, _) in QUALITY.items() if column in units.variables]
-    names = known if quality is None else list(some_of(quality, f"{where}, quality", known))
+    known = labelled_filters(units)
+    names = known if quality is None else list(some_of(quality, f"{where}, quality", QUALITY))
     light = _light(units, where)
-    kept = {EVERY: select(light, exclusions=True) if light.sizes["unit"] else light}
-    kept |= {n: select(light, quality=n, exclusions=True) for n in names if light.sizes["unit"]}
+    kept = {EVERY: select(light) if light.sizes["unit"] else light}
+    kept |= {n: select(light, quality=n) for n in names if light.sizes["unit"]}
     table = {n: _labels(ds, by) for n, ds in kept.items()}
     regions = table[EVERY][by].value_counts(sort=True).index.tolist()
     shown = conditions_of(units)
@@ -211,7 +230,7 @@ def region_pairs(units: xr.Dataset, *, by: str = "group", quality: str | None = 
     """
     light = _light(units, "region_pairs")
     if light.sizes["unit"]:
-        light = select(light, exclusions=True, **({"quality": quality} if quality else {}))
+        light = select(light, quality=quality) if quality else select(light)
     table = _labels(light, by)
     sessions = table.groupby("session")["condition"].first()
     placed = table[~table[by].isin(["", "none"])]
@@ -295,9 +314,9 @@ def totals(
     if units is not None:
         of_unit = pd.Series(units["condition"].values.astype(str))
         count("n_units", of_unit)
-        for name, (column, value) in QUALITY.items():
-            if column in units.variables:
-                count(f"n_{name}", of_unit[units[column].values == value])
+        for name in labelled_filters(units):
+            column, value = QUALITY[name]
+            count(f"n_{name}", of_unit[units[column].values == value])
         count("n_spikes", of_unit, pd.Series(units["spike_count"].values))
     about = {"units": "1"}
     variables = {n: ("condition", np.array(v, dtype=np.int64), about) for n, v in columns.items()}

@@ -51,7 +51,7 @@ def plot_trajectories(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     do = "Pass trajectory_grid(lsdx.open_sessions())."
     data = as_dataset(data, "plot_trajectories", {"n_sessions", "trajectory", "subject"}, do)
     counts = data["n_sessions"].transpose("trajectory", "subject", "condition").values
-    ax = on_axes(ax, data, height=1.2 + 0.3 * counts.shape[0])
+    ax = on_axes(ax, data, height=1.4 + 0.3 * counts.shape[0])
     colours = style.condition_colours(data["condition"].values)
     names = [c for i, c in enumerate(colours) if counts[..., i].any()]
     shown = [list(colours).index(c) for c in names]
@@ -104,7 +104,7 @@ def plot_status(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     data = as_dataset(data, "plot_status", {"status", "session_label", "condition"}, do)
     status = data["status"].transpose("session", "dataset").values
     code = np.select([status == s for s in STATES], range(len(STATES)), len(STATES) - 1)
-    ax = new_axes(ax, height=2.0 + 0.17 * len(code))
+    ax = new_axes(ax, height=2.5 + 0.17 * len(code))
     colours = ListedColormap([c for c, _ in STATES.values()])
     ax.pcolormesh(
         code, cmap=colours, norm=BoundaryNorm(np.arange(4) - 0.5, 3), edgecolors="white", lw=0.4
@@ -161,7 +161,7 @@ def plot_timelines(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     do = "Pass timelines(lsdx.open_epochs(), lsdx.open_sessions())."
     data = as_dataset(data, "plot_timelines", {"start", "stop", "origin"}, do)
     n = data.sizes["session"]
-    ax = on_axes(ax, data, height=1.2 + 0.16 * n)
+    ax = on_axes(ax, data, height=1.5 + 0.16 * n)
     names = [str(e) for e in data["epoch"].values]
     fills = {e: style.EPOCHS[i % len(style.EPOCHS)] for i, e in enumerate(names)}
     for epoch, colour in fills.items():
@@ -233,7 +233,7 @@ def plot_units(data: xr.Dataset, *, ax: Axes | None = None, most: int = 30) -> A
     totals = data["n_units"].isel(filter=0).sum(by)
     conditions = [str(c) for c in data["condition"].values if int(totals.sel(condition=c))]
     colours = style.condition_colours(conditions)
-    ax = on_axes(ax, data, height=1.2 + 0.11 * len(names) * (1 + len(conditions)))
+    ax = on_axes(ax, data, height=1.4 + 0.11 * len(names) * (1 + len(conditions)))
     step = 0.8 / max(len(conditions), 1)
     for i, condition in enumerate(conditions):
         y = np.arange(len(names)) + (i + 0.5) * step - 0.4

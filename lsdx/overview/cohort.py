@@ -29,11 +29,16 @@ class Cohort:
     def __init__(self, stores: Path, tag: str | None = None) -> None:
         self.stores, self.tag = stores, tag
         self.catalog: Catalog = Place(stores).catalog(tag)
+        self.reasons: dict[str, str] = {}
 
     def _open(self, opener: Callable[..., xr.Dataset]) -> xr.Dataset | None:
+        """Open a store; keep the reason if it cannot be, without where the stores lie."""
         try:
             return opener(self.stores, tag=self.tag)
-        except (StoreNotFound, SelectionError):
+        except (StoreNotFound, SelectionError) as error:
+            name = opener.__name__.removeprefix("open_")
+            told = str(error).replace(f"{self.stores}/", "").replace(str(self.stores), "stores")
+            self.reasons[name] = told
             return None
 
     @property

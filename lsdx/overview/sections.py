@@ -42,6 +42,7 @@ _WHO = {
     "extraction error": "the raw data are there: ask whoever runs the extraction",
     "raw data missing": "no raw data: ask whoever recorded, or uploads",
 }
+_MOVING = ("wheel/speed", "left/motion_energy", "right/motion_energy", "left/paw_near_speed")
 _PACKAGES = ("xarray", "zarr", "dask", "numpy", "pandas", "scipy", "scikit-learn", "iblatlas")
 
 
@@ -98,8 +99,9 @@ class _Parts:
         self.show(make)
 
 
-def _missing(what: str, recipe: str) -> str:
-    return f"{what}: not built. Build it: lsdx build {recipe}"
+def _missing(cohort: Cohort, what: str, store: str) -> str:
+    """Say why a store is not shown."""
+    return f"{what}: not shown. {cohort.reasons.get(store, f'There are no {store}.')}"
 
 
 def glance(cohort: Cohort, folder: Path) -> Section:
@@ -117,7 +119,7 @@ def glance(cohort: Cohort, folder: Path) -> Section:
     parts.show(lambda: table(frame.rename_axis("number of"), "totals", "By condition"))
     n = every.sel(condition=counted.EVERY)
     if units is None:
-        parts.say(_missing("Units", "units"))
+        parts.say(_missing(cohort, "Units", "units"))
     excluded = int(n["n_excluded"])
     if excluded:
         parts.say(f"The lab excludes {excluded} sessions; they count above, and nowhere below.")
@@ -180,7 +182,7 @@ def layout(cohort: Cohort, folder: Path) -> Section:
         f"Grid of {n} sessions and {sessions.sizes['dataset']} datasets in three states.",
     )
     if epochs is None:
-        parts.say(_missing("Epochs", "epochs"))
+        parts.say(_missing(cohort, "Epochs", "epochs"))
     else:
         lines = counted.timelines(epochs, sessions)
         origin = lines["origin"].values
@@ -241,7 +243,7 @@ def regions(cohort: Cohort, folder: Path) -> Section:
     parts = _Parts("regions", "Units by region", folder)
     units = cohort.units
     if units is None or not units.sizes["unit"]:
-        parts.say(_missing("Units", "units"))
+        parts.say(_missing(cohort, "Units", "units"))
         return parts.section
     source = units if cohort.quality is None else cohort.quality
     groups = counted.units_by_region(source)
@@ -306,10 +308,10 @@ def quality(cohort: Cohort, folder: Path) -> Section:
     parts = _Parts("quality", "Quality of the units", folder)
     source = cohort.units if cohort.quality is None else cohort.quality
     if source is None or not source.sizes["unit"]:
-        parts.say(_missing("Units", "units quality"))
+        parts.say(_missing(cohort, "Units", "units"))
         return parts.section
     if cohort.quality is None:
-        parts.say(_missing("Measures of bombcell and stability", "quality"))
+        parts.say(_missing(cohort, "Measures of bombcell and stability", "quality"))
     names = [n for n in _NUMBERS if n in source and bool(np.isfinite(source[n].values).any())]
     groups = ["condition"] + ["sorter"] * (len(set(source["sorter"].values)) > 1)
     for by in groups if names else ():
@@ -399,7 +401,7 @@ def alignment(cohort: Cohort, folder: Path) -> Section:
             parts.say("No session has two runs whose times are known: the rig's clock is untested.")
     behavior = cohort.behavior
     if behavior is None:
-        parts.say(_missing("Cameras", "behavior"))
+        parts.say(_missing(cohort, "Cameras", "behavior"))
         return parts.section
     cameras = check_cameras(cohort.stores, tag=cohort.tag)
     counts = (
@@ -426,9 +428,9 @@ def comparability(cohort: Cohort, folder: Path) -> Section:
     parts = _Parts("comparability", "What filters leave, and how else conditions differ", folder)
     units = cohort.units
     if units is None or not units.sizes["unit"]:
-        parts.say(_missing("Units", "units"))
+        parts.say(_missing(cohort, "Units", "units"))
         return parts.section
-    known = [n for n, (column, _) in QUALITY.items() if column in units.variables]
+    known = counted.labelled_filters(units)
     for name in known:
         parts.show(
             lambda name=name: _lost(
@@ -447,7 +449,11 @@ def comparability(cohort: Cohort, folder: Path) -> Section:
         )
 
     def differences() -> list[Part]:
-        found = confounds(units, insertions=cohort.insertions, behavior=cohort.behavior)
+        behavior, told = cohort.behavior, {}
+        if behavior is not None:
+            features = [f for f in _MOVING if f in behavior["feature"].values]
+            told = {"behavior": behavior, "feature": features[0]} if features else {}
+        found = confounds(units, insertions=cohort.insertions, **told)
         frame = found.drop_dims("category", errors="ignore").to_dataframe()
         keep = [c for c in frame if frame[c].dtype.kind in "fi"]
         figure = picture(
