@@ -160,7 +160,8 @@ def open_result(
         raise StoreNotFound(located(where, "a result of these stores", found, do))
     ds = xr.open_zarr(_path(place, name), consolidated=False, chunks=None).load()
     texts = {n: v.astype(object) for n, v in ds.variables.items() if v.dtype.kind == "T"}
-    return ds.assign(texts)
+    result: xr.Dataset = ds.assign(texts)
+    return result
 
 
 def _digest(name: str, catalog: str) -> str:

@@ -189,8 +189,8 @@ def units_by_region(
         cell = rows.groupby(["condition", by], sort=False)
         found = [cell.size(), cell["session"].nunique(), cell["subject"].nunique()]
         for j, values in enumerate(found):
-            for (condition, region), n in values.items():
-                counts[j, i, shown.index(condition), regions.index(region)] = n
+            for row in values.reset_index(name="n").itertuples(index=False):
+                counts[j, i, shown.index(row[0]), regions.index(row[1])] = row[2]
     dims = ("filter", "condition", by)
     about = {"units": "1"}
     variables = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -316,10 +316,10 @@ def plot_places(units: xr.Dataset, *, most: int = 20_000) -> Figure:
     for column, condition in enumerate(shown):
         rows = np.flatnonzero(placed & (conditions == condition))
         rows = rows[:: -(-len(rows) // most) or 1] if len(rows) else rows
-        colours = regions.colours(region[rows]) if len(rows) else []
+        colours: list[str] = regions.colours(region[rows]).tolist() if len(rows) else []
         for row, (i, j) in enumerate(((0, 1), (1, 2))):
             ax = axes[row, column]
-            ax.scatter(xyz[rows, i], xyz[rows, j], s=3, c=list(colours), lw=0.15, ec="0.3")
+            ax.scatter(xyz[rows, i], xyz[rows, j], s=3, c=colours, lw=0.15, ec="0.3")
             ax.axhline(0, color="0.8", lw=0.5, zorder=0)
             ax.axvline(0, color="0.8", lw=0.5, zorder=0)
             ax.set_aspect("equal")
@@ -455,9 +455,10 @@ def plot_distributions(data: xr.Dataset, names: Sequence[str], *, by: str = "con
     return figure
 
 
-def _ticks(ax: Axes, columns: Sequence[Any], rows: Sequence[Any], centre: float = 0.0) -> None:
-    ax.set_xticks(np.arange(len(columns)) + centre, [str(v) for v in columns])
-    ax.set_yticks(np.arange(len(rows)) + centre, [str(v) for v in rows])
+def _ticks(ax: Axes, columns: Iterable[Any], rows: Iterable[Any], centre: float = 0.0) -> None:
+    across, down = list(map(str, columns)), list(map(str, rows))
+    ax.set_xticks(np.arange(len(across)) + centre, across)
+    ax.set_yticks(np.arange(len(down)) + centre, down)
 
 
 def _named(ax: Axes, colours: dict[str, str]) -> None:

@@ -39,13 +39,14 @@ def dots(frame: pd.DataFrame, x: str, y: str, labels: tuple[str, str], told: Seq
         Without Bokeh.
     """
     try:
+        from bokeh import plotting
         from bokeh.embed import components
         from bokeh.models import DataRange1d, HoverTool
-        from bokeh.plotting import figure
     except ImportError as error:
         raise missing_package("overview", "bokeh", "report") from error
     dates = pd.api.types.is_datetime64_any_dtype(frame[x])
-    plot: Any = figure(
+    make: Any = plotting.figure  # its options are made when it is imported
+    plot = make(
         height=360,
         sizing_mode="stretch_width",
         x_axis_type="datetime" if dates else "linear",

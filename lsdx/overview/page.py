@@ -87,9 +87,10 @@ def _cell(value: Any) -> Cell:
     if isinstance(value, int | np.integer):
         return Cell(f"{value:,}", str(int(value)))
     if isinstance(value, float | np.floating):
-        if not np.isfinite(value):
+        number = float(value)
+        if not np.isfinite(number):
             return Cell("n/a", "nan")
-        return Cell(f"{value:,.4g}" if abs(value) < 1e5 else f"{value:,.0f}", repr(float(value)))
+        return Cell(f"{number:,.4g}" if abs(number) < 1e5 else f"{number:,.0f}", repr(number))
     return Cell("" if value is None or value is pd.NaT else str(value))
 
 
