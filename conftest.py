@@ -107,7 +107,7 @@ def without_behavior(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 def _doctest_stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the examples that open stores open the demo's: they run as a user pastes them."""
     item = request.node
-    opening = re.compile(r"lsdx\.(open_|check_)")
+    opening = re.compile(r"lsdx\.(open_|check_|report|analyse)")
     if isinstance(item, pytest.DoctestItem) and any(
         opening.search(e.source) for e in item.dtest.examples
     ):
