@@ -71,6 +71,7 @@ def dots(frame: pd.DataFrame, x: str, y: str, labels: tuple[str, str], told: Seq
         )
     plot.add_tools(HoverTool(tooltips=[(name.replace("_", " "), f"@{{{name}}}") for name in told]))
     plot.legend.click_policy = "hide"
-    plot.add_layout(plot.legend[0], "right")
+    plot.legend.orientation = "horizontal"
+    plot.add_layout(plot.legend[0], "below")
     script, div = components(plot)
     return f"{div}\n{script}"
