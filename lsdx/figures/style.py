@@ -26,7 +26,7 @@ OTHERS: tuple[str, ...] = ("#CC79A7", "#009E73", "#E69F00", "#56B4E9", "#F0E442"
 
 
 # of outcomes; not red and green, which are one colour to some readers
-VERDICTS: dict[str, str] = {"pass": "#A6CEE3", "fail": "#D55E00", "untestable": "#E4E4E4"}
+VERDICTS: dict[str, str] = {"pass": "#7FB8DE", "fail": "#D55E00", "untestable": "#EFEFEF"}
 # of the epochs of the protocol, as light areas; others get them in this order
 EPOCHS: tuple[str, ...] = ("#BBBBBB", "#88CCEE", "#DDCC77", "#CC99BB", "#AADDBB")
 #: Width of a figure in one and in two columns of a page, in cm.

@@ -67,7 +67,8 @@ def test_the_limits_of_pre_against_post_are_of_what_is_drawn() -> None:
     ).assign_coords(phase=["pre", "post"], condition=("session", ["a", "b", "a", "b", "b"]))
     ax = plot_pre_post(data)
     ax.figure.canvas.draw()
-    assert ax.lines[0].get_xdata().tolist() == [1, 2]
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), [0.94, 2.06])
+    assert ax.get_xlim() == ax.get_ylim()
     assert [c.get_offsets().tolist() for c in ax.collections] == [[[1, 2]], [[2, 1.5]]]
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["a (1)", "b (1)"]
     assert max(map(abs, (*ax.get_xlim(), *ax.get_ylim()))) < 4
