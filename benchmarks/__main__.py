@@ -15,6 +15,7 @@ from benchmarks.cohort import building, cohorts, many_sessions, one_session, ope
 from benchmarks.comparisons import resampling
 from benchmarks.dimensionality import spectra, whole_cohort
 from benchmarks.importing import importing
+from benchmarks.overview import page
 from benchmarks.records import tabling
 from benchmarks.single_units import from_stores, surrogates
 from benchmarks.spikes import counting, grouping, writing
@@ -40,6 +41,7 @@ def results(quick: bool, folder: Path) -> Iterator[Result]:
     yield from reading(large)
     yield from from_stores(large, quick)
     yield from whole_cohort(large, quick)
+    yield page(large)
     yield from many_sessions(small)
 
 
