@@ -35,6 +35,7 @@ OPENERS = {
         "check_cameras",
     ],
     "Building stores": ["Recipe"],
+    "A page, and results that are kept": ["report", "analyse", "open_result"],
     "From others": ["from_pynapple"],
 }
 MODULES = {
