@@ -9,6 +9,7 @@ import xarray as xr
 
 from lsdx import regions
 from lsdx.errors import SelectionError, located
+from lsdx.figures import style
 from lsdx.figures.axes import as_dataset, on_axes, region_segments
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ _MOST_SPIKES = 500_000  # as dots; more of them are a black picture
 _N_COLUMNS = 500  # of time in a density
 _SITE = 20.0  # um between the sites of a probe
 _NAME_SIZE = 6  # points
-_EPOCHS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
 
 
 def plot_raster(
@@ -183,13 +183,15 @@ def _shade_epochs(ax: Axes, data: xr.Dataset, start: float, end: float) -> dict[
             low, high = (np.nanmin(t) if np.isfinite(t).any() else np.nan for t in times)
             if low < end and high > start:
                 edges = max(low, start), min(high, end)
-                span = ax.axvspan(*edges, color=_EPOCHS[e % len(_EPOCHS)], alpha=0.15, lw=0)
+                span = ax.axvspan(
+                    *edges, color=style.EPOCHS[e % len(style.EPOCHS)], alpha=0.35, lw=0
+                )
                 if drawn.setdefault(str(epoch), span) is span:
                     span.set_label(str(epoch))
     injected = data["administration"].values if "administration" in data.variables else np.empty(0)
     known = injected[np.isfinite(injected)]
     if known.size and start < known[0] < end:
-        line = ax.axvline(known[0], color="tab:red", lw=1.5, label="injection")
+        line = ax.axvline(known[0], color="k", lw=1.5, label="injection")
         drawn["injection"] = line
     return drawn
 
