@@ -8,10 +8,16 @@ Open what was built, as xarray Datasets: `open_sessions`, `open_insertions`, `op
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
-import lsdx.accessor  # noqa: F401  registers ds.lsd
 from lsdx.lazy import lazily
+
+# Registers ds.lsd, for which xarray is imported. The command does so itself, when it has read its
+# options: its help need not wait for xarray.
+_first = sys.orig_argv[1:3]
+if _first != ["-m", "lsdx"] and not "".join(_first[:1]).endswith("/lsdx"):
+    import lsdx.accessor  # noqa: F401
 
 if TYPE_CHECKING:
     from lsdx import (
