@@ -126,8 +126,8 @@ def build(
             notes += say(read_store(Place(folder), entry))
     notes += _unknown_ids(folder, catalog, cohort)
     labels = {s.eid: s.label for s in source.sessions()}
-    if entry := catalog.flat.get("sessions"):
-        stored = read_store(Place(folder), entry)
+    if "sessions" in catalog.flat:
+        stored = read_store(Place(folder), catalog.flat["sessions"])
         labels |= dict(zip(stored["session"].values, stored["session_label"].values, strict=True))
     notes += [
         f"session {r.eid} ({labels[r.eid]}) keeps what was published of it before, "

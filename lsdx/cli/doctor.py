@@ -72,12 +72,15 @@ def lines_of(facts: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "settings", name, f"{text} ({told['from']})"
     for topic in ("stores", "login", "machine"):
         for name, value in facts[topic].items():
-            text = {True: "yes", False: "no"}.get(value) if isinstance(value, bool) else None
-            told = ", ".join(value) or "none" if isinstance(value, list) else value
-            if name.endswith("bytes"):
+            text = str(value)
+            if isinstance(value, bool):
+                text = "yes" if value else "no"
+            elif isinstance(value, list):
+                text = ", ".join(value) or "none"
+            elif name.endswith("bytes"):
                 name = name.removesuffix("bytes").strip("_") or "size"
-                told = f"{value / 1e6:.1f} MB" if value < 1e9 else f"{value / 1e9:.1f} GB"
-            yield topic, name.replace("_", " "), str(text or told)
+                text = f"{value / 1e6:.1f} MB" if value < 1e9 else f"{value / 1e9:.1f} GB"
+            yield topic, name.replace("_", " "), text
     for i, problem in enumerate(facts["problems"], 1):
         yield "problems", str(i), problem
 
@@ -126,7 +129,8 @@ def _stores(folder: Path) -> dict[str, Any]:
     from lsdx.errors import REBUILD, StoreNotFound, located
     from lsdx.store.place import Place
 
-    place, problems = Place(folder), []
+    place = Place(folder)
+    problems: list[str] = []
     told: dict[str, Any] = {"folder": str(folder.absolute()), "catalog": "none"}
     try:
         catalog = place.catalog()
@@ -144,11 +148,8 @@ def _stores(folder: Path) -> dict[str, Any]:
             continue
         if lost:
             found = f"{len(lost)} that are gone, such as {lost[0]}"
-            problems.append(
-                located(
-                    f"{folder}, tag {tag}" if tag else str(folder), "all stores", found, REBUILD
-                )
-            )
+            where = f"{folder}, tag {tag}" if tag else str(folder)
+            problems.append(located(where, "all stores", found, REBUILD))
     return told | {
         "catalog": catalog.digest[:16],
         "simulated": catalog.simulated,

@@ -45,7 +45,7 @@ def note(text: str) -> None:
 def show(
     arguments: argparse.Namespace,
     text: str,
-    rows: Sequence[Mapping[str, object]],
+    rows: Sequence[Mapping[Any, object]],
     *,
     before: str = "",
     after: str = "",
@@ -75,7 +75,7 @@ def show(
         say(arguments, after)
 
 
-def _width_of(rows: Sequence[Mapping[str, object]]) -> int:
+def _width_of(rows: Sequence[Mapping[Any, object]]) -> int:
     """Return how many characters a table takes at least, with every word whole."""
     longest: dict[str, int] = {}
     for row in rows:
@@ -85,7 +85,7 @@ def _width_of(rows: Sequence[Mapping[str, object]]) -> int:
     return sum(longest.values()) + 3 * len(longest)
 
 
-def _print_table(console: Any, rows: Sequence[Mapping[str, object]]) -> None:
+def _print_table(console: Any, rows: Sequence[Mapping[Any, object]]) -> None:
     from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text

@@ -190,6 +190,6 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     if arguments.verbose:
         for name, origin in setting_origins(file=arguments.config, **given).items():
             if origin != "default":
-                note(f"{name}: from {origin}")
+                note(f"{name}: from {origin.replace('the call', 'the command line')}")
         note(f"stores: {settings.stores.absolute()}")
     return settings

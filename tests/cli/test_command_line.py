@@ -391,7 +391,7 @@ def test_verbose_tells_duration_stores_and_settings(
     said = capsys.readouterr()
     assert said.out == quiet.out
     assert f"project: from {path}\n" in said.err
-    assert "stores: from the call\n" in said.err
+    assert "stores: from the command line\n" in said.err
     assert f"stores: {demo_stores}\n" in said.err
     assert re.search(r"^info: \d+\.\d s$", said.err, re.MULTILINE)
 

@@ -70,7 +70,7 @@ def test_the_report_is_json_too(made: Path, capsys: pytest.CaptureFixture[str]) 
     assert {line["status"] for line in lines} == {"reused"}
     assert {line["session_label"] for line in lines} == {
         "LSDX-A 2023-01-19/001",
-        "LSDX-B 2023-02-22/001",
+        "LSDX-A 2023-06-14/002",
     }
 
 
