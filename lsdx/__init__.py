@@ -8,10 +8,17 @@ Open what was built, as xarray Datasets: `open_sessions`, `open_insertions`, `op
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
-import lsdx.accessor  # noqa: F401  registers ds.lsd
 from lsdx.lazy import lazily
+
+# Registers ds.lsd, for which xarray is imported. The command does so itself, when it has read its
+# options: its help need not wait for xarray.
+_command = [os.path.join(os.path.dirname(sys.executable), "lsdx")]
+if sys.orig_argv[1:2] != _command and sys.orig_argv[1:3] != ["-m", "lsdx"]:
+    import lsdx.accessor  # noqa: F401
 
 if TYPE_CHECKING:
     from lsdx import (

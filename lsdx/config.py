@@ -310,14 +310,53 @@ def load_settings(
     'cache'
     """
     environ = os.environ if environ is None else environ
-    named = file or environ.get("LSDX_CONFIG")
-    path = user_path(named or "lsdx.toml")
-    settings = Settings()
-    if named or path.is_file():
-        settings = merge_file(settings, path)
+    path, there = _settings_file(file, environ)
+    settings = merge_file(Settings(), path) if there else Settings()
     settings = _merge(settings, _from_environment(environ), "the environment", Path())
     given = {k: v for k, v in overrides.items() if v is not None}
     return _checked(_merge(settings, given, "the call", Path()), str(path))
+
+
+def setting_origins(
+    *,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    **overrides: object,
+) -> dict[str, str]:
+    """Tell where each setting comes from, for the same arguments as those of `load_settings`.
+
+    Returns
+    -------
+    dict of str to str
+        By field of `Settings`: ``default``, the path of the settings file, ``the environment`` or
+        ``the call``.
+
+    Raises
+    ------
+    ConfigError
+        For a file that cannot be read.
+
+    Examples
+    --------
+    >>> origins = setting_origins(environ={"LSDX_SOURCE": "cache"}, stores="built")
+    >>> origins["source"], origins["stores"], origins["project"]
+    ('the environment', 'the call', 'default')
+    """
+    environ = os.environ if environ is None else environ
+    path, there = _settings_file(file, environ)
+    origins = dict.fromkeys((f.name for f in fields(Settings)), "default")
+    origins |= dict.fromkeys(_read_toml(path) if there else (), str(path.absolute()))
+    origins |= dict.fromkeys(_from_environment(environ), "the environment")
+    return origins | {k: "the call" for k, v in overrides.items() if v is not None}
+
+
+def _settings_file(
+    file: str | os.PathLike[str] | None, environ: Mapping[str, str]
+) -> tuple[Path, bool]:
+    """Return the path of the settings file, and whether it is to be read."""
+    named = file or environ.get("LSDX_CONFIG")
+    path = user_path(named or "lsdx.toml")
+    return path, bool(named) or path.is_file()
 
 
 def merge_file(settings: Settings, path: Path) -> Settings:
@@ -330,16 +369,19 @@ def merge_file(settings: Settings, path: Path) -> Settings:
         ...
     lsdx.errors.ConfigError: no-such.toml: expected a TOML file, found nothing there. ...
     """
+    return _merge(settings, _read_toml(path), str(path), path.parent)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
-            values = tomllib.load(stream)
+            return tomllib.load(stream)
     except FileNotFoundError:
         raise ConfigError(
             located(str(path), "a TOML file", "nothing there", "Name an existing file.")
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(located(str(path), "a TOML file", str(error))) from error
-    return _merge(settings, values, str(path), path.parent)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:

@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import re
 import shlex
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
@@ -72,6 +73,7 @@ def test_the_commands_exist(page: Path, tmp_path: Path) -> None:
     sessions = (ROOT / "noxfile.py").read_text(encoding="utf-8")
     for line in "".join(blocks(page, "shell")).replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
+        words = list(takewhile(lambda word: word not in (">", "|"), words))
         if words[:1] == ["lsdx"]:
             _parser().parse_args(words[1:])
         elif words[:2] == ["nox", "-s"]:

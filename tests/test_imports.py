@@ -84,6 +84,8 @@ FOREIGN: dict[str, set[str]] = {
     "ruptures": {"analysis"},
     "statsmodels": {"analysis"},
     "pingouin": {"analysis"},
+    "rich": {"cli"},
+    "shtab": {"cli"},
     "av": {"video"},
     "bokeh": {"overview"},
     "bombcell": {"spike_sorting"},
@@ -126,6 +128,8 @@ ONLY_FOREIGN: dict[str, set[str]] = {
 DEFERRED: dict[str, set[str]] = {
     "__init__": EVERYTHING - {"accessor", "errors", "lazy"},
     "accessor": {"analysis"},
+    # the help comes at once
+    "cli": {*EVERYTHING - {"cli", "config", "errors"}, "numpy", "pandas", "rich", "shtab", "tqdm"},
     "analysis": {"numba", "pingouin", "ruptures", "scipy", "sklearn", "statsmodels"},
     "export": {"h5py", "ndx_pose", "polars", "pynapple", "pynwb"},
     "readers": {"pynwb"},
@@ -288,6 +292,8 @@ def test_module_keeps_to_its_layer(path: Path) -> None:
         ("lsdx.export.nwb", "import pynwb"),
         ("lsdx.cohort", "import seaborn"),
         ("lsdx.cli", "import seaborn"),
+        ("lsdx.cli.look", "from lsdx import builders"),
+        ("lsdx.cli.look", "import rich"),
     ],
 )
 def test_a_breach_is_found(module: str, source: str) -> None:
@@ -303,7 +309,8 @@ def test_a_breach_is_found(module: str, source: str) -> None:
         ("lsdx.analysis.rates", "if TYPE_CHECKING:\n    from scipy import stats"),
         ("lsdx.accessor", "def f(self):\n    from lsdx.analysis import rates"),
         ("lsdx", "if TYPE_CHECKING:\n    from lsdx.store import open_units"),
-        ("lsdx.cli", "from lsdx import builders, store\nimport json"),
+        ("lsdx.cli", "def f():\n    from lsdx import builders, store\nimport json"),
+        ("lsdx.cli", "from lsdx.config import Settings\ndef f():\n    import rich"),
     ],
 )
 def test_a_lawful_import_passes(module: str, source: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,19 @@ def test_the_command_prints_draws_and_tells_by_its_exit_code(
     assert main(["reconcile", *options]) == 1
     assert "units spikes: " in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "r.csv")) == len(found["table"])
+    labels = dict(pd.read_csv(tmp_path / "r.csv")[["session", "session_label"]].dropna().values)
+    sessions = lsdx.open_sessions(demo_stores)
+    known = dict(zip(sessions.session.values, sessions.session_label.values, strict=True))
+    assert labels
+    assert labels.items() <= known.items()
     assert (tmp_path / "r.png").stat().st_size > 1000
+    assert main(["reconcile", *options[:4], "--json"]) == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert [r["verdict"] for r in rows] == found["table"]["verdict"].tolist()
+    assert main(["reconcile", *options[:4], "--quiet"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert all(line.endswith("differs") or " differs" in line for line in told)
+    assert not any(" same" in line for line in told)
     (tmp_path / "alone").mkdir()
     table = pd.read_parquet(found["folder"] / "popdim_20250101_000000.pqt")
     kept = ["eid", "task00_replay_pc1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import runpy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -174,9 +175,9 @@ def choose(
     names = list(names) or list(recipes)
     odd = [n for n in names if n not in recipes]
     if odd:
-        raise RecipeError(
-            located("recipes", "one of " + ", ".join(recipes), repr(odd[0]), "Correct the name.")
-        )
+        close = difflib.get_close_matches(odd[0], list(recipes), n=1)
+        do = f"Did you mean {close[0]}?" if close else "Correct the name."
+        raise RecipeError(located("recipes", "one of " + ", ".join(recipes), repr(odd[0]), do))
     chosen = {*names, *(n for n, r in recipes.items() if r.stored.always)}
     published = set(published)
     while True:

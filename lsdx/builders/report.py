@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -60,15 +61,36 @@ class Report:
         """Save the report as JSON beside the catalog."""
         replace_file(folder, REPORT, json.dumps(asdict(self), indent=1))
 
-    def to_text(self) -> str:
-        """Write the report as a table: one row a session, then what they lack, then notes."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON has it, sessions by id and name."""
+        lines = [
+            {"session_label": self.names.get(line.session, ""), **asdict(line)}
+            for line in self.lines
+        ]
+        for line in lines:
+            del line["trace"]
+        return {
+            "stores": self.stores,
+            "catalog": self.catalog,
+            "simulated": self.simulated,
+            "failed": self.failed,
+            "lines": lines,
+            "notes": list(self.notes),
+        }
+
+    def grid(self) -> pd.DataFrame:
+        """Return statuses of sessions by kind, with seconds and MB in all."""
+        return _grid([line for line in self.lines if line.session != "all"], self.names)
+
+    def to_text(self, *, grid: bool = True) -> str:
+        """Write the report: a row a session (``grid``), then what they lack, then notes."""
         flat = [line for line in self.lines if line.session == "all"]
         rest = [line for line in self.lines if line.session != "all"]
         blocks = []
-        if self.simulated:
+        if self.simulated and grid:
             blocks.append("SIMULATED: the lsdx demo cohort, not recordings.")
-        if rest:
-            blocks.append(_grid(rest, self.names))
+        if rest and grid:
+            blocks.append(self.grid().to_string())
         reasons = _reasons(rest, self.names)
         blocks += ["\n".join(["What sessions lack, and what was found:", *reasons])] if rest else []
         if flat:
@@ -89,9 +111,10 @@ class Report:
 _STATUSES = ("built", "found", "reused", "skipped", "failed")
 
 
-def _grid(lines: Iterable[Line], names: Mapping[str, str]) -> str:
+def _grid(lines: Iterable[Line], names: Mapping[str, str]) -> pd.DataFrame:
     """Statuses of sessions by kind, with seconds and bytes in all."""
-    frame = pd.DataFrame([asdict(line) for line in lines])
+    columns = [f.name for f in fields(Line)]
+    frame = pd.DataFrame([asdict(line) for line in lines], columns=columns)
     order = list(dict.fromkeys(frame["kind"]))
     status = frame.groupby(["session", "kind"], sort=False)["status"].agg(
         lambda s: "failed" if "failed" in set(s) else s.iloc[-1]
@@ -103,7 +126,7 @@ def _grid(lines: Iterable[Line], names: Mapping[str, str]) -> str:
     table["MB"] = (sums["bytes"] / 1e6).map("{:.1f}".format)
     table.columns.name = None
     table.index = pd.Index([f"{names.get(eid, '')}  {eid[:8]}" for eid in table.index])
-    return table.to_string()
+    return table
 
 
 def _reasons(lines: Iterable[Line], names: Mapping[str, str]) -> list[str]:

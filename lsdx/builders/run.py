@@ -125,13 +125,19 @@ def build(
         if say := STORED[catalog.recipes[name]["store"]].notes:
             notes += say(read_store(Place(folder), entry))
     notes += _unknown_ids(folder, catalog, cohort)
+    labels = {s.eid: s.label for s in source.sessions()}
+    if "sessions" in catalog.flat:
+        stored = read_store(Place(folder), catalog.flat["sessions"])
+        labels |= dict(zip(stored["session"].values, stored["session_label"].values, strict=True))
     notes += [
-        f"session {r.eid} keeps what was published of it before, for something failed"
+        f"session {r.eid} ({labels[r.eid]}) keeps what was published of it before, "
+        "for something failed"
         for r in results
         if r.failed and r.eid in before.parts.get("sessions", {})
     ]
     notes += [
-        f"session {eid} is stored but no longer in the source: lsdx build --prune takes it out"
+        f"session {eid} ({labels.get(eid, 'no name')}) is stored but no longer in the source: "
+        "lsdx build --prune takes it out"
         for eid in _gone(catalog, source)
     ]
     left_out = [
@@ -139,7 +145,7 @@ def build(
     ]
     report = Report(
         lines=(*left_out, *(line for r in results for line in r.lines), *lines),
-        names={s.eid: s.label for s in chosen_sessions},
+        names=labels,
         notes=(*source.notes, *notes),
         simulated=source.simulated,
         stores=str(folder),
@@ -163,15 +169,18 @@ def to_download(
     recipes: Path | None = None,
     offline: bool = False,
     refresh: bool = False,
+    progress: bool = False,
 ) -> list[tuple[str, int]]:
     """List what a build would download: session and dataset, bytes (-1: not recorded)."""
     inputs = inputs_of(
         choose(load_recipes(recipes), names, current_catalog(settings.stores).recipes)
     )
-    source, settings = open_source(settings, offline=offline, refresh=refresh)
-    chosen = _choose_sessions(source, sessions)
-    missing = source.missing(_needed(source, chosen, settings.sources.revision, inputs))
-    return [(d.where, -1 if d.size is None else d.size) for d in missing]
+    source, settings = open_source(settings, offline=offline, refresh=refresh, progress=progress)
+    return [
+        (f"{session.label}  {d.where}", -1 if d.size is None else d.size)
+        for session in _choose_sessions(source, sessions)
+        for d in source.missing(_needed(source, [session], settings.sources.revision, inputs))
+    ]
 
 
 def _needed(

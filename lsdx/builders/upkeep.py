@@ -1,4 +1,4 @@
-"""Upkeep of a stores folder: verify every byte, collect what nothing names, keep a tag."""
+"""Upkeep of a stores folder: verify every byte, collect what nothing names, keep tags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from lsdx.assemble.stores import STORED
 from lsdx.builders.lock import building, collecting, publishing
 from lsdx.builders.write import MANIFEST, TEMPORARY, check_bytes, read_manifest, replace_file
-from lsdx.errors import REBUILD, LsdxError, RecipeError, located
+from lsdx.errors import REBUILD, LsdxError, RecipeError, StoreNotFound, located
 from lsdx.schema import SCHEMAS, validate
 from lsdx.store.access import read_store
 from lsdx.store.catalog import Catalog, Entry
@@ -30,7 +30,7 @@ class Check:
     problem: str
 
 
-def verify(folder: Path, tag: str | None = None) -> list[Check]:
+def verify(folder: Path, tag: str | None = None, *, progress: bool = False) -> list[Check]:
     """Check every byte that a catalog names, decode every chunk, validate every value.
 
     Parameters
@@ -39,6 +39,8 @@ def verify(folder: Path, tag: str | None = None) -> list[Check]:
         The stores folder.
     tag : str, optional
         A tagged catalog; the current one by default.
+    progress : bool
+        Whether to show a bar (never where the output is no terminal).
 
     Returns
     -------
@@ -50,12 +52,18 @@ def verify(folder: Path, tag: str | None = None) -> list[Check]:
     StoreNotFound, StoreCorrupt
         If there is no catalog, or it is damaged itself.
     """
+    from tqdm import tqdm
+
     catalog = Place(folder).catalog(tag)
     checks = []
-    for noun, entry, cohort in _named(catalog):
-        problems = check_bytes(folder, entry) or _check_values(folder, noun, entry, cohort)
-        problems += _check_manifest(folder, entry)
-        checks.append(Check(entry.path, entry.bytes, "; ".join(problems)))
+    size = sum(entry.bytes for entry in catalog.entries())
+    off = None if progress else True
+    with tqdm(total=size, desc="verify", unit="B", unit_scale=True, disable=off) as bar:
+        for noun, entry, cohort in _named(catalog):
+            problems = check_bytes(folder, entry) or _check_values(folder, noun, entry, cohort)
+            problems += _check_manifest(folder, entry)
+            checks.append(Check(entry.path, entry.bytes, "; ".join(problems)))
+            bar.update(entry.bytes)
     return checks
 
 
@@ -125,6 +133,24 @@ def keep_tag(folder: Path, tag: str) -> Catalog:
         catalog = Place(folder).catalog()
         replace_file(folder, path.relative_to(folder).as_posix(), catalog.to_json())
     return catalog
+
+
+def remove_tag(folder: Path, tag: str) -> None:
+    """Forget a tag; the stores that it alone names stay until ``gc``.
+
+    Raises
+    ------
+    StoreNotFound
+        If there is no such tag; the error lists those that there are.
+    """
+    path = Place(folder).tag(tag)
+    Place(folder).catalog()
+    with building(folder), publishing(folder):
+        if not path.is_file():
+            there = ", ".join(tags(folder)) or "none"
+            do = "lsdx tag lists them."
+            raise StoreNotFound(located(str(path), f"a tag, one of: {there}", repr(tag), do))
+        path.unlink()
 
 
 def _named(catalog: Catalog) -> Iterator[tuple[str, Entry, bool]]:

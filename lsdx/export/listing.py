@@ -73,8 +73,10 @@ def session_grid(sessions: xr.Dataset, *, colour: bool = False) -> str:
     return "\n".join(lines)
 
 
-def alignment_list(found: xr.Dataset) -> str:
+def alignment_list(found: xr.Dataset, *, verdicts: bool = True) -> str:
     """List the verdicts of each session and phase, and the reason for each that is no pass.
+
+    Without ``verdicts``, what a table of them leaves out.
 
     Examples
     --------
@@ -89,12 +91,13 @@ def alignment_list(found: xr.Dataset) -> str:
         labels = found["session_label"].values
         names = [f"{label}  {eid}" for label, eid in zip(labels, names, strict=True)]
     width = max(map(len, names), default=0)
-    head = [f"{'session':{width}}", f"{'phase':5}", *(f"{c:10}" for c in checks)]
-    lines.append("  ".join(head).rstrip())
+    if verdicts:
+        head = [f"{'session':{width}}", f"{'phase':5}", *(f"{c:10}" for c in checks)]
+        lines.append("  ".join(head).rstrip())
     for i, name in enumerate(names):
         for phase in found["phase"].values:
             one = found.isel(session=i).sel(phase=phase)
-            cells = [f"{v:10}" for v in one["verdict"].values]
+            cells = [f"{v:10}" for v in one["verdict"].values if verdicts]
             lines.append("  ".join([f"{name:{width}}", f"{phase:5}", *cells]).rstrip())
             told = zip(checks, one["note"].values, strict=True)
             lines += [f"    {check}: {why}" for check, why in told if why]
@@ -134,16 +137,18 @@ def histology_list(todo: pd.DataFrame) -> str:
 
     Examples
     --------
-    >>> row = {"subject": "M1", "session": "a", "probe": "probe00", "stage": "traced"}
-    >>> print(histology_list(pd.DataFrame([row | {"next_step": "align"}])))
+    >>> row = {"session_label": "M1 2023-01-19/001", "session": "a", "probe": "probe00"}
+    >>> print(histology_list(pd.DataFrame([row | {"stage": "traced", "next_step": "align"}])))
     align: 1
-      M1 a probe00 (traced)
+      M1 2023-01-19/001 a probe00 (traced)
     """
     lines = []
     for step, rows in todo.groupby("next_step", sort=False):
         lines.append(f"{str(step) or 'done'}: {len(rows)}")
         if step:
-            lines += [f"  {r.subject} {r.session} {r.probe} ({r.stage})" for r in rows.itertuples()]
+            lines += [
+                f"  {r.session_label} {r.session} {r.probe} ({r.stage})" for r in rows.itertuples()
+            ]
     return "\n".join(lines) or "no probes"
 
 

@@ -106,8 +106,8 @@ def histology_table(insertions: xr.Dataset, sessions: xr.Dataset) -> pd.DataFram
     Returns
     -------
     DataFrame
-        ``subject``, ``session``, ``probe``, ``insertion`` (blank: none), ``stage``,
-        ``next_step`` (blank: done), in the order of the steps.
+        ``subject``, ``session``, ``session_label``, ``probe``, ``insertion`` (blank: none),
+        ``stage``, ``next_step`` (blank: done), in the order of the steps.
 
     Examples
     --------
@@ -117,18 +117,24 @@ def histology_table(insertions: xr.Dataset, sessions: xr.Dataset) -> pd.DataFram
     ['align']
     """
     known = columns_along(insertions, "insertion").reset_index()
-    table = known[["subject", "session", "probe", "insertion"]].assign(
-        stage=known["histology_stage"]
-    )
+    names = ["subject", "session", "session_label", "probe", "insertion"]
+    table = known[names].assign(stage=known["histology_stage"])
     recorded = set(zip(table["session"], table["probe"], strict=True))
     bare = [
-        {"subject": subject, "session": eid, "probe": probe, "insertion": ""}
+        {
+            "subject": subject,
+            "session": eid,
+            "session_label": label,
+            "probe": probe,
+            "insertion": "",
+        }
         for name in sessions["dataset"].values
         for _, probe, what in [name.split("/")]
         if what == "raw_ap"
-        for eid, subject, state in zip(
+        for eid, subject, label, state in zip(
             sessions["session"].values,
             sessions["subject"].values,
+            sessions["session_label"].values,
             sessions["status"].sel(dataset=name).values,
             strict=True,
         )

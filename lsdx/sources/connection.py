@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,31 @@ def connect(settings: Settings, environ: Mapping[str, str] = os.environ) -> Alyx
             )
         )
     return Alyx(url, login, password, token)
+
+
+def where_logins_are(
+    base_url: str | None, environ: Mapping[str, str] = os.environ
+) -> dict[str, bool]:
+    """Tell whether a login is known in the environment, and among ONE's parameters.
+
+    The login itself is not told, and nothing is asked or written.
+
+    Examples
+    --------
+    >>> where_logins_are(None, {"LSDX_ALYX_USER": "me"})["environment"]
+    False
+    """
+    import one.params
+
+    user, password, token = (bool(environ.get(name)) for name in CREDENTIALS)
+    kept = False
+    for path in one.params.get_params_dir().glob(".*"):
+        with suppress(OSError, ValueError, AttributeError):  # a file that is not ONE's
+            known = json.loads(path.read_text(encoding="utf-8"))
+            same = str(known.get("ALYX_URL", "")).rstrip("/") == (base_url or "").rstrip("/")
+            if same or not base_url:
+                kept |= bool(known.get("ALYX_PWD") or known.get("TOKEN"))
+    return {"environment": token or (user and password), "ONE": kept}
 
 
 def parameters(base_url: str | None) -> Any:

@@ -119,6 +119,7 @@ def test_a_dry_run_lists_and_fetches_nothing(
     out = capsys.readouterr().out
     assert "spikes.times.npy" in out
     assert "files to download" in out
+    assert " MB  LSDX-" in out  # no session stands by its id alone
     assert "raw_ephys_data" not in out  # nothing that no recipe reads
     assert not [r for r in server.requests if "/alf/" in r]
     assert not settings.stores.exists()

@@ -148,6 +148,12 @@ def test_an_archive_is_run_by_processes_and_left_as_it_was(
         assert run["duplicates_removed"] is True
     assert main(["quality", "run", *options]) == 0
     assert "0 built, 2 found" in capsys.readouterr().out
+    assert main(["quality", "run", *options, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {r["status"] for r in rows} == {"found"}
+    assert all(r["label"].startswith("LSDX-") for r in rows)
+    assert main(["quality", "run", *options, "-q"]) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_a_broken_run_is_finished_by_the_next(cache: Path) -> None:
