@@ -25,14 +25,24 @@ from lsdx.cli import _parser, main, output
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "howto" / "command_line.md").read_text(encoding="utf-8")
 COMMANDS = {
-    "Make": ["build", "demo", "quality", "tag", "gc"],
-    "Look": ["info", "sessions", "histology", "dictionary"],
+    "Make": ["build", "demo", "quality", "analyse", "tag", "gc"],
+    "Look": ["info", "overview", "sessions", "histology", "dictionary"],
     "Check": ["verify", "check", "reconcile", "doctor"],
     "Share": ["export"],
     "Shell": ["completion"],
 }
 NAMES = [name for names in COMMANDS.values() for name in names]
-WITH_JSON = ["build", "quality", "info", "sessions", "histology", "verify", "check", "reconcile"]
+WITH_JSON = [
+    "build",
+    "quality",
+    "analyse",
+    "info",
+    "sessions",
+    "histology",
+    "verify",
+    "check",
+    "reconcile",
+]
 WITH_JSON += ["doctor", "export"]
 WITH_CSV = ["sessions", "histology", "check", "reconcile"]
 

@@ -62,3 +62,13 @@ def test_the_dictionary_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert out.startswith("# Stores")
     assert out == data_dictionary()
+
+
+def test_overview_writes_a_page(
+    tmp_path: Path, demo_stores: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["overview", str(tmp_path / "page"), "--stores", str(demo_stores)]) == 0
+    assert f"{tmp_path / 'page' / 'index.html'}: " in capsys.readouterr().out
+    assert (tmp_path / "page" / "index.html").is_file()
+    assert main(["overview", str(tmp_path / "none"), "--stores", str(tmp_path)]) == 1
+    assert not (tmp_path / "none").exists()

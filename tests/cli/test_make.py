@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+import lsdx
 from lsdx.cli import main
 
 
@@ -173,3 +175,26 @@ def test_sessions_that_left_the_source_are_named(
     told = [x for x in capsys.readouterr().out.splitlines() if "no longer in the source" in x]
     assert len(told) == 5
     assert all(" (LSDX-" in line for line in told)
+
+
+def test_analyse_computes_once_and_says_what_it_cannot(
+    tmp_path: Path, demo_stores: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stores = tmp_path / "stores"
+    shutil.copytree(demo_stores, stores, ignore=shutil.ignore_patterns("results"))
+    assert main(["analyse", "behavior", "--stores", str(stores)]) == 0
+    assert "computed  behavior" in capsys.readouterr().out
+    assert main(["analyse", "--json", "behavior", "--stores", str(stores)]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["name"], row["status"], row["reason"]) == ("behavior", "found", "")
+    assert main(["analyse", "behaviour", "--stores", str(stores)]) == 1
+    assert "different ones of alignment, behavior" in capsys.readouterr().err
+    # what was computed from another catalog is not what is asked for
+    with (stores / "results/behavior.zarr/zarr.json").open("r+") as stream:
+        text = stream.read().replace('"result": "', '"result": "0')
+        stream.seek(0)
+        stream.write(text)
+    assert main(["analyse", "behavior", "--stores", str(stores), "--quiet"]) == 0
+    told = capsys.readouterr()
+    assert told.out + told.err == ""
+    assert lsdx.open_result("behavior", stores=stores).behavior.size > 0
