@@ -103,9 +103,13 @@ def picture(
 
     place = folder / FIGURES
     place.mkdir(parents=True, exist_ok=True)
+    # laid out and measured once, not for each file
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    whole = figure.get_tightbbox().padded(0.1)
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        figure.savefig(place / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
-    figure.savefig(place / f"{name}.png", bbox_inches="tight", dpi=DPI)
+        figure.savefig(place / f"{name}.svg", bbox_inches=whole, metadata={"Date": None})
+    figure.savefig(place / f"{name}.png", bbox_inches=whole, dpi=DPI)
     plt.close(figure)
     svg = (place / f"{name}.svg").read_bytes()
     # an image of thousands of dots is smaller as pixels

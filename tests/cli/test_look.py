@@ -9,6 +9,7 @@ import pytest
 
 import lsdx
 from lsdx.cli import main
+from lsdx.overview.sections import SECTIONS
 
 
 def test_info_is_an_object(demo_stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,8 +66,13 @@ def test_the_dictionary_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_overview_writes_a_page(
-    tmp_path: Path, demo_stores: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    demo_stores: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    one = {"provenance": SECTIONS["provenance"]}  # tests/overview has all of them
+    monkeypatch.setattr("lsdx.overview.SECTIONS", one)
     assert main(["overview", str(tmp_path / "page"), "--stores", str(demo_stores)]) == 0
     assert f"{tmp_path / 'page' / 'index.html'}: " in capsys.readouterr().out
     assert (tmp_path / "page" / "index.html").is_file()
