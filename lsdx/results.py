@@ -16,10 +16,12 @@ import numpy as np
 import xarray as xr
 
 from lsdx.arguments import one_of, some_of
-from lsdx.errors import LsdxError, StoreNotFound, located
+from lsdx.errors import LsdxError, StoreCorrupt, StoreNotFound, located
 from lsdx.store.place import Place, find_place
 
 FOLDER = "results"
+# a changed byte is found when it is read
+_CHECKED = {"name": "zstd", "configuration": {"level": 3, "checksum": True}}
 FEATURES = ("left/pupil_diameter_percent", "left/motion_energy", "wheel/speed")  # compared
 MEASURES = ("ngsc", "pc1", "power_law_slope")  # of dimensionality, too
 
@@ -142,6 +144,8 @@ def open_result(
     StoreNotFound
         If it has not been computed, or from another catalog, by another version, or with other
         arguments than those of now.
+    StoreCorrupt
+        If it is not what was written.
 
     Examples
     --------
@@ -158,7 +162,13 @@ def open_result(
         where = f"{place}/{FOLDER}/{name}"
         do = f"Compute it: lsdx analyse {name}"
         raise StoreNotFound(located(where, "a result of these stores", found, do))
-    ds = xr.open_zarr(_path(place, name), consolidated=False, chunks=None).load()
+    path = _path(place, name)
+    try:
+        ds = xr.open_zarr(path, consolidated=False, chunks=None).load()
+    except Exception as error:  # of Zarr and its codecs, of many kinds
+        do = f"Remove it, and compute it again: lsdx analyse {name}"
+        where = f"{place}/{FOLDER}/{path.name}"
+        raise StoreCorrupt(located(where, "a result as it was written", str(error), do)) from error
     texts = {n: v.astype(object) for n, v in ds.variables.items() if v.dtype.kind == "T"}
     result: xr.Dataset = ds.assign(texts)
     return result
@@ -218,7 +228,11 @@ def _write(found: xr.Dataset, place: Place, name: str, digest: str) -> None:
     )
     try:
         found.drop_encoding().assign_attrs(attrs | told).to_zarr(
-            scratch, mode="w", consolidated=False, zarr_format=3
+            scratch,
+            mode="w",
+            consolidated=False,
+            zarr_format=3,
+            encoding={str(n): {"compressors": [_CHECKED]} for n in found.variables},
         )
         shutil.rmtree(path, ignore_errors=True)
         scratch.rename(path)

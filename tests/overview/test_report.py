@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -16,7 +17,7 @@ import lsdx
 from lsdx.analysis import overview as counted
 from lsdx.analysis.attrition import attrition
 from lsdx.analysis.quality import compare_labels
-from lsdx.errors import StoreNotFound
+from lsdx.errors import StoreCorrupt, StoreNotFound
 from lsdx.overview.sections import SECTIONS
 from lsdx.results import ANALYSES
 from tests.builders.test_imperfect import Lab
@@ -229,6 +230,21 @@ def test_results_of_other_stores_are_not_shown(tmp_path: Path) -> None:
     assert set(done) == set(ANALYSES)
     assert done["behavior"].status == "skipped"
     assert "lsdx build behavior" in done["behavior"].reason
+
+
+def test_a_changed_byte_of_a_result_is_found(tmp_path: Path, demo_stores: Path) -> None:
+    stores = tmp_path / "stores"
+    shutil.copytree(demo_stores, stores, ignore=shutil.ignore_patterns("parts"))
+    lsdx.analyse("behavior", stores=stores, progress=False)
+    files = (stores / "results" / "behavior.zarr").rglob("*")
+    for file in [f for f in files if f.is_file() and f.name != "zarr.json"]:
+        whole = file.read_bytes()
+        middle = len(whole) // 2
+        file.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+        with pytest.raises(StoreCorrupt, match="Remove it, and compute it again: lsdx analyse"):
+            lsdx.open_result("behavior", stores=stores)
+        file.write_bytes(whole)
+    assert lsdx.open_result("behavior", stores=stores).behavior.size
 
 
 def test_without_stores_nothing_is_written(tmp_path: Path) -> None:
