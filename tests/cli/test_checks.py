@@ -19,9 +19,9 @@ SECRETS = ("Geheim-1", "Geheim-2", "Geheim-3", "Geheim-4", "Geheim-5")
 
 
 @pytest.fixture
-def stores(demo_stores: Path, tmp_path: Path) -> Path:
+def stores(small_stores: Path, tmp_path: Path) -> Path:
     """Return stores that may be damaged."""
-    shutil.copytree(demo_stores, tmp_path / "stores")
+    shutil.copytree(small_stores, tmp_path / "stores")
     return tmp_path / "stores"
 
 
@@ -127,7 +127,7 @@ def test_the_doctor_tells_where_settings_come_from(
 
 
 def test_the_doctor_looks_at_the_stores(
-    demo_stores: Path, stores: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+    stores: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = ["--stores", str(stores)]
     assert main(["tag", "kept", *place, "-q"]) == 0
@@ -138,7 +138,7 @@ def test_the_doctor_looks_at_the_stores(
         "folder": str(stores),
         "catalog": catalog.digest[:16],
         "simulated": True,
-        "sessions": 7,
+        "sessions": 1,
         "bytes": sum(e.bytes for e in catalog.entries()),
         "tags": ["kept"],
     }

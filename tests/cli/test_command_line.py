@@ -339,13 +339,13 @@ def test_the_docs_name_the_commands_with_json_and_csv() -> None:
 )
 def test_with_json_nothing_else_goes_to_standard_output(
     argv: list[str],
-    demo_stores: Path,
+    small_stores: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    argv = [*argv, "--stores", str(demo_stores)]
+    argv = [*argv, "--stores", str(small_stores)]
     assert main([*argv, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert isinstance(printed, dict) == (argv[0] in ("info", "doctor"))
@@ -423,9 +423,9 @@ def test_warnings_of_libraries_are_shown_on_request(
 
 
 def test_a_bar_is_drawn_on_a_terminal_alone(
-    demo_stores: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    small_stores: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["verify", "--stores", str(demo_stores)]
+    argv = ["verify", "--stores", str(small_stores)]
     assert main(argv) == 0
     assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
@@ -478,10 +478,10 @@ def test_a_table_too_wide_for_the_terminal_is_text(
     assert out == "units failed [b] " + "x" * 50 + "\n"
 
 
-def test_rich_is_imported_for_a_terminal_alone(demo_stores: Path) -> None:
+def test_rich_is_imported_for_a_terminal_alone(small_stores: Path) -> None:
     code = "import sys; from lsdx.cli import main; main(['info', '--stores', sys.argv[1]]); "
     code += "main(['verify', '--stores', sys.argv[1]]); assert 'rich' not in sys.modules"
-    command = [sys.executable, "-c", code, str(demo_stores)]
+    command = [sys.executable, "-c", code, str(small_stores)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
