@@ -50,7 +50,7 @@ def plot_alignment(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    ax = on_axes(ax, data)
+    ax = on_axes(ax, data, height=max(3.5, 1.6 + 0.22 * data.sizes["session"]))
     rows = data.transpose("session", "phase", "check", ...)
     n, n_phases, n_checks = rows["verdict"].shape
     flat = rows["verdict"].values.reshape(n, n_phases * n_checks)

@@ -273,7 +273,7 @@ def plot_cameras(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     needed = {"frame_rate", "clock", "n_gaps"}
     data = as_dataset(data, "plot_cameras", needed, "Start from lsdx.open_behavior().")
     rows = data["frame_rate"].transpose("session", "camera")
-    ax = on_axes(ax, data, height=1.5 + 0.35 * rows.sizes["session"])
+    ax = on_axes(ax, data, height=1.5 + 0.3 * rows.sizes["session"])
     clock = data["clock"].transpose("session", "camera").values.astype(str)
     state = np.select([clock == "", clock == "times", clock == "trimmed"], [0, 1, 2], default=3)
     shades = ListedColormap(["white", style.VERDICTS["pass"], "#F0E442", style.VERDICTS["fail"]])

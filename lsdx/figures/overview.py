@@ -70,6 +70,8 @@ def plot_trajectories(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         ax.axvline(edge, color="0.85", lw=0.6, zorder=0)
     for edge in np.arange(counts.shape[0] - 1) + 0.5:
         ax.axhline(edge, color="0.85", lw=0.6, zorder=0)
+    if counts.shape[1] > 8:
+        ax.tick_params(axis="x", rotation=90)
     ax.set_xlabel("Mouse")
     ax.set_title(f"Sessions by mouse and trajectory, n = {int(counts.sum())}", loc="left")
     _named(ax, {c: colours[c] for c in names})

@@ -148,7 +148,8 @@ def results(cohort: Cohort, folder: Path) -> Section:
     absent = [n for n, ds in found.items() if ds is None]
     if absent:
         parts.say(
-            f"Not computed: {', '.join(absent)}. Compute them: lsdx analyse {' '.join(absent)}"
+            f"Not computed: {', '.join(absent)}. lsdx analyse {' '.join(absent)} computes them, or "
+            "says why it cannot."
         )
     dimensionality, modulation = found["dimensionality"], found["modulation"]
     if dimensionality is not None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lsdx.overview.cohort import Cohort
 
 DPI = 150
+_ON_SCREEN = 130  # px an inch of print: text of 7 points has the size of the page's small print
 FIGURES = "figures"
 
 
@@ -48,12 +49,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: its files, what it shows in words, and an interactive twin (HTML)."""
+    """A figure of the page: what it shows in words, its image and that one's width (px).
+
+    ``interactive`` is its twin that answers the mouse, as HTML; blank: none.
+    """
 
     name: str
     caption: str
     alt: str
     data: str
+    width: int
     interactive: str = ""
 
 
@@ -116,7 +121,7 @@ def picture(
     png = (place / f"{name}.png").read_bytes()
     kind, content = ("png", png) if len(svg) > 3 * len(png) else ("svg+xml", svg)
     data = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    return Picture(name, caption, alt, data, interactive)
+    return Picture(name, caption, alt, data, round(_ON_SCREEN * whole.width), interactive)
 
 
 def render(sections: Sequence[Section], cohort: Cohort, folder: Path) -> Path:
