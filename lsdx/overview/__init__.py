@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 
 from lsdx.config import user_path
+from lsdx.errors import missing_package
 from lsdx.overview.cohort import Cohort
 from lsdx.overview.page import render
 from lsdx.overview.sections import SECTIONS
@@ -59,6 +61,11 @@ def report(
     """
     from tqdm import tqdm
 
+    for package in ("matplotlib", "jinja2", "bokeh"):
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise missing_package("overview", package, "report") from error
     folder = user_path(out)
     cohort = Cohort(find_place(stores).path, tag)
     sections = []

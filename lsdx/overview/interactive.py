@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from lsdx.errors import missing_package
 from lsdx.figures.style import condition_colours
 
 
@@ -32,18 +31,11 @@ def dots(frame: pd.DataFrame, x: str, y: str, labels: tuple[str, str], told: Seq
         Of the axes.
     told : sequence of str
         Columns that are shown of the session under the mouse.
-
-    Raises
-    ------
-    MissingPackage
-        Without Bokeh.
     """
-    try:
-        from bokeh import plotting
-        from bokeh.embed import components
-        from bokeh.models import DataRange1d, HoverTool
-    except ImportError as error:
-        raise missing_package("overview", "bokeh", "report") from error
+    from bokeh import plotting
+    from bokeh.embed import components
+    from bokeh.models import DataRange1d, HoverTool
+
     dates = pd.api.types.is_datetime64_any_dtype(frame[x])
     make: Any = plotting.figure  # its options are made when it is imported
     plot = make(

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lsdx.errors import missing_package
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -125,17 +123,9 @@ def picture(
 
 
 def render(sections: Sequence[Section], cohort: Cohort, folder: Path) -> Path:
-    """Write the page, beside its place first.
+    """Write the page, beside its place first."""
+    import jinja2
 
-    Raises
-    ------
-    MissingPackage
-        Without Jinja.
-    """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise missing_package("overview", "jinja2", "report") from error
     here = Path(__file__).parent
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))

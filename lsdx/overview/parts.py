@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsdx.errors import LsdxError, missing_package
+from lsdx.errors import LsdxError
 from lsdx.figures import style
 from lsdx.overview.cohort import Cohort
 from lsdx.overview.page import Picture, Section, Table, picture, table
@@ -21,10 +21,6 @@ Part = str | Table | Picture
 
 def drawn_for_print(draw: Callable[[], Axes | Figure], height: float | None = None) -> Figure:
     """Return a figure in the sizes of print."""
-    try:
-        import matplotlib as mpl  # noqa: F401
-    except ImportError as error:
-        raise missing_package("overview", "matplotlib", "report") from error
     found: Any = draw()
     figure: Figure = getattr(found, "figure", None) or found
     width = style.size(style.PAGE, 1)[0]

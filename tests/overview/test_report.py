@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -17,7 +18,7 @@ import lsdx
 from lsdx.analysis import overview as counted
 from lsdx.analysis.attrition import attrition
 from lsdx.analysis.quality import compare_labels
-from lsdx.errors import StoreCorrupt, StoreNotFound
+from lsdx.errors import MissingPackage, StoreCorrupt, StoreNotFound
 from lsdx.overview.sections import SECTIONS
 from lsdx.results import ANALYSES
 from tests.builders.test_imperfect import Lab
@@ -245,6 +246,16 @@ def test_a_changed_byte_of_a_result_is_found(tmp_path: Path, demo_stores: Path) 
             lsdx.open_result("behavior", stores=stores)
         file.write_bytes(whole)
     assert lsdx.open_result("behavior", stores=stores).behavior.size
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "jinja2", "bokeh"])
+def test_without_a_package_it_says_which(
+    package: str, demo_stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingPackage, match=rf"{package}.*pip install 'lsdx\[report\]'"):
+        lsdx.report(tmp_path / "out", stores=demo_stores, progress=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_stores_nothing_is_written(tmp_path: Path) -> None:
