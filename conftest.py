@@ -115,8 +115,19 @@ def _doctest_stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture(autouse=True)
-def _close_doctest_figures(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Close what an example drew: matplotlib warns of more than 20 open figures."""
+def _look_at_doctest_figures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compare what the examples of pictures drew with what they drew before, and close it.
+
+    Small and grey, so that other fonts and versions of matplotlib make no difference.
+    """
     yield
-    if isinstance(request.node, pytest.DoctestItem) and "matplotlib.pyplot" in sys.modules:
-        sys.modules["matplotlib.pyplot"].close("all")
+    if not isinstance(request.node, pytest.DoctestItem) or "matplotlib.pyplot" not in sys.modules:
+        return
+    plt = sys.modules["matplotlib.pyplot"]
+    try:
+        if request.node.name.startswith("lsdx.figures.") and plt.get_fignums():
+            from tests.figures.thumbnails import compare_picture
+
+            compare_picture(request.node.name, plt.gcf())
+    finally:
+        plt.close("all")

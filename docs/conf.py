@@ -81,6 +81,7 @@ def setup(app):
     site_pages.write_gallery(HERE / "gallery", HERE.parent / "notebooks")
     folder = tempfile.TemporaryDirectory(prefix="lsdx-docs-")
     app.connect("builder-inited", lambda _: _make_cohort(Path(folder.name)))
+    app.connect("builder-inited", lambda _: site_pages.write_figures(HERE / "gallery"))
     app.connect("build-finished", lambda *_: folder.cleanup())
     app.connect("build-finished", site_pages.check_pages)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import inspect
 import pkgutil
@@ -175,8 +176,45 @@ def write_gallery(folder: Path, notebooks: Path) -> None:
         shutil.copy(notebooks / name, folder / name)
     lines = ["# Notebooks", "", "Executed on the simulated demo cohort when this site was built."]
     lines += ["They lie in the folder `notebooks/` of the source: run them on your own stores."]
-    lines += ["", "```{toctree}", ":maxdepth: 2", "", *(n.removesuffix(".ipynb") for n in names)]
+    lines += [
+        "",
+        "```{toctree}",
+        ":maxdepth: 2",
+        "",
+        *(n.removesuffix(".ipynb") for n in names),
+        "figures",
+    ]
     _write(folder / "index.md", [*lines, "```"])
+
+
+def write_figures(folder: Path) -> None:
+    """Draw the example of each picture of `lsdx.figures`, and write the page that shows them."""
+    import matplotlib.pyplot as plt
+
+    lines = [
+        "# Figures",
+        "",
+        "Every function of `lsdx.figures` that draws, with its own example on",
+    ]
+    lines += ["the simulated demo cohort. Each takes labelled data; most take `ax=...` too."]
+    package = importlib.import_module("lsdx.figures")
+    for name in package.__all__:
+        module = importlib.import_module(f"lsdx.figures.{name}")
+        drawing = [f for n, f in vars(module).items() if n.startswith("plot_")]
+        drawing = [f for f in drawing if f.__module__ == module.__name__]
+        lines += ["", f"## {name}"] if drawing else []
+        for function in drawing:
+            plt.close("all")
+            names: dict[str, object] = vars(module) | {}
+            for example in doctest.DocTestParser().get_examples(function.__doc__ or ""):
+                exec(compile(example.source, function.__name__, "exec"), names)
+            told = inspect.cleandoc(function.__doc__ or "").splitlines()[0]
+            picture = f"{name}-{function.__name__}.png"
+            plt.gcf().savefig(folder / picture, dpi=90, bbox_inches="tight")
+            plt.close("all")
+            lines += ["", f"### `lsdx.figures.{name}.{function.__name__}`", "", told, ""]
+            lines += [f"![{told}]({picture})"]
+    _write(folder / "figures.md", lines)
 
 
 class Notes(Directive):

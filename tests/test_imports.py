@@ -356,7 +356,8 @@ import lsdx
 assert {"figures", "export", "open_units", "__version__"} <= set(dir(lsdx))
 assert "lsdx.figures" not in sys.modules
 names = ["alignment", "behavior", "cohort", "dimensionality", "histology"]
-names += ["modulation", "proportions", "quality", "raster", "reconcile", "responses", "style"]
+names += ["modulation", "overview", "proportions", "quality", "raster", "reconcile"]
+names += ["responses", "style"]
 assert dir(lsdx.figures) == names
 assert "lsdx.figures.raster" not in sys.modules
 assert lsdx.figures.raster.plot_raster

@@ -23,7 +23,6 @@ from lsdx.figures.style import condition_colours
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = {"spontaneous": "#0072B2", "rfm": "#E69F00", "replay": "#009E73"}
 _MOST_POINTS = 20_000
 
 
@@ -86,12 +85,12 @@ def plot_trace(
 def _shade(ax: Axes, data: xr.Dataset, scale: float) -> None:
     top = ax.get_xaxis_transform()
     for phase in data["phase"].values:
-        for epoch in data["epoch"].values:
+        for e, epoch in enumerate(data["epoch"].values):
             start, stop = (float(data[n].sel(phase=phase, epoch=epoch)) for n in ("start", "stop"))
             if np.isnan(start) or np.isnan(stop):
                 continue
-            colour = _COLOURS.get(str(epoch), "0.5")
-            ax.axvspan(start / scale, stop / scale, color=colour, alpha=0.15, lw=0)
+            colour = style.EPOCHS[e % len(style.EPOCHS)]
+            ax.axvspan(start / scale, stop / scale, color=colour, alpha=0.35, lw=0)
             middle = (start + stop) / 2 / scale
             ax.text(middle, 0.98, f"{phase}\n{epoch}", transform=top, ha="center", va="top", size=6)
     given = float(data["administration"]) if "administration" in data.coords else np.nan

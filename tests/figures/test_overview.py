@@ -14,6 +14,7 @@ from lsdx.analysis import overview as counted
 from lsdx.errors import SelectionError
 from lsdx.figures import overview as drawn
 from lsdx.figures import style
+from tests.figures.thumbnails import compare_picture
 
 
 def test_trajectories_have_each_sessions_number(demo_stores: Path) -> None:
@@ -125,3 +126,14 @@ def test_outcomes_differ_for_every_reader() -> None:
         for i in range(3):
             for j in range(i):
                 assert np.linalg.norm(seen @ (colours[i] - colours[j])) > 0.2
+
+
+def test_another_picture_is_found(demo_stores: Path) -> None:
+    name = "lsdx.figures.overview.plot_units"
+    found = counted.units_by_region(lsdx.open_units(demo_stores), quality="ks2_good")
+    compare_picture(name, drawn.plot_units(found).figure)
+    turned = found.isel(group=slice(None, None, -1))
+    with pytest.raises(AssertionError, match="drawn otherwise than before"):
+        compare_picture(name, drawn.plot_units(turned).figure)
+    with pytest.raises(AssertionError, match="no picture is kept"):
+        compare_picture("lsdx.figures.another", drawn.plot_units(found).figure)
