@@ -330,8 +330,7 @@ def plot_places(units: xr.Dataset, *, most: int = 20_000) -> Figure:
         axes[0, column].set_title(f"{condition}, n = {n:,} units with a place", loc="left")
     axes[0, 0].set_ylabel("Anterior of bregma (mm)")
     axes[1, 0].set_ylabel("Above bregma (mm)")
-    if "simulated" in data.coords:
-        figure.text(0.995, 0.005, "simulated", ha="right", va="bottom", size=style.SMALLEST)
+    _mark(figure, data)
     return figure
 
 
@@ -390,8 +389,7 @@ def plot_pairs(data: xr.Dataset) -> Figure:
         ax.set_title(f"{condition}, n = {n} sessions", loc="left")
     if image is not None:
         figure.colorbar(image, ax=list(axes[0]), label="Pairs of units a session", shrink=0.7)
-    if "simulated" in data.coords:
-        figure.text(0.995, 0.005, "simulated", ha="right", va="bottom", size=style.SMALLEST)
+    _mark(figure, data)
     return figure
 
 
@@ -452,9 +450,14 @@ def plot_distributions(data: xr.Dataset, names: Sequence[str], *, by: str = "con
         ax.set_axis_off()
     for row in axes:
         row[0].set_ylabel("Share of units")
+    _mark(figure, data)
+    return figure
+
+
+def _mark(figure: Figure, data: xr.Dataset) -> None:
+    """Mark a figure of several panels whose data are simulated."""
     if "simulated" in data.coords:
         figure.text(0.995, 0.005, "simulated", ha="right", va="bottom", size=style.SMALLEST)
-    return figure
 
 
 def _ticks(ax: Axes, columns: Iterable[Any], rows: Iterable[Any], centre: float = 0.0) -> None:

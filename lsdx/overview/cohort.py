@@ -14,7 +14,6 @@ from lsdx.store.behavior import open_behavior
 from lsdx.store.catalog import Catalog
 from lsdx.store.openers import (
     open_epochs,
-    open_events,
     open_insertions,
     open_quality,
     open_sessions,
@@ -30,6 +29,7 @@ class Cohort:
         self.stores, self.tag = stores, tag
         self.catalog: Catalog = Place(stores).catalog(tag)
         self.reasons: dict[str, str] = {}
+        self._results: dict[str, xr.Dataset | None] = {}
 
     def _open(self, opener: Callable[..., xr.Dataset]) -> xr.Dataset | None:
         """Open a store; keep the reason if it cannot be, without where the stores lie."""
@@ -62,11 +62,6 @@ class Cohort:
         return self._open(open_epochs)
 
     @cached_property
-    def events(self) -> xr.Dataset | None:
-        """Events."""
-        return self._open(open_events)
-
-    @cached_property
     def units(self) -> xr.Dataset | None:
         """Units, whose counts are not read."""
         return self._open(open_units)
@@ -82,8 +77,11 @@ class Cohort:
         return self._open(open_behavior)
 
     def result(self, name: str) -> xr.Dataset | None:
-        """Return a result that was computed from these stores."""
-        try:
-            return open_result(name, stores=self.stores, tag=self.tag)
-        except StoreNotFound:
-            return None
+        """Return a result that was computed from these stores, read once."""
+        if name not in self._results:
+            try:
+                found = open_result(name, stores=self.stores, tag=self.tag)
+            except StoreNotFound:
+                found = None
+            self._results[name] = found
+        return self._results[name]
