@@ -36,11 +36,11 @@ BC_DUPLICATES = "bombcell/spikes._bc_duplicateSpikes.npy"
 BC_MEASURES = "bombcell/templates._bc_qMetrics.parquet"
 BC_PARAMETERS = "bombcell/_bc_parameters._bc_qMetrics.parquet"
 BC_RUN = "bombcell/_lsdx_run.json"
-_KS_LABELS = "cluster_bc_unitType.tsv"
+KS_LABELS = "cluster_bc_unitType.tsv"
 # where bombcell has put its labels, with the column of cluster ids; the first is the newest
 BC_LABELS = {
     BC_MEASURES: "phy_clusterID",
-    _KS_LABELS: "cluster_id",
+    KS_LABELS: "cluster_id",
     "bombcell/cluster_bc_unitType.tsv": "cluster_id",
 }
 LABEL_FILES = (KS_CLUSTERS, BC_DUPLICATES, *BC_LABELS)
@@ -81,7 +81,7 @@ def places(names: tuple[str, ...], folder: str = FOLDER) -> dict[str, str]:
     return {
         name: f"{folder}/{name.removeprefix('bombcell/')}" if name.startswith("bombcell/") else name
         for name in names
-        if folder == FOLDER or name != _KS_LABELS
+        if folder == FOLDER or name != KS_LABELS
     }
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pynwb import NWBFile
     from pynwb.core import DynamicTable
 
-LABELS = "cluster_bc_unitType.tsv"
 WHOLE = "all"  # phase of what has none, and epoch of a file without any
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _IDS = ("unit_id", "uuid", "cluster_uuid")
@@ -237,6 +236,11 @@ def _sites(nwb: NWBFile, path: Path) -> np.ndarray:
     return np.where(size == 1, first, -1)
 
 
+def _folder(name: str) -> str:
+    """Return a probe's name as a folder can have it."""
+    return re.sub(r"[^\w.-]", "-", name)
+
+
 def _groups(nwb: NWBFile, path: Path) -> np.ndarray:
     """Return the name of each unit's probe."""
     units = nwb.units
@@ -251,7 +255,7 @@ def _groups(nwb: NWBFile, path: Path) -> np.ndarray:
         names[known] = of_site[first[known]]
         if not known.all() and len(set(names[known])) == 1:
             names[~known] = names[known][0]
-    clean = np.array([re.sub(r"[^\w.-]", "-", name) for name in names], dtype=object)
+    clean = np.array([_folder(name) for name in names], dtype=object)
     if len(set(clean)) < len(set(names)):
         told = ", ".join(sorted(set(names)))
         raise broken(f"{path}, electrode groups", "names that differ in letters", told)
@@ -260,7 +264,7 @@ def _groups(nwb: NWBFile, path: Path) -> np.ndarray:
 
 def _probes(nwb: NWBFile, groups: np.ndarray, eid: str, path: Path) -> dict[str, str]:
     """Return the insertion id of each probe: the one that its group tells, or one made of it."""
-    told = {re.sub(r"[^\w.-]", "-", n): g.description for n, g in nwb.electrode_groups.items()}
+    told = {_folder(n): g.description for n, g in nwb.electrode_groups.items()}
     found = {
         probe: _UUID.search(str(told.get(probe, ""))) for probe in dict.fromkeys(map(str, groups))
     }

@@ -16,8 +16,9 @@ import pandas as pd
 from lsdx import regions
 from lsdx.config import Protocol, Settings
 from lsdx.errors import SourceError, located
+from lsdx.readers.bombcell import KS_LABELS
 from lsdx.readers.ephys import NO_PLACE
-from lsdx.readers.nwb import LABELS, NwbSession, NwbUnits, numbered, read_session, read_units
+from lsdx.readers.nwb import NwbSession, NwbUnits, numbered, read_session, read_units
 from lsdx.readers.records import DatasetRecord, InsertionRecord
 from lsdx.sources.local import LocalFiles
 
@@ -129,7 +130,7 @@ class NwbSource(LocalFiles):
 
     def extra_file(self, eid: str, path: str) -> Path | None:
         """Return a file of the session's folder that no record lists, None if absent."""
-        if self._sessions_of[eid].labelled and path.endswith(LABELS):
+        if self._sessions_of[eid].labelled and path.endswith(KS_LABELS):
             self._write(eid)
         return super().extra_file(eid, path)
 
@@ -156,7 +157,7 @@ class NwbSource(LocalFiles):
                     place = scratch / "spike_sorters" / (sorter or "unknown") / probe
                     place.mkdir(parents=True)
                     ids = {"cluster_id": units.metrics["cluster_id"], "bc_unitType": units.labels}
-                    pd.DataFrame(ids).to_csv(place / LABELS, sep="\t", index=False)
+                    pd.DataFrame(ids).to_csv(place / KS_LABELS, sep="\t", index=False)
             (scratch / _STAMP).write_text(json.dumps(stamp), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             scratch.rename(folder)
