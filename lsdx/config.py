@@ -23,6 +23,7 @@ CREDENTIALS = ("LSDX_ALYX_USER", "LSDX_ALYX_PASSWORD", "LSDX_ALYX_TOKEN")
 
 _VARIABLE = re.compile(r"\$(\w+|\{\w+\})")  # as os.path.expandvars reads it
 _FOLDER = re.compile(r"\w[\w.-]*")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,36 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Figures:
+    """How figures look: what `lsdx.figures.style` gives unless it is set.
+
+    Parameters
+    ----------
+    conditions, epochs : mapping of str to str
+        Colours by name, as ``"#RRGGBB"``. Others keep theirs.
+    column, page : float
+        Width of a figure in one and in two columns of a page, in cm.
+    font_size : float
+        Of text in print, in pt; the smallest text is half a point smaller.
+    atlas : Path, optional
+        Folder of the Allen atlas' volumes, for slices of the brain; ONE's own by default. Nothing
+        is downloaded.
+
+    Examples
+    --------
+    >>> Figures(conditions={"psilocybin": "#009E73"}).page
+    17.5
+    """
+
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    epochs: Mapping[str, str] = field(default_factory=dict)
+    column: float = 8.5
+    page: float = 17.5
+    font_size: float = 7.0
+    atlas: Path | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """All that can be set, in one validated object.
 
@@ -181,6 +212,8 @@ class Settings:
         What is made of the points that trackers give.
     quality : Quality
         How bombcell is run, and which of its results are read.
+    figures : Figures
+        Colours, sizes and fonts of figures.
     nwb : mapping
         What ``lsdx export nwb`` says of animal and file: `lsdx.export.nwb.to_nwb` lists the names.
     conditions : mapping of str to tuple of str
@@ -210,6 +243,7 @@ class Settings:
     administration: Pharmacology = field(default_factory=Pharmacology)
     pose: Pose = field(default_factory=Pose)
     quality: Quality = field(default_factory=Quality)
+    figures: Figures = field(default_factory=Figures)
     nwb: Mapping[str, Any] = field(default_factory=dict)
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stock_concentration: str | None = None
@@ -420,6 +454,9 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
             changed[key] = value if isinstance(value, Pose) else _pose(value, where)
         elif key == "quality":
             changed[key] = value if isinstance(value, Quality) else _quality(value, where)
+        elif key == "figures":
+            given = isinstance(value, Figures)
+            changed[key] = value if given else read_figures(value, f"{where} [figures]", base)
         elif key == "nwb":
             if not isinstance(value, Mapping):
                 raise _wrong(where, key, "a table", value)
@@ -510,6 +547,36 @@ def _quality(value: object, where: str) -> Quality:
         if key == "parameters" and not isinstance(item, Mapping):
             raise _wrong(where, key, "a table of bombcell's parameters", item)
     return Quality(**value)
+
+
+def read_figures(value: object, where: str, base: Path = Path()) -> Figures:
+    """Return how figures look, from a table of names and values; paths are relative to ``base``.
+
+    Examples
+    --------
+    >>> read_figures({"font_size": 8}, "lsdx.toml [figures]").font_size
+    8
+    """
+    if not isinstance(value, Mapping):
+        raise _wrong(where, "figures", "a table", value)
+    known = [f.name for f in fields(Figures)]
+    changed: dict[str, Any] = dict(value)
+    for key, item in value.items():
+        if key not in known:
+            raise _unknown(where, key, known)
+        if key == "atlas":
+            if not isinstance(item, str | os.PathLike):
+                raise _wrong(where, key, "a path", item)
+            changed[key] = base / user_path(item)
+        elif key in ("conditions", "epochs"):
+            if not isinstance(item, Mapping):
+                raise _wrong(where, key, "a table of colours by name", item)
+            for name, colour in item.items():
+                if not isinstance(colour, str) or not _COLOUR.fullmatch(colour):
+                    raise _wrong(where, f"{key}.{name}", "a colour such as '#009E73'", colour)
+        elif isinstance(item, bool) or not isinstance(item, int | float) or not 0 < item < inf:
+            raise _wrong(where, key, "a number above 0", item)
+    return Figures(**changed)
 
 
 def _administration(value: object, where: str) -> Pharmacology:

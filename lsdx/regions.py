@@ -10,15 +10,19 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib.metadata
+import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lsdx.errors import SelectionError, located
+from lsdx.errors import MissingPackage, SelectionError, SourceError, located
 
 RegionMap: TypeAlias = Literal["beryl", "cosmos", "swanson", "group"]
 
@@ -309,6 +313,100 @@ def colours(acronyms: ArrayLike) -> NDArray[np.object_]:
     known = _ontology().colours
     flat = [known.get(name, "") for name in array.ravel().tolist()]
     return np.array(flat, dtype=object).reshape(array.shape)
+
+
+def atlas_volume(folder: str | os.PathLike[str] | None = None) -> Path | None:
+    """Return the file of the Allen atlas' volume of regions, if it is on disk.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Of ``annotation_25_lut_v01.npz`` or ``annotation_50_lut_v01.npz``, which
+        ``iblatlas.atlas.AllenAtlas`` makes when it is used for the first time. By default where
+        iblatlas keeps them in the cache of ONE. Nothing is downloaded.
+
+    Examples
+    --------
+    >>> atlas_volume("no-such-folder") is None
+    True
+    """
+    place = _atlas_folder() if folder is None else Path(folder)
+    files = [place / f"annotation_{r}_lut_v01.npz" for r in (25, 50)] if place else []
+    return next((file for file in files if file.is_file()), None)
+
+
+def _atlas_folder() -> Path | None:
+    """Return where iblatlas keeps volumes, if ONE was ever set up here."""
+    import one.params
+
+    if not (one.params.get_params_dir() / ".caches").is_file():
+        return None
+    return Path(one.params.get_cache_dir()) / "histology" / "ATLAS" / "Needles" / "Allen"
+
+
+def coronal_slices(
+    y: ArrayLike, file: str | os.PathLike[str]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Cut the Allen atlas' volume of regions.
+
+    Parameters
+    ----------
+    y : array_like of float (n,)
+        Anterior of bregma, in m; beyond the volume its nearest slice.
+    file : path
+        What `atlas_volume` found.
+
+    Returns
+    -------
+    images : ndarray of uint8 (n, height, width, 3)
+        Colours of the regions, white outside the brain; the first row is dorsal, the first
+        column left.
+    extent : ndarray of float64 (4,)
+        Left, right, bottom and top edge of an image, in m from bregma.
+
+    Raises
+    ------
+    SourceError
+        For a file that holds something else.
+    MissingPackage
+        Where iblatlas cannot load what reads volumes (boto3).
+
+    Examples
+    --------
+    >>> file = atlas_volume("no-such-folder")
+    >>> images = coronal_slices([-0.002], file) if file else None
+    """
+    file = Path(file)
+    try:
+        from iblatlas.atlas import ALLEN_CCF_LANDMARKS_MLAPDV_UM, BrainAtlas
+    except ImportError as error:
+        raise MissingPackage(
+            located(
+                str(file), "boto3, with which iblatlas loads", str(error), "pip install -U boto3"
+            )
+        ) from error
+    from iblatlas.regions import BrainRegions
+
+    names = BrainRegions()
+    try:
+        with file.open("rb") as stream, np.load(stream) as held:
+            label = held["arr_0"]
+        if label.ndim != 3 or label.dtype.kind not in "iu" or label.max() >= names.id.size:
+            raise ValueError(f"{label.dtype} of shape {label.shape}")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        expected = "a volume (ap, ml, dv) of rows of iblatlas' regions"
+        do = "Remove it, and let iblatlas make it again: iblatlas.atlas.AllenAtlas()."
+        raise SourceError(located(str(file), expected, str(error), do)) from error
+    um = int(file.name.split("_")[1])
+    order, step = np.array([1, 0, 2]), um * 1e-6 * np.array([1, -1, -1])
+    bregma = ALLEN_CCF_LANDMARKS_MLAPDV_UM["bregma"] / um
+    atlas = BrainAtlas(label, label, step, names, bregma, dims2xyz=order, xyz2dims=order)
+    rows = [atlas.slice(v, axis=1, volume=label, mode="clip") for v in np.ravel(y)]
+    colour = names.rgb.astype(np.uint8)
+    colour[0] = 255
+    # (ml, dv) each: an image has its rows along the second
+    images = colour[np.array(rows, dtype=np.int64).reshape(len(rows), *label.shape[1:])]
+    return images.swapaxes(1, 2), np.asarray(atlas.extent(axis=1)) / 1e6
 
 
 def version() -> str:

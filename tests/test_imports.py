@@ -52,7 +52,7 @@ LAYERS: dict[str, set[str]] = {
     "spike_sorting": {"assemble", "config", "lazy", "readers", "sources"},
     "video": {"arguments"},
     "open_field": {"arguments", "clock", "kernels"},
-    "figures": {"lazy", "regions", "schema"},
+    "figures": {"config", "lazy", "regions", "schema"},
     "export": {"clock", "lazy", "regions", "schema"},
     "results": {"analysis", "arguments", "check", "store"},
     "overview": {
@@ -61,6 +61,7 @@ LAYERS: dict[str, set[str]] = {
         "config",
         "export",
         "figures",
+        "regions",
         "results",
         "schema",
         "store",
@@ -76,7 +77,7 @@ LAYERS["__init__"] = EVERYTHING
 # here fails: it is a new dependency, to be declared in pyproject.toml first.
 ANYWHERE = set(LAYERS)
 FOREIGN: dict[str, set[str]] = {
-    "one": {"sources", "readers", "demo"},
+    "one": {"sources", "readers", "demo", "regions"},
     "zarr": {"builders", "store"},
     "matplotlib": {"figures", "overview"},
     "iblatlas": {"regions"},

@@ -113,11 +113,14 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _overview(arguments: argparse.Namespace) -> int:
+    from lsdx.figures import style
     from lsdx.overview import report
 
+    settings = settings_of(arguments)
+    style.use(settings.figures)
     page = report(
         arguments.directory,
-        stores=settings_of(arguments).stores,
+        stores=settings.stores,
         tag=arguments.tag,
         progress=not arguments.quiet,
     )

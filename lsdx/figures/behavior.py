@@ -84,12 +84,13 @@ def plot_trace(
 
 def _shade(ax: Axes, data: xr.Dataset, scale: float) -> None:
     top = ax.get_xaxis_transform()
+    colours = style.epoch_colours(data["epoch"].values)
     for phase in data["phase"].values:
-        for e, epoch in enumerate(data["epoch"].values):
+        for epoch in data["epoch"].values:
             start, stop = (float(data[n].sel(phase=phase, epoch=epoch)) for n in ("start", "stop"))
             if np.isnan(start) or np.isnan(stop):
                 continue
-            colour = style.EPOCHS[e % len(style.EPOCHS)]
+            colour = colours[str(epoch)]
             ax.axvspan(start / scale, stop / scale, color=colour, alpha=0.35, lw=0)
             middle = (start + stop) / 2 / scale
             ax.text(middle, 0.98, f"{phase}\n{epoch}", transform=top, ha="center", va="top", size=6)

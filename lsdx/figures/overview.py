@@ -9,13 +9,14 @@ import numpy as np
 import xarray as xr
 
 from lsdx import regions
-from lsdx.errors import SelectionError, located
+from lsdx.errors import SelectionError, SourceError, located
 from lsdx.figures import style
 from lsdx.figures.axes import as_dataset, new_axes, on_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 # colour and mark of each state of a dataset: the mark tells where the colour cannot
 STATES = {
@@ -113,7 +114,7 @@ def plot_status(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     )
     for i, (_, mark) in enumerate(STATES.values()):
         for row, column in np.argwhere(code == i) if mark else ():
-            ax.text(column + 0.5, row + 0.5, mark, ha="center", va="center", size=style.SMALLEST)
+            ax.text(column + 0.5, row + 0.5, mark, ha="center", va="center", size=style.smallest())
     rows = zip(data["session_label"].values, data["condition"].values, strict=True)
     _ticks(ax, data["dataset"].values, [f"{label}  {c}" for label, c in rows], centre=0.5)
     ax.tick_params(length=0)
@@ -165,7 +166,7 @@ def plot_timelines(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     n = data.sizes["session"]
     ax = on_axes(ax, data, height=1.5 + 0.16 * n)
     names = [str(e) for e in data["epoch"].values]
-    fills = {e: style.EPOCHS[i % len(style.EPOCHS)] for i, e in enumerate(names)}
+    fills = style.epoch_colours(names)
     for epoch, colour in fills.items():
         for phase in data["phase"].values:
             one = data.sel(epoch=epoch, phase=phase)
@@ -256,7 +257,7 @@ def plot_units(data: xr.Dataset, *, ax: Axes | None = None, most: int = 30) -> A
                     bars,
                     labels=[f"{v:,}" if v else "" for v in values],
                     padding=2,
-                    size=style.SMALLEST,
+                    size=style.smallest(),
                 )
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
@@ -313,7 +314,7 @@ def plot_places(units: xr.Dataset, *, most: int = 20_000) -> Figure:
         layout="constrained",
         sharey="row",
         sharex="row",
-        figsize=style.size(style.PAGE, 13),
+        figsize=style.size("page", 13),
     )
     for column, condition in enumerate(shown):
         rows = np.flatnonzero(placed & (conditions == condition))
@@ -330,6 +331,90 @@ def plot_places(units: xr.Dataset, *, most: int = 20_000) -> Figure:
         axes[0, column].set_title(f"{condition}, n = {n:,} units with a place", loc="left")
     axes[0, 0].set_ylabel("Anterior of bregma (mm)")
     axes[1, 0].set_ylabel("Above bregma (mm)")
+    _mark(figure, data)
+    return figure
+
+
+def plot_slices(units: xr.Dataset, *, width: float = 1.0, most: int = 6) -> Figure:
+    """Show where the units lie on coronal slices of the Allen atlas.
+
+    Parameters
+    ----------
+    units : Dataset
+        Of `lsdx.open_units`.
+    width : float
+        Thickness of a slice, in mm.
+    most : int
+        How many slices are drawn: those of most units, from front to back.
+
+    Returns
+    -------
+    Figure
+        A slice at the middle of each ``width`` mm, in Allen's colours, with the units in it, by
+        condition, in mm from bregma.
+
+    Raises
+    ------
+    SourceError
+        Where the atlas' volume is not on disk: see `lsdx.regions.atlas_volume`; the setting
+        ``[figures] atlas`` names its folder.
+    MissingPackage, SelectionError
+        As `lsdx.regions.coronal_slices` does; without any unit that has a place.
+
+    Examples
+    --------
+    >>> import lsdx
+    >>> from lsdx.figures import style
+    >>> style.use(atlas="volumes")
+    >>> plot_slices(lsdx.open_units())
+    Traceback (most recent call last):
+        ...
+    lsdx.errors.SourceError: volumes: expected annotation_25_lut_v01.npz, found none. ...
+    >>> style.use()
+    """
+    import matplotlib.pyplot as plt
+
+    needed = {"x", "y", "z", "condition"}
+    data = as_dataset(units, "plot_slices", needed, "Pass lsdx.open_units().")
+    xyz = np.column_stack([data[n].values for n in "xyz"]) * 1e3
+    placed = np.isfinite(xyz).all(axis=1)
+    level = np.floor(xyz[placed, 1] / width)
+    levels, n = np.unique(level, return_counts=True)
+    levels = np.sort(levels[np.argsort(-n, kind="stable")[:most]])[::-1]
+    middle = (levels + 0.5) * width
+    if not levels.size:
+        do = "Take such as have x, y and z."
+        raise SelectionError(located("plot_slices", "units with a place", "none", do))
+    file = regions.atlas_volume(style.settings().atlas)
+    if file is None:
+        where = str(style.settings().atlas or "the cache of ONE")
+        do = "Use iblatlas.atlas.AllenAtlas() once, or set [figures] atlas."
+        raise SourceError(located(where, "annotation_25_lut_v01.npz", "none", do))
+    images, extent = regions.coronal_slices(middle * 1e-3, file)
+    columns = min(levels.size, 3)
+    rows = -(-levels.size // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        squeeze=False,
+        sharex=True,
+        sharey=True,
+        layout="constrained",
+        figsize=style.size("page", 1 + 4.6 * rows),
+    )
+    condition = data["condition"].values.astype(str)[placed]
+    colours = style.condition_colours(sorted(set(condition)))
+    for ax, at, image, own in zip(axes.flat, middle, images, levels, strict=False):
+        ax.imshow(image, extent=extent * 1e3, alpha=0.45)
+        mine = np.flatnonzero(level == own)
+        mine = np.random.default_rng(0).permutation(mine)  # no condition lies on top of another
+        x, _, z = xyz[placed][mine].T
+        ax.scatter(x, z, s=4, c=[colours[c] for c in condition[mine]], lw=0.2, ec="white")
+        ax.set_title(f"{at:+.1f} mm, n = {mine.size:,} units", loc="left")
+    for ax in axes.flat[levels.size :]:
+        ax.set_axis_off()
+    axes[-1, 0].set(xlabel="Right of bregma (mm)", ylabel="Above bregma (mm)")
+    figure.legend(handles=_patches(colours), loc="outside lower left", ncol=4, frameon=False)
     _mark(figure, data)
     return figure
 
@@ -370,7 +455,7 @@ def plot_pairs(data: xr.Dataset) -> Figure:
         max(len(shown), 1),
         squeeze=False,
         layout="constrained",
-        figsize=style.size(style.PAGE, 4 + 0.32 * len(names)),
+        figsize=style.size("page", 4 + 0.32 * len(names)),
     )
     values = data["n_pairs"].values
     top = np.nanmax(values, initial=1.0) if values.size else 1.0
@@ -429,7 +514,7 @@ def plot_distributions(data: xr.Dataset, names: Sequence[str], *, by: str = "con
         squeeze=False,
         layout="constrained",
         sharey=True,
-        figsize=style.size(style.PAGE, 1.2 + 4.3 * rows),
+        figsize=style.size("page", 1.2 + 4.3 * rows),
     )
     labels = data[by].values.astype(str)
     groups = list(dict.fromkeys(labels))
@@ -457,7 +542,7 @@ def plot_distributions(data: xr.Dataset, names: Sequence[str], *, by: str = "con
 def _mark(figure: Figure, data: xr.Dataset) -> None:
     """Mark a figure of several panels whose data are simulated."""
     if "simulated" in data.coords:
-        figure.text(0.995, 0.005, "simulated", ha="right", va="bottom", size=style.SMALLEST)
+        figure.text(0.995, 0.005, "simulated", ha="right", va="bottom", size=style.smallest())
 
 
 def _ticks(ax: Axes, columns: Iterable[Any], rows: Iterable[Any], centre: float = 0.0) -> None:
@@ -466,10 +551,14 @@ def _ticks(ax: Axes, columns: Iterable[Any], rows: Iterable[Any], centre: float 
     ax.set_yticks(np.arange(len(down)) + centre, down)
 
 
-def _named(ax: Axes, colours: dict[str, str]) -> None:
+def _patches(colours: dict[str, str]) -> list[Patch]:
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    return [Patch(color=colour, label=name) for name, colour in colours.items()]
+
+
+def _named(ax: Axes, colours: dict[str, str]) -> None:
+    handles = _patches(colours)
     ax.legend(
         handles=handles,
         loc="lower right",

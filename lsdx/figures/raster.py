@@ -177,15 +177,14 @@ def _shade_epochs(ax: Axes, data: xr.Dataset, start: float, end: float) -> dict[
     if not {"start", "stop"} <= set(data.variables) or "epoch" not in data.dims:
         return drawn
     spans = data[["start", "stop"]].transpose("unit", "phase", "epoch", ...)
+    colours = style.epoch_colours(spans["epoch"].values)
     for e, epoch in enumerate(spans["epoch"].values):
         for f in range(spans.sizes["phase"]):
             times = [spans[n].values[:, f, e] for n in ("start", "stop")]
             low, high = (np.nanmin(t) if np.isfinite(t).any() else np.nan for t in times)
             if low < end and high > start:
                 edges = max(low, start), min(high, end)
-                span = ax.axvspan(
-                    *edges, color=style.EPOCHS[e % len(style.EPOCHS)], alpha=0.35, lw=0
-                )
+                span = ax.axvspan(*edges, color=colours[str(epoch)], alpha=0.35, lw=0)
                 if drawn.setdefault(str(epoch), span) is span:
                     span.set_label(str(epoch))
     injected = data["administration"].values if "administration" in data.variables else np.empty(0)

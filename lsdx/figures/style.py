@@ -1,20 +1,23 @@
-"""Colours that are the same in every picture.
+"""Colours, sizes and fonts that are the same in every picture.
 
-`CONDITIONS` names the colour of each condition. Change it once, before drawing:
+The table ``[figures]`` of ``lsdx.toml`` changes them for good, `use` for one notebook:
 
 >>> from lsdx.figures import style
 >>> style.condition_colours(["lsd", "saline"])
 {'lsd': '#D55E00', 'saline': '#0072B2'}
->>> style.CONDITIONS["psilocybin"] = "#009E73"
+>>> style.use(conditions={"psilocybin": "#009E73"})
 >>> style.condition_colours(["psilocybin"])
 {'psilocybin': '#009E73'}
->>> del style.CONDITIONS["psilocybin"]
+>>> style.use()
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from lsdx.config import Figures, load_settings, read_figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,29 +27,89 @@ CONDITIONS: dict[str, str] = {"lsd": "#D55E00", "saline": "#0072B2", "unknown": 
 # for conditions without a colour of their own, in this order
 OTHERS: tuple[str, ...] = ("#CC79A7", "#009E73", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
-
 # of outcomes; not red and green, which are one colour to some readers
 VERDICTS: dict[str, str] = {"pass": "#7FB8DE", "fail": "#D55E00", "untestable": "#EFEFEF"}
-# of the epochs of the protocol, as light areas; others get them in this order
-EPOCHS: tuple[str, ...] = ("#BBBBBB", "#88CCEE", "#DDCC77", "#CC99BB", "#AADDBB")
-#: Width of a figure in one and in two columns of a page, in cm.
-COLUMN, PAGE = 8.5, 17.5
-SMALLEST = 6.5  # pt: readable in print
+# of the epochs of the protocol in their order, as light areas
+_EPOCHS: tuple[str, ...] = ("#BBBBBB", "#88CCEE", "#DDCC77", "#CC99BB", "#AADDBB")
+
+_used: Figures | None = None
 
 
-def size(width: float, height: float) -> tuple[float, float]:
-    """Return a size in inches, as Matplotlib wants it, of one in cm.
+def use(figures: Figures | None = None, **changes: Any) -> None:
+    """Draw with other colours, sizes and fonts from now on.
+
+    Parameters
+    ----------
+    figures : Figures, optional
+        What to begin with; by default what the settings say.
+    **changes
+        Fields of `lsdx.config.Figures`: ``conditions``, ``epochs``, ``column``, ``page``,
+        ``font_size``, ``atlas``. Colours not named stay. Without any: as the settings say again.
+
+    Raises
+    ------
+    ConfigError
+        For a field that does not exist, or a value of the wrong kind.
 
     Examples
     --------
-    >>> size(COLUMN, 6)[1]
+    >>> use(font_size=9)
+    >>> settings().font_size
+    9
+    >>> use()
+    """
+    global _used
+    begin = figures or load_settings().figures
+    found = read_figures(changes, "style.use")
+    kept = {n: {**getattr(begin, n), **getattr(found, n)} for n in ("conditions", "epochs")}
+    values = {n: getattr(found, n) for n in changes} | kept
+    _used = replace(begin, **values) if figures or changes else None
+
+
+def settings() -> Figures:
+    """Return what figures are drawn with: what was given to `use`, else the settings.
+
+    Examples
+    --------
+    >>> settings().page
+    17.5
+    """
+    return _used or load_settings().figures
+
+
+def size(width: float | str, height: float) -> tuple[float, float]:
+    """Return a size in inches, as Matplotlib wants it, of one in cm.
+
+    Parameters
+    ----------
+    width : float or {"column", "page"}
+        In cm, or the width of one or two columns.
+    height : float
+        In cm.
+
+    Examples
+    --------
+    >>> size("column", 6)[1]
     2.3622047244094486
     """
+    if isinstance(width, str):
+        width = {"column": settings().column, "page": settings().page}[width]
     return width / 2.54, height / 2.54
 
 
+def smallest() -> float:
+    """Return the size of the smallest text in print, in pt.
+
+    Examples
+    --------
+    >>> smallest()
+    6.5
+    """
+    return max(settings().font_size - 0.5, 1.0)
+
+
 def printed() -> Any:
-    """Return a context in which figures have fonts for print: 7 pt, and text that stays text.
+    """Return a context in which figures have fonts for print: small, and text that stays text.
 
     Examples
     --------
@@ -57,15 +120,16 @@ def printed() -> Any:
     """
     import matplotlib as mpl
 
+    text, small = settings().font_size, smallest()
     return mpl.rc_context(
         {
-            "font.size": 7,
-            "axes.titlesize": 7.5,
-            "axes.labelsize": 7,
-            "xtick.labelsize": SMALLEST,
-            "ytick.labelsize": SMALLEST,
-            "legend.fontsize": SMALLEST,
-            "figure.titlesize": 8,
+            "font.size": text,
+            "axes.titlesize": text + 0.5,
+            "axes.labelsize": text,
+            "xtick.labelsize": small,
+            "ytick.labelsize": small,
+            "legend.fontsize": small,
+            "figure.titlesize": text + 1,
             "axes.linewidth": 0.6,
             "xtick.major.width": 0.6,
             "ytick.major.width": 0.6,
@@ -87,21 +151,35 @@ def condition_colours(names: Iterable[str]) -> dict[str, str]:
     Returns
     -------
     dict of str
-        That of `CONDITIONS` where it names one. The others get those of `OTHERS` in the order
-        of their names, and from the first again where there are more. Name a condition in
-        `CONDITIONS` to keep its colour whatever else is drawn.
+        That of the settings, else lsdx's own. Conditions of neither get the colours of `OTHERS`
+        in the order of their names, and from the first again where there are more. Name a
+        condition in the settings to keep its colour whatever else is drawn.
 
     Examples
     --------
     >>> condition_colours(["saline", "mdma", "lsd"])
     {'saline': '#0072B2', 'mdma': '#CC79A7', 'lsd': '#D55E00'}
     """
+    known = {**CONDITIONS, **settings().conditions}
     drawn = list(dict.fromkeys(map(str, names)))
-    unnamed = sorted(n for n in drawn if n not in CONDITIONS)
-    taken = {c.lower() for c in CONDITIONS.values()}
+    unnamed = sorted(n for n in drawn if n not in known)
+    taken = {c.lower() for c in known.values()}
     free = [c for c in OTHERS if c.lower() not in taken] or list(OTHERS)
     own = {n: free[i % len(free)] for i, n in enumerate(unnamed)}
-    return {n: CONDITIONS.get(n) or own[n] for n in drawn}
+    return {n: known.get(n) or own[n] for n in drawn}
+
+
+def epoch_colours(names: Iterable[str]) -> dict[str, str]:
+    """Return the colour of each epoch: that of the settings, else a light one by its place.
+
+    Examples
+    --------
+    >>> epoch_colours(["spontaneous", "rfm"])
+    {'spontaneous': '#BBBBBB', 'rfm': '#88CCEE'}
+    """
+    drawn = list(dict.fromkeys(map(str, names)))
+    known = settings().epochs
+    return {n: known.get(n) or _EPOCHS[i % len(_EPOCHS)] for i, n in enumerate(drawn)}
 
 
 def condition_dots(frame: Any, x: str, y: str) -> Axes:

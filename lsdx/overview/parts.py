@@ -23,7 +23,7 @@ def drawn_for_print(draw: Callable[[], Axes | Figure], height: float | None = No
     """Return a figure in the sizes of print."""
     found: Any = draw()
     figure: Figure = getattr(found, "figure", None) or found
-    width = style.size(style.PAGE, 1)[0]
+    width = style.size("page", 1)[0]
     figure.set_figwidth(width)
     if height is not None:
         figure.set_figheight(style.size(1, height)[1])

@@ -17,6 +17,7 @@ from lsdx.overview.cohort import Cohort
 from lsdx.overview.interactive import dots
 from lsdx.overview.page import Section, Table, table
 from lsdx.overview.parts import Parts, missing
+from lsdx.regions import atlas_volume
 from lsdx.schema.units import QUALITY
 
 if TYPE_CHECKING:
@@ -196,7 +197,14 @@ def regions(cohort: Cohort, folder: Path) -> Section:
     beryl = counted.units_by_region(source, by="beryl")
     parts.show(partial(_counts, beryl, "beryl", "units_by_beryl_table"))
     placed = int((units["region"].values != "").sum())
-    if placed:
+    if placed and atlas_volume(style.settings().atlas):
+        parts.draw(
+            "slices",
+            partial(drawn.plot_slices, units),
+            "Where the units lie, on coronal slices of the Allen atlas, each of 1 mm.",
+            f"Coronal slices with {placed} units in mm from bregma, by condition.",
+        )
+    elif placed:
         parts.draw(
             "places",
             partial(drawn.plot_places, units),

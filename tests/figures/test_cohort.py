@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 import lsdx
 from lsdx.analysis.attrition import attrition, confounds
-from lsdx.errors import SelectionError
+from lsdx.errors import ConfigError, SelectionError
 from lsdx.figures import style
 from lsdx.figures.behavior import plot_pupil
 from lsdx.figures.cohort import (
@@ -125,10 +127,51 @@ def test_conditions_differ_for_readers_with_any_colour_vision() -> None:
             assert np.linalg.norm(lab(a, seen) - lab(b, seen)) > 20
 
 
-def test_a_condition_keeps_its_colour_in_every_picture(
-    sessions: xr.DataArray, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def as_set() -> Iterator[None]:
+    """Style as it is set, whatever a test used."""
+    yield
+    style.use()
+
+
+def test_settings_choose_colours_widths_and_fonts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_set: None
 ) -> None:
-    monkeypatch.setitem(style.CONDITIONS, "saline", "#123456")
+    text = '[figures]\ncolumn = 9\nfont_size = 9\natlas = "volumes"\n'
+    text += '[figures.conditions]\nsaline = "#009E73"\n[figures.epochs]\nrfm = "#000000"\n'
+    (tmp_path / "lsdx.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert style.condition_colours(["saline", "lsd"]) == {"saline": "#009E73", "lsd": "#D55E00"}
+    assert style.epoch_colours(["a", "rfm"]) == {"a": "#BBBBBB", "rfm": "#000000"}
+    assert style.size("column", 2.54) == (9 / 2.54, 1.0)
+    assert style.settings().atlas == Path("volumes")
+    with style.printed():
+        assert plt.rcParams["font.size"] == 9
+    style.use(conditions={"lsd": "#111111"})
+    assert style.condition_colours(["saline", "lsd"]) == {"saline": "#009E73", "lsd": "#111111"}
+    style.use()
+    assert style.condition_colours(["lsd"]) == {"lsd": "#D55E00"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"conditions": {"lsd": "red"}}, "conditions.lsd: expected a colour such as '#009E73'"),
+        ({"conditions": "red"}, "a table of colours by name"),
+        ({"page": 0}, "page: expected a number above 0"),
+        ({"pages": 1}, "Did you mean 'page'?"),
+    ],
+)
+def test_what_is_no_style_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        style.use(**given)
+    assert style.settings().page == 17.5
+
+
+def test_a_condition_keeps_its_colour_in_every_picture(
+    sessions: xr.DataArray, as_set: None
+) -> None:
+    style.use(conditions={"saline": "#123456"})
     forest = xr.Dataset(
         {n: (("region", "condition"), [[0.5]]) for n in ("share", "share_low", "share_high")}
         | {n: (("region", "condition"), [[2]]) for n in ("n_mice", "n_sessions", "n_units")},

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.colors import to_hex, to_rgb
 
 import lsdx
+from lsdx import regions
 from lsdx.analysis import overview as counted
-from lsdx.errors import SelectionError
+from lsdx.errors import SelectionError, SourceError
 from lsdx.figures import overview as drawn
 from lsdx.figures import style
 from tests.figures.thumbnails import compare_picture
@@ -137,3 +140,65 @@ def test_another_picture_is_found(demo_stores: Path) -> None:
         compare_picture(name, drawn.plot_units(turned).figure)
     with pytest.raises(AssertionError, match="no picture is kept"):
         compare_picture("lsdx.figures.another", drawn.plot_units(found).figure)
+
+
+@pytest.fixture
+def atlas(tmp_path: Path) -> Iterator[Path]:
+    """A volume of 50 um as iblatlas keeps it: CA1 on the left, SS on the right, void around."""
+    pytest.importorskip("iblatlas.atlas", exc_type=ImportError)
+    from iblatlas.regions import BrainRegions
+
+    names = BrainRegions()
+    row = {a: int(np.flatnonzero(names.acronym == a)[0]) for a in ("CA1", "SSp")}
+    volume = np.zeros((264, 228, 160), dtype=np.uint16)
+    volume[40:240, 20:114, 10:120] = row["CA1"]  # bregma: row 108, column 114.78, 6.64
+    volume[40:240, 115:208, 10:120] = row["SSp"]
+    np.savez(tmp_path / "annotation_50_lut_v01.npz", volume)
+    style.use(atlas=tmp_path)
+    yield tmp_path
+    style.use()
+
+
+def test_slices_are_cut_where_the_units_lie(atlas: Path) -> None:
+    units = xr.Dataset(
+        coords={
+            "x": ("unit", [-2e-3, 2e-3, 1e-3, np.nan]),
+            "y": ("unit", [-1.5e-3, -1.6e-3, 0.5e-3, 0.0]),
+            "z": ("unit", [-2e-3, -2e-3, -1e-3, 0.0]),
+            "condition": ("unit", ["lsd", "saline", "lsd", "lsd"]),
+        }
+    )
+    figure = drawn.plot_slices(units)
+    shown = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title(loc="left") for ax in shown] == [
+        "+0.5 mm, n = 1 units",
+        "-1.5 mm, n = 2 units",
+    ]
+    image = shown[1].images[0]
+    left, right, bottom, top = image.get_extent()
+    assert (left, right) == pytest.approx((-5.74, 5.61), abs=0.06)
+    assert (bottom, top) == pytest.approx((-7.62, 0.33), abs=0.06)
+    # the colour under each dot is that of its region: left is left, down is down
+    pixels = np.asarray(image.get_array())
+    for (x, z), region in (((-2, -2), "CA1"), ((2, -2), "SSp")):
+        row = int((top - z) / (top - bottom) * len(pixels))
+        column = int((x - left) / (right - left) * pixels.shape[1])
+        assert to_hex(pixels[row, column] / 255) == regions.colours([region])[0]
+    assert pixels[-1, 0].tolist() == [255, 255, 255]
+
+
+def test_a_damaged_volume_is_named_and_kept(atlas: Path) -> None:
+    file = atlas / "annotation_50_lut_v01.npz"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(SourceError, match="expected a volume"):
+        regions.coronal_slices([0.0], file)
+    assert file.stat().st_size == 1000
+    np.savez(file, np.full((2, 2, 2), 5000))
+    with pytest.raises(SourceError, match="of shape"):
+        regions.coronal_slices([0.0], file)
+
+
+def test_without_units_that_have_a_place_no_slice_is_cut(demo_stores: Path) -> None:
+    units = lsdx.open_units(demo_stores)
+    with pytest.raises(SelectionError, match="units with a place"):
+        drawn.plot_slices(units.isel(unit=[]))
