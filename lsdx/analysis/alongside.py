@@ -1,0 +1,133 @@
+"""Behaviour beside counts: of the same sessions, phases and epochs, in the same bins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from lsdx.errors import SelectionError, located
+
+_OPEN = "Start from lsdx.open_behavior(), or pose.lsd.bin_behavior(...)."
+
+
+def behavior_beside(
+    ds: xr.Dataset,
+    behavior: Any,
+    cells: Sequence[str],
+    where: str,
+    feature: str | Sequence[str] | None = None,
+) -> xr.DataArray:
+    """Return behaviour (session, feature, cells..., time) in the bins of counts.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With ``counts``, as `lsdx.analysis.inputs.binned` returns it.
+    behavior : Dataset or DataArray
+        What `lsdx.open_behavior` gives, or its ``behavior``; lazy or not.
+    cells : sequence of str
+        Dimensions of the counts beside unit and time: of these the behaviour has the same labels.
+    where : str
+        Who asks, for errors.
+    feature : str or sequence of str, optional
+        Which features; all by default.
+
+    Returns
+    -------
+    DataArray
+        Cut to the shorter of the two along ``time``, which then has no labels; ``session`` holds
+        those of the counts that the behaviour has.
+
+    Raises
+    ------
+    SelectionError
+        For what is no behaviour, other sessions, labels or bins, and features that do not exist.
+    """
+    array = _array(behavior, where)
+    counts = ds["counts"]
+    for name in ("phase", "epoch"):
+        chosen = name in counts.coords and not counts[name].ndim
+        if chosen and name in array.dims:
+            array = _pick(array, name, [counts[name].item()], where).isel({name: 0})
+    for name in cells:
+        if name not in array.dims:
+            raise SelectionError(located(where, f"behavior over {name}", _dims(array), _OPEN))
+        if name in counts.coords:
+            array = _pick(array, name, counts[name].values.tolist(), where)
+    more = set(array.dims) - {"session", "feature", *cells, "time"}
+    if more or "time" not in array.dims:
+        expected = f"behavior over session, feature, {', '.join((*cells, 'time'))}"
+        do = "Select the same phase and epoch of both."
+        raise SelectionError(located(where, expected, _dims(array), do))
+    if "feature" not in array.dims:
+        array = array.expand_dims(feature=[str(array.coords.get("feature", array.name))])
+    if feature is not None:
+        names = [feature] if isinstance(feature, str) else list(feature)
+        array = _pick(array, "feature", names, f"{where}, feature")
+    if not array.sizes["feature"]:
+        raise SelectionError(located(where, "at least one feature", "none", _OPEN))
+    array = _of_sessions(ds, array, where)
+    _check_bins(ds, behavior, array, where)
+    length = min(array.sizes["time"], counts.sizes["time"])
+    array = array.isel(time=slice(length)).drop_vars("time", errors="ignore")
+    return array.transpose("session", "feature", *cells, "time")
+
+
+def _array(behavior: Any, where: str) -> xr.DataArray:
+    if isinstance(behavior, xr.DataArray):
+        return behavior
+    if isinstance(behavior, xr.Dataset) and "behavior" in behavior.data_vars:
+        return behavior["behavior"]
+    found = ", ".join(map(str, getattr(behavior, "dims", ()))) or type(behavior).__name__
+    raise SelectionError(located(where, "behavior", found, _OPEN))
+
+
+def _dims(array: xr.DataArray) -> str:
+    return "dims " + (", ".join(map(str, array.dims)) or "none")
+
+
+def _pick(array: xr.DataArray, name: str, labels: list[Any], where: str) -> xr.DataArray:
+    """Select labels of a dimension."""
+    known = array[name].values.tolist() if name in array.coords else []
+    unknown = [v for v in labels if v not in known]
+    if unknown:
+        expected = f"{name} of the behavior, of " + (", ".join(map(str, known)) or "none")
+        raise SelectionError(located(where, expected, repr(unknown[0])))
+    return array if labels == known else array.sel({name: labels})
+
+
+def _of_sessions(ds: xr.Dataset, array: xr.DataArray, where: str) -> xr.DataArray:
+    mine = list(dict.fromkeys(map(str, ds["session"].values)))
+    if "session" not in array.dims:
+        own = str(array["session"].item()) if "session" in array.coords else None
+        if own is None and len(mine) > 1:
+            do = "Keep session as a dimension: sel(session=[...])."
+            raise SelectionError(located(where, "behavior over session", _dims(array), do))
+        array = array.drop_vars("session", errors="ignore")
+        array = array.expand_dims(session=[mine[0] if own is None else own])
+    known = set(map(str, array["session"].values)) if "session" in array.coords else set()
+    both = [s for s in mine if s in known]
+    if not both:
+        expected = f"behavior of these sessions, such as {mine[0]!r}"
+        found = ", ".join(sorted(map(repr, known))[:1]) or "none"
+        do = "Select units and behavior of the same sessions."
+        raise SelectionError(located(where, expected, found, do))
+    return array.sel(session=both)
+
+
+def _check_bins(ds: xr.Dataset, behavior: Any, array: xr.DataArray, where: str) -> None:
+    width = float(ds.attrs["bin_width"])
+    n = min(array.sizes["time"], ds["counts"].sizes["time"])
+    if "time" in array.coords and "time" in ds["counts"].coords:
+        here, there = (v["time"].values[:n].astype(np.float64) for v in (ds["counts"], array))
+        differ = bool(n and np.abs(here - there).max() > width / 2)
+        found = f"others, from {there[0]:g} to {there[-1]:g} s" if n else "none"
+    else:
+        stated = float(behavior.attrs.get("bin_width", array.attrs.get("bin_width", width)))
+        differ, found = abs(stated - width) > 1e-6, f"bins of {stated:g} s"
+    if differ:
+        do = "Bin both alike, as with coarsen(time=10, boundary='trim'): sum counts, mean behavior."
+        raise SelectionError(located(where, f"bins of {width:g} s, the counts' own", found, do))
