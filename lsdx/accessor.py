@@ -96,6 +96,7 @@ class LsdAccessor(_Accessor):
     components = _Method("subspaces:components", "counts")
     subspaces = _Method("subspaces:subspaces", "counts")
     predict = _Method("prediction:predict", "counts")
+    communication = _Method("communication:communication", "counts")
     rates = _Method("counts:rates", "n_spikes")
     cv = _Method("intervals:cv", "spike_time")
     cv2 = _Method("intervals:cv2", "spike_time")

@@ -26,7 +26,7 @@ from lsdx.kernels.resampling import stream_keys
 
 LEAST_SHIFT = 30.0  # s
 _CHOICE = 0
-_ALPHA = 0.05  # of a first dimension
+ALPHA = 0.05  # of a first dimension
 SCALARS = ("r2", "p", "r2_z", "r2_null")
 
 
@@ -115,7 +115,7 @@ def circular_shifts(rng: np.random.Generator, n_bins: int, least: int, n: int) -
     Examples
     --------
     >>> circular_shifts(np.random.default_rng(0), 10, 3, 5)
-    array([4, 7, 3, 5, 6])
+    array([5, 7, 4, 6, 3])
     >>> circular_shifts(np.random.default_rng(0), 10, 6, 5).size
     0
     """
@@ -214,8 +214,10 @@ def _decode(
             )
             out["rank_curve"][: found.curve.size, i, cell] = found.curve
             out["rank_curve_error"][: found.curve.size, i, cell] = found.error
-            joint = float(_p(found.r2.mean(), found.null.mean(axis=1))) if shifts.size else 0.0
-            free = options.rank is None and joint > _ALPHA
+            joint = (
+                float(p_of_shifts(found.r2.mean(), found.null.mean(axis=1))) if shifts.size else 0.0
+            )
+            free = options.rank is None and joint > ALPHA
             out["best_rank"][i, cell] = 0 if free else found.rank
             _keep(out, mine, i, cell, found.r2, found.null)
             penalty = np.full(mine.size, _middle(found.chosen, options.penalties))
@@ -238,7 +240,7 @@ def _keep(
 ) -> None:
     out["r2"][rows, i, cell] = r2
     if len(null):
-        out["p"][rows, i, cell] = _p(r2, null)
+        out["p"][rows, i, cell] = p_of_shifts(r2, null)
         out["r2_null"][rows, i, cell] = null.mean(axis=0)
         if len(null) > 1:
             sd = null.std(axis=0, ddof=1)
@@ -246,7 +248,14 @@ def _keep(
             out["r2_z"][rows, i, cell] = z
 
 
-def _p(value: Any, null: np.ndarray) -> Any:
+def p_of_shifts(value: Any, null: np.ndarray) -> Any:
+    """Return the share of shifts (n_shifts, ...) that reach a value, itself among them.
+
+    Examples
+    --------
+    >>> p_of_shifts(2.0, np.array([1.0, 2.0, 3.0])).item()
+    0.75
+    """
     p = (1 + np.sum(null >= value, axis=0)) / (len(null) + 1)
     return np.where(np.isfinite(value), p, np.nan)
 
@@ -368,7 +377,7 @@ def _across(
             out["r2_centered"][f, pair, a, b] = 1 - left.var() / truth.var()
             if shifts.size:
                 null = np.array([_explained(np.roll(truth, s), predicted, mean) for s in shifts])
-                out["p"][f, pair, a, b] = _p(r2, null)
+                out["p"][f, pair, a, b] = p_of_shifts(r2, null)
         out["angle"][f, pair], out["angle_within"][f, pair] = _angles(own, wanted, fits, options)
 
 
