@@ -179,9 +179,10 @@ def predict(
         for i, (r, block) in enumerate(zip(pop.groups.rows, blocks, strict=True))
     ]
     out = _labelled(pop, predict_group, arguments, options, names, between)
-    labels = {n: c for n, c in ds.coords.items() if c.dims == ("unit",) and n not in out.coords}
+    mine = {n: c.variable for n, c in ds.coords.items() if c.dims == ("unit",)}
+    labels = {n: v for n, v in mine.items() if n not in out.coords}
     # a label that has become a dimension can no longer be one on unit
-    labels |= {f"unit_{d}": ds[d].drop_vars(d) for d in pop.groups.dims}
+    labels |= {f"unit_{d}": ds[d].variable for d in pop.groups.dims}
     return out.assign_coords(labels).assign_attrs(
         result_attrs(ds),
         by=", ".join(pop.groups.dims),

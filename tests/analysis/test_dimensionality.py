@@ -18,6 +18,7 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import lsdx
 from lsdx.analysis.dimensionality import MEASURES, dimensionality
+from lsdx.analysis.prediction import predict
 from lsdx.errors import ArgumentError, SelectionError
 from lsdx.kernels import correlations, spectra
 from lsdx.kernels import dimensionality as kernel
@@ -207,7 +208,9 @@ def test_a_distributed_client_gives_the_same(demo_stores: Path) -> None:
     from distributed import Client, LocalCluster
 
     units = lsdx.open_units(demo_stores)
-    lazy = dimensionality(units, min_units=10, draws=2, rng=0)
+    behavior, one = lsdx.open_behavior(demo_stores), {"epoch": ["rfm"]}
+    predicted = predict(units.sel(one), behavior, feature="wheel/speed", n_shifts=3, rng=0)
+    lazy = dimensionality(units, min_units=10, draws=2, rng=0).assign(r2=predicted.r2)
     expected = lazy.compute(scheduler="sync")
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
