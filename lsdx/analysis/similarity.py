@@ -136,7 +136,7 @@ def similarity(
     options = (size, n_folds, math.ceil(apart / seconds - 1e-9), min_units, min_spikes)
     arrays = map_groups(pop, compare_patterns, [options] * len(pop.groups.rows), fields)
     about = {
-        "distance": "Squared cross-validated distance, mean over units",
+        "distance": "Cross-validated squared distance",
         "distance_within": "The same of the first and second half of a cell",
         "correlation": "Correlation of population vectors",
         "ceiling": "Correlation of equal patterns with this noise",

@@ -290,7 +290,7 @@ def plot_pc1_angle(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None) -
     ax.set(ylim=(0, 1.1), yticks=[])
     ax.set_title("Angle between first components", loc="left", size="small")
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize="small", frameon=False, loc="upper right", bbox_to_anchor=(1.1, 1.02))
+        ax.legend(fontsize="small", frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1))
     return ax
 
 
