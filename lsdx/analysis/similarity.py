@@ -89,6 +89,19 @@ def similarity(
     with a diagonal noise matrix; Walther et al. 2016, NeuroImage 137:188). Fluctuations slower
     than a block are no noise here: they count as a difference.
 
+    Mean distance of two epochs of 300 s, 15 min apart, in which 60 units (about 3.5 Hz) have equal
+    mean rates that fluctuate (sd of the logarithm .4, each unit by itself), of 100 simulated
+    sessions each; and ``correlation / ceiling``. 1 is a difference of one sd of a window:
+
+    ===============================  ======  ======  ======  ======  ======  ======
+    time constant (s)                none    2       5       10      30      100
+    ===============================  ======  ======  ======  ======  ======  ======
+    ``distance``                     .0002   .0008   .004    .014    .08     .32
+    share of sessions above 0 (%)    58      63      78      92      100     100
+    ``distance_within``              .0000   .0002   .006    .023    .12     .22
+    ``correlation / ceiling``        1.00    1.00    .98     .94     .70     .38
+    ===============================  ======  ======  ======  ======  ======  ======
+
     Rates are not matched: they are what patterns consist of. Where all units change their rates
     alike, the distance grows and the correlation does not.
 
@@ -144,8 +157,10 @@ def similarity(
         "note": "Why a value is NaN",
         "n_units": "Units used",
     }
-    last = dict.fromkeys(("distance", "correlation", "ceiling"), ("cell", "other"))
-    last |= dict.fromkeys(("distance_within", "reliability", "note"), ("cell",))
+    last: dict[str, tuple[str, ...]] = {
+        **dict.fromkeys(("distance", "correlation", "ceiling"), ("cell", "other")),
+        **dict.fromkeys(("distance_within", "reliability", "note"), ("cell",)),
+    }
     data = {
         name: ((*pop.groups.dims, *last.get(name, ())), arrays[name], _words(name, words))
         for name, words in about.items()

@@ -179,6 +179,8 @@ def plot_subspace_curve(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> len(plot_subspace_curve(c).lines)
     3
     """
+    from matplotlib.ticker import MaxNLocator
+
     needed = {"similarity_between", "similarity_within", "similarity_chance", "component"}
     do = "Start from ds.lsd.subspace_curve(...)."
     data = as_dataset(data, "plot_subspace_curve", needed, do)
@@ -212,7 +214,7 @@ def plot_subspace_curve(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         chance = _mean(rows["chance"][known])
         ax.plot(x, chance, ":", color="0.4", lw=1.2, label="random subspaces")
     ax.set(xlabel="Components", ylabel="Similarity of subspaces", ylim=(0, 1))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(fontsize="small", frameon=False)
     return ax
