@@ -46,8 +46,9 @@ def decay_constant(spectrum: xr.DataArray, *, dim: str = "rank") -> xr.DataArray
     """
     from lsdx.kernels.decay import decay_constant as kernel
 
-    if not isinstance(spectrum, xr.DataArray) or dim not in spectrum.dims:
-        dims = ", ".join(map(str, getattr(spectrum, "dims", ()))) or type(spectrum).__name__
+    given: Any = spectrum
+    if not isinstance(given, xr.DataArray) or dim not in given.dims:
+        dims = ", ".join(map(str, getattr(given, "dims", ()))) or type(given).__name__
         raise SelectionError(
             located(
                 "decay_constant",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from lsdx.kernels.similarity import (
     compare_patterns,
@@ -85,6 +86,23 @@ def test_correlation_over_its_ceiling_is_that_of_the_true_patterns() -> None:
         true.append(np.corrcoef(a, b)[0, 1])
     assert np.mean(raw) < 0.4
     assert np.mean(corrected) == pytest.approx(np.mean(true), abs=0.04)
+
+
+def test_drift_counts_as_a_difference_if_slower_than_a_block() -> None:
+    rng = np.random.default_rng(8)
+    found = {}
+    for tau in (2, 30):
+        a = np.exp(-1 / tau)
+        drawn = []
+        for _ in range(40):
+            z = lfilter([np.sqrt(1 - a**2)], [1, -a], rng.normal(size=(60, 4500)))[:, 3000:]
+            x = rng.poisson(rng.lognormal(1, 0.7, (60, 1)) * np.exp(0.4 * z)).astype(float)
+            cells = np.stack([x[:, :300], x[:, 1200:]], axis=1)
+            one = compared(cells, n_folds=10, min_spikes=30)
+            drawn.append([one["distance"][0, 1], one["distance_within"].mean()])
+        found[tau] = np.mean(drawn, axis=0)
+    assert np.abs(found[2]).max() < 0.002  # as the table of `similarity` says
+    np.testing.assert_allclose(found[30], [0.08, 0.12], atol=0.015)
 
 
 def test_patterns_without_data_are_nan_with_a_note() -> None:
