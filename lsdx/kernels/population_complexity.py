@@ -7,7 +7,7 @@ uint64 (n_units,), and ``ids``, a sequence of int (n_cells,), are those of the r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,11 +44,23 @@ def population_bits(x: np.ndarray, *, signal: str = "mean") -> np.ndarray:
     """
     z = scaled(x.T)
     if signal == "mean":
-        course = z.mean(axis=1)
-    else:
-        course = z @ np.nan_to_num(principal_components(x.T, n_components=1)[1][:, 0])
+        return _above_median(z.mean(axis=1))
+    return _above_median(z @ np.nan_to_num(principal_components(x.T, n_components=1)[1][:, 0]))
+
+
+def _above_median(course: np.ndarray) -> np.ndarray:
     course = course.round(10)  # equal sums of different order stay equal
     return np.asarray(course > np.median(course))
+
+
+def _all_bits(x: np.ndarray, signal: str, shifts: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the bits of a population, and of those shifted by each of the keys."""
+    if signal == "mean":  # z-scores are those before the shift
+        z = np.ascontiguousarray(scaled(x.T).T)
+        rows = [z.mean(axis=0), *(shift_circularly(z, k).mean(axis=0) for k in shifts)]
+        return np.stack([_above_median(row) for row in rows])
+    every = [x, *(shift_circularly(x, k) for k in shifts)]
+    return np.stack([population_bits(y, signal=signal) for y in every])
 
 
 def measure_complexity(
@@ -121,12 +133,8 @@ def measure_complexity(
             if (windows.min(axis=1) == windows.max(axis=1)).all():
                 out["note"][c] = "units without variance"
                 break
-            shifted = [
-                shift_circularly(windows, stream_keys(mine, seed, _SHIFT, d, s, ids[c]))
-                for s in range(n_surrogates)
-            ]
-            bits = [population_bits(y, signal=signal) for y in (windows, *shifted)]
-            values = lempel_ziv(np.stack(bits))
+            shifts = [stream_keys(mine, seed, _SHIFT, d, s, ids[c]) for s in range(n_surrogates)]
+            values = lempel_ziv(_all_bits(windows, signal, shifts))
             own.append(values[0])
             chance.append(values[1:].mean())
         if not out["note"][c]:

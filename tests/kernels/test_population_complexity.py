@@ -10,6 +10,7 @@ from scipy.signal import lfilter
 
 from lsdx.kernels.complexity import lempel_ziv
 from lsdx.kernels.population_complexity import measure_complexity, population_bits
+from lsdx.kernels.resampling import shift_circularly, stream_keys
 
 
 def measured(counts: np.ndarray, **options: Any) -> dict[str, Any]:
@@ -106,3 +107,12 @@ def test_thinning_brings_units_to_equal_rates() -> None:
             into.append(ratio[1] - ratio[0])
     assert np.mean(own) < -0.1  # more spikes, more of the same course
     assert abs(np.mean(matched)) < 0.04
+
+
+def test_surrogates_are_the_bits_of_shifted_counts() -> None:
+    counts = np.random.default_rng(6).poisson(0.4, (20, 1, 500)).astype(float)
+    keys = np.arange(20, dtype=np.uint64) + 7
+    found = measured(counts, n_surrogates=4, seed=3)
+    shifted = [shift_circularly(counts[:, 0], stream_keys(keys, 3, 2, 0, s, 0)) for s in range(4)]
+    expected = np.mean([lempel_ziv(population_bits(x)) for x in shifted])
+    assert found["complexity_surrogate"][0] == pytest.approx(expected)
