@@ -158,10 +158,7 @@ def plot_weights(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         label = f"{phase}, n = {n}".removeprefix(", ")
         ax.scatter(values, depth, s=14, color=fill, ec="k", lw=0.6, label=label, zorder=3)
     ax.axvline(0, color="0.4", lw=0.6, zorder=1)
-    ax.set(xlabel="Weight (sd per sd)", ylabel="Distance from the tip (um)")
-    told = [
-        str(data[n].item()) for n in ("feature", "epoch") if n in data.coords and not data[n].ndim
-    ]
-    ax.set_title(", ".join(told), fontsize="medium", loc="left")
+    of = f"\n{data['feature'].item()}" if "feature" in data.coords else ""
+    ax.set(xlabel=f"Weight{of} (sd per sd)", ylabel="Distance from the tip (um)")
     ax.legend(fontsize="small", loc="lower left", handletextpad=0.1)
     return ax
