@@ -147,7 +147,7 @@ def ridge(
                 learned = _Learned(axes, own)
                 for outer, scores, inner in tested:
                     test = _Test(learned, scores, own, sets.tests[inner])
-                    table[outer] += [test.errors(p) for p in penalties]
+                    table[outer] += test.errors_at(penalties)
     sse = [np.zeros(t.shape[2]) for t in tables]
     sst = [np.zeros(t.shape[2]) for t in tables]
     chosen = np.zeros((folds.n, q), dtype=np.int64)
@@ -275,6 +275,31 @@ class _Test:
             return np.asarray(np.einsum("tq,tq->q", left, left))
         part = self.inner @ c - self.twice_cross[:, mine]
         return np.asarray(self.about_mean[mine] + np.einsum("mq,mq->q", c, part))
+
+    def errors_at(self, penalties: np.ndarray) -> np.ndarray:
+        """Return the errors at each penalty, (n_penalties, q).
+
+        How weights depend on the penalty, 1 / (value + penalty), is smooth: few functions of the
+        values give all penalties, and only these need products with the tested bins.
+        """
+        kind = self.scores.dtype
+        shrink = 1 / (self.learned.axes.values[:, None] + penalties)
+        u, size, vt = np.linalg.svd(shrink, full_matrices=False)
+        kept = size > (1e-13 if kind == np.float64 else 1e-7) * size[0]
+        mix = (size[kept, None] * vt[kept]).astype(kind)
+        parts = [self.learned.products * f[:, None] for f in u[:, kept].T.astype(kind)]
+        if self.small:
+            seen = [self.inner @ part for part in parts]
+            twice = [np.einsum("mq,mq->q", part, self.twice_cross) for part in parts]
+        else:
+            parts = seen = [self.scores @ part for part in parts]
+            twice = [2 * np.einsum("tq,tq->q", part, self.tested) for part in parts]
+        errors = self.about_mean - mix.T @ np.array(twice)
+        for k, part in enumerate(parts):
+            for i in range(k + 1):
+                both = np.einsum("mq,mq->q", part, seen[i])
+                errors += np.outer(mix[k] * mix[i] * (1 if i == k else 2), both)
+        return np.asarray(errors)
 
     def predicted(self, penalty: np.ndarray) -> np.ndarray:
         """Return what is predicted of the block (k, q)."""
