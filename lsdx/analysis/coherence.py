@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from lsdx.analysis.coupling import whole_bins
 from lsdx.analysis.grouping import Field, map_groups, population, result_coords
 from lsdx.analysis.inputs import binned, chosen_labels
 from lsdx.analysis.results import result_attrs
-from lsdx.analysis.seeds import cell_keys, seed_of, unit_keys
+from lsdx.analysis.seeds import cell_keys, seed_of, stream_of, unit_keys
 from lsdx.arguments import whole_number
 from lsdx.errors import SelectionError, located
 
-_KEY = "lsdx session stream"  # of pandas' hash: as long as a key has to be
 _LEAST_SHIFT = 30.0  # s
 _WORDS = {
     "coherence": "Magnitude-squared coherence, less its bias",
@@ -53,7 +51,7 @@ def coherence(
     ds : Dataset
         With ``counts`` (of spikes, not rates) over (unit, ..., time).
     source, target : str
-        Two values of ``label``; which is which does not matter.
+        Two values of ``label``; which is which changes nothing but the random shifts.
     label : str
         A label on ``unit``.
     segment : str or float
@@ -141,9 +139,10 @@ def coherence(
     fields["note"] = Field((pop.n_cells,), object, "no units")
     fields |= dict.fromkeys(("n_units_source", "n_units_target"), Field((), fill=0.0))
     keys, ids = unit_keys(ds), cell_keys(pop)
-    names = pop.counts["session"].values.astype(str).astype(object)
-    sessions = pd.util.hash_array(names, hash_key=_KEY, categorize=False)
-    arguments = [(keys[r], ids, int(sessions[r[0]]), side[r], options) for r in pop.groups.rows]
+    session = pop.counts["session"].values
+    arguments = [
+        (keys[r], ids, stream_of(session[r[0]]), side[r], options) for r in pop.groups.rows
+    ]
     data: dict[str, Any] = {}
     for name, array in map_groups(pop, population_coherence, arguments, fields).items():
         about = {"long_name": _WORDS[name]} | ({} if name == "note" else {"units": "1"})

@@ -116,7 +116,8 @@ def _table(events: Any, stimulus: str | Sequence[str] | None, where: str) -> pd.
     table["session"] = table["session"].astype(str)
     values = pd.DataFrame({n: np.asarray(events[n]).astype(str) for n in names})
     table["stimulus"] = values.groupby(names).ngroup().to_numpy() if names else 0
-    return table.loc[np.isfinite(table["start"].to_numpy(float))]
+    known = np.isfinite(table["start"].to_numpy(float))
+    return pd.DataFrame(table[known])
 
 
 def _epoch_starts(

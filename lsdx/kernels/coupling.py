@@ -135,14 +135,14 @@ def pair_correlations(
             a, b = sample.normed(x, options)
             varies = (a.any(axis=1) & b.any(axis=1)).astype(np.float64)[:, None]
             size = block_sums(varies, varies, code, n, near)
-            size = np.where(size > 0.5, size, np.nan)
+            size = np.asarray(np.where(size > 0.5, size, np.nan))
             mean = block_sums(a, b, code, n, near) / size
             chance = np.zeros((max(options.n_shifts, 1), n, n))
             for s in range(options.n_shifts):
                 path = (options.seed, _SHIFT, ids[sample.cell], d, s)
                 c, e = (sample.shifted(y, keys[units], path) for y in (a, b))
                 chance[s] = block_sums(c, e, code, n, near) / size
-            rate = np.asarray(sample.rate_of(x))[:, None] * varies / options.bin_width
+            rate = varies * sample.rate_of(x)[:, None] / options.bin_width
             of_pairs = block_sums(rate, varies, code, n, near) / size
             sd = chance.std(axis=0, ddof=1) if options.n_shifts > 1 else np.full((n, n), np.nan)
             found.append((mean - chance.mean(axis=0), chance.mean(axis=0), sd, size, of_pairs))
