@@ -128,7 +128,21 @@ def correlations(
     stimulus are, for signal the stimuli. The mean of a signed correlation over all shifts is 0
     whatever the courses of the units, and ``chance`` so within the error of ``n_shifts``.
     ``chance_sd`` is what independent units of these courses would scatter by. Drift that all
-    units share is no chance to shifts: ``detrend`` takes it out.
+    units share is no chance to shifts: ``detrend`` takes it out. In 1e-3, of 150 sets of 20
+    independent units (3 a window, 300 windows; log rate of sd .5 and this time constant in
+    windows, or a random walk of sd .05 a window): mean, its standard error, the spread over
+    sets, the mean ``chance_sd``:
+
+    ===========  ======================  ======================
+    course       drift stays             ``detrend="half"``
+    ===========  ======================  ======================
+    none         0.1   0.4    4.5   4.0   0.0   0.4   4.5   4.1
+    5            0.7   0.4    5.4   5.5   0.6   0.5   5.5   5.3
+    20           0.0   0.6    7.7   7.9   0.1   0.6   7.0   6.2
+    60          -0.3   0.7    8.4   8.6  -0.5   0.4   5.1   5.1
+    300          0.1   0.7    8.0   6.3  -0.7   0.3   3.9   4.2
+    random walk  2.2   1.0   12.8   8.8   0.1   0.4   4.8   4.4
+    ===========  ======================  ======================
 
     Examples
     --------

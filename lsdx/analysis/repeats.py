@@ -64,7 +64,7 @@ def trials_of_sessions(
         raise SelectionError(
             located(
                 f"{where}, events",
-                f"sessions of the units, such as {sessions[0]!r}",
+                f"sessions of the units, such as {str(sessions[0])!r}",
                 "none of them",
                 "Select units and events of the same sessions, written alike.",
             )

@@ -68,7 +68,6 @@ def test_independent_series_have_none_less_the_bias(tau: float, n_bins: int) -> 
 
 
 def test_half_overlapping_hann_windows_correlate_by_a_36th() -> None:
-    """Welch 1967: 2/3 of the variance... (1/6)^2 between neighbours."""
     n = 1000
     assert n / effective_segments(n, 200) - 1 == pytest.approx(2 * (1 - 1 / n) / 36, rel=0.01)
 
@@ -97,7 +96,8 @@ def test_shifts_keep_their_distance() -> None:
 def test_populations_share_their_source() -> None:
     rng = np.random.default_rng(5)
     t = np.arange(3000) / 10
-    wave = 1 + 0.8 * np.sin(2 * np.pi * 0.5 * t)  # Hz, at 10 bins a second
+    # at 0.5 Hz, with a phase that wanders: a pure wave would meet itself after any shift
+    wave = 1 + 0.8 * np.sin(2 * np.pi * 0.5 * t + np.cumsum(rng.normal(size=3000)) * 0.15)
     counts = rng.poisson(np.stack([2 * wave] * 20 + [np.full(3000, 2.0)] * 10))
     counts = np.stack([counts, rng.poisson(1.0, counts.shape)], axis=1).astype(np.float32)
     counts[:, 1, 350:] = np.nan
@@ -106,7 +106,7 @@ def test_populations_share_their_source() -> None:
     options = Options(100, 0.1, 300, 39, True, 2, 5, 0)
     cells = np.ones(2, dtype=bool)
     out = population_coherence(counts, yes, cells, keys, [0, 1], 7, side, options)
-    assert out["coherence"][0].argmax() == 4  # 0.5 Hz, the fifth beyond 0
+    assert abs(out["coherence"][0].argmax() - 4) <= 1  # 0.5 Hz, the fifth beyond 0
     assert out["coherence"][0, 4] > 0.8
     assert out["p_corrected"][0, 4] == 1 / 40
     assert out["note"].tolist() == ["", "too short to shift: no p"]
