@@ -102,7 +102,22 @@ def coherence(
     Coherence grows with the number and the rates of the units, whose spiking noise averages
     out: compare the same units, at matched rates, and not the levels of groups.
 
-    p: ``(1 + n shifts of at least this coherence) / (1 + n_shifts)``.
+    p: ``(1 + n shifts of at least this coherence) / (1 + n_shifts)``. A rhythm without change of
+    phase meets itself after any shift, and is not found.
+
+    Of 200 pairs of independent series (300 s of 0.1 s, 99 shifts): mean ``coherence``, share of
+    frequencies with ``p`` of at most .05, of pairs with any ``p_corrected`` of at most .05:
+
+    ===========================  ======  ====  ====
+    course                       mean    p     any
+    ===========================  ======  ====  ====
+    white                        -.0004  .055  .065
+    time constant of 2 s         .0004   .062  .050
+    time constant of 20 s        -.0001  .060  .040
+    time constant of 100 s       .0000   .056  .095
+    random walk                  -.0005  .054  .055
+    trend as large as the noise  -.0001  .055  .060
+    ===========================  ======  ====  ====
 
     Examples
     --------

@@ -9,7 +9,7 @@ import xarray as xr
 
 from lsdx.errors import SelectionError, located
 from lsdx.figures.axes import as_dataset, axis_label, on_axes, require_dims
-from lsdx.figures.style import condition_colours
+from lsdx.figures.style import condition_colours, smallest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,8 +67,8 @@ def plot_correlations(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None
         for (i, j), value in np.ndenumerate(values.values):
             if np.isfinite(value):
                 colour = "white" if abs(value) > 0.7 * reach else "black"
-                words = f"{value:.3f}"
-                ax.text(j, i, words, color=colour, ha="center", va="center", size="x-small")
+                words = f"{round(value, 3) + 0.0:.3f}"
+                ax.text(j, i, words, color=colour, ha="center", va="center", size=smallest())
     ax.figure.colorbar(image, ax=ax, label=axis_label(data["correlation"]).replace(", ", ",\n"))
     return ax
 
@@ -115,9 +115,8 @@ def plot_coherence(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None) -
         name = ", ".join(sorted(other))
         do = f"Select one: data.isel({min(other)}=0)."
         raise SelectionError(located("plot_coherence", "session and phase alone", name, do))
-    for dim in ("session", "phase"):
-        if dim not in values.dims:
-            values = values.drop_vars(dim, errors="ignore").expand_dims(dim)
+    for dim in {"session", "phase"} - set(map(str, values.dims)):
+        values = values.expand_dims(dim)
     ax = on_axes(ax, data)
     ax.axhline(0, color="0.6", lw=0.8, zorder=0)
     condition = np.full(values.sizes["session"], "", dtype=object)
@@ -143,5 +142,5 @@ def plot_coherence(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None) -
     what = str(values.attrs.get("long_name", "Coherence")).replace(", ", ",\n")
     ax.set(xscale="log", xlabel="Frequency (Hz)", ylabel=what + ends.replace(", ", "\n"))
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize="small", frameon=False)
+        ax.legend(frameon=False)
     return ax

@@ -13,44 +13,94 @@ from lsdx.kernels.matching import n_observed_bins, require_whole
 from lsdx.kernels.resampling import equal_rate_share, stream_keys, thin
 
 LEAST_SEGMENTS = 4
+_MOST_AT_ONCE = 1_000_000  # bins
 _THIN, _SHIFT = 1, 2  # purposes of random numbers
 
 
-def coherence(x: np.ndarray, y: np.ndarray, *, fs: float, nperseg: int) -> np.ndarray:
+def coherence(x: np.ndarray, y: np.ndarray, *, nperseg: int) -> np.ndarray:
     """Return the magnitude-squared coherence of pairs of series, by Welch's method.
 
     Parameters
     ----------
     x, y : ndarray (..., n_bins)
         They broadcast.
-    fs : float
-        Bins a second.
     nperseg : int
         Bins of a segment; segments overlap by half.
 
     Returns
     -------
     ndarray of float64 (..., nperseg // 2 + 1)
-        ``|Sxy|^2 / (Sxx Syy)`` at 0, fs / nperseg, and so on: from 0 to 1, whatever the scale of
-        the series; NaN where one has no power.
+        ``|Sxy|^2 / (Sxx Syy)`` at frequencies of 0, 1 / nperseg and so on, in 1 / bin: from 0
+        to 1, whatever the scale of the series; NaN where one has no power.
 
     Notes
     -----
     Hann windows, the mean of each segment taken out (Welch 1967, IEEE Trans Audio Electroacoust
-    15:70), as `scipy.signal.coherence` computes it.
+    15:70), as `scipy.signal.coherence` has it.
 
     Examples
     --------
     >>> x = np.random.default_rng(0).normal(size=1000)
-    >>> coherence(x, 10 * x, fs=10, nperseg=50)[1:4].round(12).tolist()
+    >>> coherence(x, 10 * x, nperseg=50)[1:4].round(12).tolist()
     [1.0, 1.0, 1.0]
     """
+    return coherence_of(segment_spectra(x, nperseg), segment_spectra(y, nperseg))
+
+
+def segment_spectra(x: np.ndarray, nperseg: int) -> np.ndarray:
+    """Return the Fourier transforms of Hann-windowed segments that overlap by half.
+
+    Parameters
+    ----------
+    x : ndarray (..., n_bins)
+    nperseg : int
+
+    Returns
+    -------
+    ndarray of complex128 (..., n_segments, nperseg // 2 + 1)
+        Of each segment less its mean.
+
+    Raises
+    ------
+    ValueError
+        For fewer bins than one segment has.
+
+    Examples
+    --------
+    >>> segment_spectra(np.zeros((2, 300)), 100).shape
+    (2, 5, 51)
+    """
+    import scipy.fft
     from scipy import signal
 
-    how: dict[str, Any] = {"fs": fs, "nperseg": nperseg, "axis": -1}
-    cross = signal.csd(x, y, **how)[1]
-    power = signal.welch(x, **how)[1] * signal.welch(y, **how)[1]
-    return np.asarray(np.abs(cross) ** 2 / np.where(power > 0, power, np.nan))
+    parts = np.lib.stride_tricks.sliding_window_view(x, nperseg, axis=-1)
+    parts = parts[..., :: nperseg - nperseg // 2, :]
+    parts = parts - parts.mean(axis=-1, keepdims=True)
+    parts *= signal.get_window("hann", nperseg)
+    return np.asarray(scipy.fft.rfft(parts, axis=-1))
+
+
+def coherence_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the coherence of series whose segments have these spectra.
+
+    Parameters
+    ----------
+    a, b : ndarray of complex (..., n_segments, n_frequencies)
+        As `segment_spectra` gives them; they broadcast.
+
+    Returns
+    -------
+    ndarray of float64 (..., n_frequencies)
+
+    Examples
+    --------
+    >>> coherence_of(np.array([[1], [1j]]), np.array([[2], [2]])).round(12).tolist()
+    [0.5]
+    """
+    cross = np.einsum("...kf,...kf->...f", a.conj(), b)
+    power = [np.einsum("...kf,...kf->...f", v.conj(), v).real for v in (a, b)]
+    product = power[0] * power[1]
+    return np.asarray(np.abs(cross) ** 2 / np.where(product > 0, product, np.nan))
 
 
 def n_segments(n_bins: int, nperseg: int) -> int:
@@ -265,8 +315,8 @@ def population_coherence(
         worth = effective_segments(n, options.nperseg)
         out["n_segments"][c], out["n_independent"][c] = n, worth
         source, target = np.moveaxis(np.array(series), 1, 0)
-        how: dict[str, Any] = {"fs": 1 / options.bin_width, "nperseg": options.nperseg}
-        raw = coherence(source, target, **how).mean(axis=0)[1:]
+        still = segment_spectra(source, options.nperseg)
+        raw = coherence_of(still, segment_spectra(target, options.nperseg)).mean(axis=0)[1:]
         out["coherence_raw"][c], out["coherence"][c] = raw, less_bias(raw, worth)
         if np.isnan(raw).any():
             out["note"][c] = "a population does not vary"
@@ -276,18 +326,21 @@ def population_coherence(
             shifts = np.arange(options.n_shifts, dtype=np.uint64)
             streams = stream_keys(shifts, options.seed, _SHIFT, session, ids[c])
             offsets = shift_offsets(streams, x.shape[1], options.least_shift)
-            null = np.mean(
-                [
-                    coherence(a, _rolled(b, offsets), **how)[:, 1:]
-                    for a, b in zip(source, target, strict=True)
-                ],
-                axis=0,
-            )
-            out["p"][c], out["p_corrected"][c] = shift_p(raw, null)
-            out["chance"][c] = null.mean(axis=0)
+            null = [
+                _shifted(*pair, offsets, options.nperseg)
+                for pair in zip(still, target, strict=True)
+            ]
+            moved = np.mean(null, axis=0)[:, 1:]
+            out["p"][c], out["p_corrected"][c] = shift_p(raw, moved)
+            out["chance"][c] = moved.mean(axis=0)
     return out
 
 
-def _rolled(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return a series (n_bins,) shifted circularly by each offset: (n_offsets, n_bins)."""
-    return np.asarray(x[(np.arange(x.size) - offsets[:, None]) % x.size])
+def _shifted(still: np.ndarray, x: np.ndarray, offsets: np.ndarray, nperseg: int) -> np.ndarray:
+    """Return the coherence with a series (n_bins,) shifted circularly by each offset."""
+    step = max(_MOST_AT_ONCE // (2 * x.size), 1)
+    found = []
+    for first in range(0, offsets.size, step):
+        places = np.arange(x.size) - offsets[first : first + step, None]
+        found.append(coherence_of(still, segment_spectra(x[places % x.size], nperseg)))
+    return np.concatenate(found)

@@ -19,7 +19,7 @@ from lsdx.kernels.coherence import (
     shift_p,
 )
 
-HOW: dict[str, Any] = {"fs": 10.0, "nperseg": 100}
+HOW: dict[str, Any] = {"nperseg": 100}
 
 
 def slow(rng: np.random.Generator, *shape: int, tau: float = 20.0) -> np.ndarray:
@@ -33,7 +33,7 @@ def test_it_is_that_of_scipy() -> None:
     x, y = np.random.default_rng(0).normal(size=(2, 1000)).cumsum(axis=1)
     for nperseg in (50, 51):
         expected = signal.coherence(x, y, fs=10, nperseg=nperseg)[1]
-        np.testing.assert_allclose(coherence(x, y, fs=10, nperseg=nperseg), expected)
+        np.testing.assert_allclose(coherence(x, y, nperseg=nperseg), expected)
         step = nperseg - nperseg // 2
         assert n_segments(1000, nperseg) == (1000 - nperseg) // step + 1
 
