@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LINES = ("--", "-", ":", "-.")  # of phases: the last of two is drawn through
-_MOST_NUMBERS = 10  # groups, of which values are written
+_MOST_NUMBERS = 8  # groups, of which values are written
 
 
 def plot_correlations(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None) -> Axes:
@@ -32,7 +32,7 @@ def plot_correlations(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None
     Returns
     -------
     Axes
-        Blue below 0, red above, alike on both sides; up to 10 groups have their values written.
+        Blue below 0, red above, alike on both sides; up to 8 groups have their values written.
         Grey: none.
 
     Raises
@@ -45,7 +45,7 @@ def plot_correlations(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None
     >>> r = xr.DataArray([[0.1, 0.02], [0.02, 0.2]], dims=("source", "target"))
     >>> r = r.assign_coords(source=["MOs", "CP"], target=["MOs", "CP"]).rename("correlation")
     >>> [t.get_text() for t in plot_correlations(r).texts]
-    ['0.100', '0.020', '0.020', '0.200']
+    ['.100', '.020', '.020', '.200']
     """
     do = "Take it of correlations(within=..., across=...)."
     if isinstance(data, xr.DataArray):
@@ -67,7 +67,7 @@ def plot_correlations(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None
         for (i, j), value in np.ndenumerate(values.values):
             if np.isfinite(value):
                 colour = "white" if abs(value) > 0.7 * reach else "black"
-                words = f"{round(value, 3) + 0.0:.3f}"
+                words = f"{round(value, 3) + 0.0:.3f}".replace("0.", ".", 1)
                 ax.text(j, i, words, color=colour, ha="center", va="center", size=smallest())
     ax.figure.colorbar(image, ax=ax, label=axis_label(data["correlation"]).replace(", ", ",\n"))
     return ax
@@ -104,6 +104,8 @@ def plot_coherence(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None) -
     >>> [t.get_text() for t in ax.get_legend().get_texts()]
     ['lsd, n = 2']
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     if isinstance(data, xr.DataArray):
         data = data.rename("coherence")
     do = "Take it of ds.lsd.coherence(...)."
@@ -141,6 +143,9 @@ def plot_coherence(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None) -
     ends = f", {data.attrs['source']} and {data.attrs['target']}" if "source" in data.attrs else ""
     what = str(values.attrs.get("long_name", "Coherence")).replace(", ", ",\n")
     ax.set(xscale="log", xlabel="Frequency (Hz)", ylabel=what + ends.replace(", ", "\n"))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False)
     return ax

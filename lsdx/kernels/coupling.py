@@ -133,9 +133,9 @@ def pair_correlations(
         found = []
         for sample, x in zip(samples, rows, strict=True):
             a, b = sample.normed(x, options)
-            varies = (a.any(axis=1) & b.any(axis=1)).astype(np.float64)[:, None]
+            varies = np.asarray(a.any(axis=1) & b.any(axis=1), dtype=np.float64)[:, None]
             size = block_sums(varies, varies, code, n, near)
-            size = np.asarray(np.where(size > 0.5, size, np.nan))
+            size[size < 0.5] = np.nan
             mean = block_sums(a, b, code, n, near) / size
             chance = np.zeros((max(options.n_shifts, 1), n, n))
             for s in range(options.n_shifts):
