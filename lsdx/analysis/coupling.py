@@ -231,10 +231,20 @@ def population_coupling(
         Labels on ``unit`` that make the groups, of units recorded together.
     window : str or float, optional
         Length of counts that are correlated, a whole number of bins; by default one bin.
-    match_rates, detrend, n_shifts, draws, min_units, min_spikes, rng
-        As for `correlations`.
+    match_rates : bool
+        Whether each draw thins each unit binomially to its lowest rate among what is compared.
+    detrend : {"half"}, str, float or None
+        What is taken out of each unit first, as for `correlations`.
     apart : float
         Units closer than this to the unit along one insertion, in um, are not among its others.
+    n_shifts, draws : int
+        Shifts that chance is the mean of, and draws of spikes.
+    min_units : int
+        Groups of fewer used units are NaN.
+    min_spikes : float
+        A unit with fewer spikes in any that is compared is silent, and left out of all.
+    rng : Generator or int, optional
+        Of draws and shifts; ``rng=int(result.attrs["seed"])`` gives them again.
 
     Returns
     -------
