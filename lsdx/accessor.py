@@ -95,6 +95,7 @@ class LsdAccessor(_Accessor):
     dimensionality = _Method("dimensionality:dimensionality", "counts")
     components = _Method("subspaces:components", "counts")
     subspaces = _Method("subspaces:subspaces", "counts")
+    states = _Method("states:states", "counts")
     rates = _Method("counts:rates", "n_spikes")
     cv = _Method("intervals:cv", "spike_time")
     cv2 = _Method("intervals:cv2", "spike_time")
