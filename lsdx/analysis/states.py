@@ -43,7 +43,7 @@ _WORDS = {
     "note": ("", "Why a value is NaN"),
     "n_units": ("1", "Units used"),
 }
-_DO = "Open both alike: lsdx.open_units(bin_width=...) and lsdx.open_behavior(bin_width=...)."
+_DO = "Open both with the same bin_width, from the same stores, and select the same of both."
 
 
 def states(
@@ -68,11 +68,12 @@ def states(
     Parameters
     ----------
     ds : Dataset
-        With ``counts`` over (unit, ..., time). Open it with bins of about 1 s:
-        ``lsdx.open_units(bin_width="1 s")``. In bins of 0.1 s counts are mostly noise.
+        With ``counts`` over (unit, ..., time). Best in bins of about 1 s, since counts in 0.1 s
+        are mostly noise: ``lsdx.open_units(bin_width="1 s")`` if they are built, else
+        ``ds.coarsen(time=10, boundary="trim").sum()``.
     on : "units" or Dataset
-        What states are of: the counts, or the ``behavior`` that `lsdx.open_behavior` gives with
-        the same bins.
+        What states are of: the counts, or the ``behavior`` that `lsdx.open_behavior` gives, in
+        the same bins (``.mean()`` where counts have ``.sum()``).
     by : str or sequence of str
         Labels on ``unit`` that make the groups, of units recorded together; ``"session"`` for
         behaviour.
@@ -136,15 +137,15 @@ def states(
     row are worse than that. It errs to fewer: if states last so long that a block lacks one, they
     are found in part. 20 series each of 300 bins, 10 scores, states 3 sd apart:
 
-    ========================  ===============
-    states, mean dwell        found
-    ------------------------  ---------------
-    1                         1 in 20
-    3, 20 bins                3 in 20
-    3, 5 bins                 3 in 20
-    5 (20 scores), 20 bins    3 to 6, 5 in 4
-    4 (2 sd apart), 10 bins   1 to 4, 4 in 1
-    ========================  ===============
+    ===========================  ===============
+    states, mean dwell           found
+    ---------------------------  ---------------
+    1                            1 in 20
+    3, 20 bins                   3 in 20
+    3, 5 bins                    3 in 20
+    4 (2 sd apart), 10 bins      1 to 4, 4 in 1
+    5 (4 sd, 20 scores), 20      3 to 6, 5 in 4
+    ===========================  ===============
 
     States of later phases get the numbers of those of the first phase for the least sum of
     distances between means (Kuhn 1955, Nav. Res. Logist. Q. 2:83); without a partner, the
@@ -158,7 +159,8 @@ def states(
     Examples
     --------
     >>> import lsdx
-    >>> u = lsdx.open_units(bin_width="1 s").sel(epoch="rfm")
+    >>> u = lsdx.open_units().sel(epoch="rfm")
+    >>> u = u.coarsen(time=10, boundary="trim").sum()
     >>> s = u.lsd.states(n_states=2, starts=2, rng=0).compute()
     >>> s.sequence.dims, s.transition.dims
     (('session', 'phase', 'time'), ('session', 'phase', 'state', 'to'))

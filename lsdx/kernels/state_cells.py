@@ -135,10 +135,10 @@ def _fill_set(
         told = f"{len(counts) - len(rows)} features not observed, left out"
     for c, own in zip(these, seen, strict=True):
         out["note"][c] = told if own.any() else f"no bin observed for all {kind}"
-    if not seen.any():
-        return
     if len(rows) < 2 and not options.features:
-        out["note"][these] = f"{len(rows)} units, fewer than 2"
+        out["note"][these[cells[these]]] = f"{len(rows)} units, fewer than 2"
+        return
+    if not seen.any():
         return
     score, place = _scores(np.concatenate([x[:, p, own].T for p, own in enumerate(seen)]), options)
     if not score.shape[1]:
