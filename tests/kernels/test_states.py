@@ -220,13 +220,14 @@ def test_the_smallest_number_within_a_standard_error_is_chosen() -> None:
     assert choose_number(np.stack([best, best - 1, np.full(5, np.nan)])) == 1
 
 
-# what the docstring of lsdx.analysis.states.states says is found in 20 series of 300 bins
+# states, scores, distance, share that stays: how often each number is found in 20 series, as the
+# docstring of lsdx.analysis.states.states says
 TABLE: dict[tuple[int, int, float, float], dict[int, int]] = {
     (1, 10, 3.0, 1.0): {1: 20},
-    (3, 10, 3.0, 0.95): {3: 20},
+    (3, 10, 3.0, 0.95): {2: 2, 3: 18},
     (3, 10, 3.0, 0.8): {3: 20},
-    (4, 10, 2.0, 0.9): {},
-    (5, 20, 4.0, 0.95): {},
+    (4, 10, 2.0, 0.9): {1: 10, 2: 6, 3: 4},
+    (5, 20, 4.0, 0.95): {1: 2, 2: 1, 3: 5, 4: 4, 5: 7, 7: 1},
 }
 
 
@@ -238,10 +239,6 @@ def test_the_table_of_numbers_found(case: tuple[int, int, float, float]) -> None
     for seed in range(20):
         x = zscored(series(100 + seed, 300, k, d, apart, moves(k, stay))[0])
         numbers.append(choose_number(held_out(hmm, x, np.ones(300, dtype=bool), 8, 5, 5, [seed])))
-    found = {n: numbers.count(n) for n in sorted(set(numbers))}
-    if TABLE[case]:
-        assert found == TABLE[case]
-    else:
-        assert np.mean(numbers) < k  # it errs to fewer
-        assert max(numbers) <= k + 1
-    print(case, found)  # noqa: T201
+    expected = [n for n, times in TABLE[case].items() for _ in range(times)]
+    # another platform's rounding may turn one
+    assert sum(a != b for a, b in zip(sorted(numbers), expected, strict=True)) <= 1
