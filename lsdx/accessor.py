@@ -104,6 +104,7 @@ class LsdAccessor(_Accessor):
     correlations = _Method("coupling:correlations", "counts")
     population_coupling = _Method("coupling:population_coupling", "counts")
     coherence = _Method("coherence:coherence", "counts")
+    states = _Method("states:states", "counts")
     rates = _Method("counts:rates", "n_spikes")
     cv = _Method("intervals:cv", "spike_time")
     cv2 = _Method("intervals:cv2", "spike_time")
