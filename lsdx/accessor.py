@@ -97,7 +97,7 @@ class LsdAccessor(_Accessor):
     subspaces = _Method("subspaces:subspaces", "counts")
     decode = _Method("decoding:decode", "spike_time")
     smooth = _Method("matrices:smooth", "counts")
-    trials = _Method("matrices:trials", "counts", "spike_time")
+    trials = _Method("trials:trials", "counts", "spike_time")
     design_matrix = _Method("matrices:design_matrix", "counts")
     rates = _Method("counts:rates", "n_spikes")
     cv = _Method("intervals:cv", "spike_time")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,11 +91,11 @@ def decode(
     -------
     Dataset
         Over (session, phase): ``accuracy``, the mean of the shares of each value's trials that
-        are decoded right, by chance the attribute ``chance``; ``p``, ``null_mean`` and ``accuracy_z``
-        against permuted labels; ``n_trials``. ``curve`` (session, phase, n_units_used), NaN
-        for more units than there are. ``cross_accuracy`` (session, train, test): learned in one
-        phase, tested in one, of as many trials in all phases, so that it compares along its
-        diagonal and off it. ``weights`` (unit, phase) where the label has two values: positive
+        are decoded right, by chance the attribute ``chance``; ``p``, ``null_mean`` and
+        ``accuracy_z`` against permuted labels; ``n_trials``. ``curve`` (session, phase,
+        n_units_used), NaN for more units than there are. ``cross_accuracy`` (session, train,
+        test): learned in one phase, tested in one, of as many trials in all phases, so that it
+        compares along its diagonal and off it. ``weights`` (unit, phase) where the label has two values: positive
         for units that speak for the second one, learned from all trials. ``n_units``: those
         whose counts vary. The attribute ``classes`` lists the values.
 
@@ -119,8 +120,8 @@ def decode(
     ``p = (1 + #{permuted >= observed}) / (n_permutations + 1)``. Permuted within blocks of
     neighbours, labels keep their course through the session: where rates drift and one value
     comes more often late, ``accuracy`` is above chance without a response, and ``null_mean``
-    too. Take ``accuracy - null_mean`` or ``accuracy_z`` then. Blocks that are longer than the drift, or
-    labels that follow a rule from trial to trial, are not covered.
+    too. Take ``accuracy - null_mean`` or ``accuracy_z`` then. Drift within a block, and labels that
+    follow a rule from trial to trial, are not covered.
 
     A change of rates alone lowers ``cross_accuracy`` off its diagonal: what is learned is
     carried over as it is, with its means. Weights are of a decoder: a unit may have one without
@@ -156,7 +157,7 @@ def decode(
         raise SelectionError(located(f"decode, label={label!r}", "two values or more", found, do))
     groups = group_units(ds, by, "decode")
     sizes = _sizes(units, max((r.size for r in groups.rows), default=0))
-    options = Options(len(classes), sizes=sizes, **options)
+    options = replace(options, n_classes=len(classes), sizes=sizes)
     session = np.array(number, dtype=np.int64)
     last = to_ticks(np.nan_to_num(ds["last_spike"].values, nan=-2.0)) + TICKS_PER_SECOND
     n_most = max(e.start.size for e in listed.values())
@@ -202,22 +203,24 @@ def _options(
     min_units: Any,
     min_trials: Any,
     seed: int,
-) -> dict[str, Any]:
+) -> Options:
     n_folds = whole_number(n_folds, "decode, n_folds", least=2)
     n_blocks = 2 * n_folds if n_blocks is None else n_blocks
     if whole_number(n_blocks, "decode, n_blocks", least=1) % n_folds:
         raise ArgumentError(
             located("decode, n_blocks", f"a multiple of n_folds={n_folds}", repr(n_blocks))
         )
-    return {
-        "n_folds": n_folds,
-        "n_blocks": int(n_blocks),
-        "n_permutations": whole_number(n_permutations, "decode, n_permutations", least=0),
-        "draws": whole_number(draws, "decode, draws", least=1),
-        "min_units": whole_number(min_units, "decode, min_units", least=1),
-        "min_trials": whole_number(min_trials, "decode, min_trials", least=2),
-        "seed": seed,
-    }
+    return Options(
+        n_classes=0,  # of the events
+        n_folds=n_folds,
+        n_blocks=int(n_blocks),
+        n_permutations=whole_number(n_permutations, "decode, n_permutations", least=0),
+        sizes=(),
+        draws=whole_number(draws, "decode, draws", least=1),
+        min_units=whole_number(min_units, "decode, min_units", least=1),
+        min_trials=whole_number(min_trials, "decode, min_trials", least=2),
+        seed=seed,
+    )
 
 
 def _window(window: Any) -> tuple[int, int]:
