@@ -95,9 +95,9 @@ def decode(
         ``accuracy_z`` against permuted labels; ``n_trials``. ``curve`` (session, phase,
         n_units_used), NaN for more units than there are. ``cross_accuracy`` (session, train,
         test): learned in one phase, tested in one, of as many trials in all phases, so that it
-        compares along its diagonal and off it. ``weights`` (unit, phase) where the label has two values: positive
-        for units that speak for the second one, learned from all trials. ``n_units``: those
-        whose counts vary. The attribute ``classes`` lists the values.
+        compares along its diagonal and off it. ``weights`` (unit, phase) where the label has two
+        values: positive for units that speak for the second one, learned from all trials.
+        ``n_units``: those whose counts vary. The attribute ``classes`` lists the values.
 
         Phases are those of the events; ``"all"`` where they have none. Events of a blank phase
         are left out, as are those whose window was not recorded by all units. ``note`` says why

@@ -81,19 +81,21 @@ def predict(
 
     z, t, shrink = _standardised(learned, tested)
     n, p = z.shape
-    if p <= n:
-        total = (1 - shrink) * (z.T @ z) / n + shrink * np.eye(p)
-        q = z @ scipy.linalg.solve(total, np.concatenate([z, t]).T, assume_a="pos")
-    else:
-        dual = (1 - shrink) * (z @ z.T) / n + shrink * np.eye(n)
-        q = scipy.linalg.solve(dual, z @ np.concatenate([z, t]).T, assume_a="pos")
     is_class = codes[:, None, :] == np.arange(n_classes)[:, None]
     number = is_class.sum(axis=2, keepdims=True)
-    means = is_class / np.maximum(number, 1)  # times z: the means of the classes
-    along = (means.reshape(-1, n) @ q).reshape(len(codes), n_classes, -1)
-    between = along[..., :n] @ means.transpose(0, 2, 1)
     share = (number / n).transpose(0, 2, 1)
-    both = np.concatenate([along[..., n:], between], axis=2)
+    of_class = is_class / np.maximum(number, 1)
+    if p <= n:
+        means = of_class @ z
+        total = (1 - shrink) * (z.T @ z) / n + shrink * np.eye(p)
+        solved = scipy.linalg.solve(total, means.reshape(-1, p).T, assume_a="pos")
+        solved = solved.T.reshape(means.shape)
+        along, between = solved @ t.T, solved @ means.transpose(0, 2, 1)
+    else:
+        dual = (1 - shrink) * (z @ z.T) / n + shrink * np.eye(n)
+        q = of_class @ scipy.linalg.solve(dual, z @ np.vstack([z, t]).T, assume_a="pos")
+        along, between = q[..., n:], q[..., :n] @ of_class.transpose(0, 2, 1)
+    both = np.concatenate([along, between], axis=2)
     both = np.linalg.solve(np.eye(n_classes) - (1 - shrink) * between * share, both)
     middle = np.diagonal(both[..., len(tested) :], axis1=1, axis2=2)
     return np.asarray(np.argmax(both[..., : len(tested)] - middle[..., None] / 2, axis=1))
