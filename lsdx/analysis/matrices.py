@@ -253,7 +253,7 @@ def _features(
     missing = [d for d in dims if d not in values.dims]
     if missing:
         values = values.expand_dims({d: ds[d].values for d in missing})
-    values = values.reindex(time=ds["time"].values, method="nearest", tolerance=width / 100)
+    values = values.reindex(time=centres, method="nearest", tolerance=width / 100)
     table = values.transpose(*dims, "feature").values.reshape(len(index), -1)
     out = pd.DataFrame(table, index, pd.Index(chosen, name="feature"))
     return out if features is not None else out.loc[:, out.notna().any().to_numpy()]
