@@ -262,15 +262,16 @@ def _as_decode() -> Iterator[None]:
 
 def _with_label(events: xr.Dataset, label: str) -> xr.Dataset:
     """Check that each event has the label."""
-    if label in events.variables and events[label].dims == ("event",):
-        values = events[label].values
-        blank = pd.isna(values) | (values == "")
-        if blank.any():
-            found = f"blank for {int(blank.sum())} of {blank.size}"
-            do = "Select those that have it, such as gabors."
-            raise SelectionError(
-                located(f"decode, label={label!r}", "a value of each event", found, do)
-            )
+    where = f"decode, label={label!r}"
+    known = [str(n) for n, v in events.variables.items() if v.dims == ("event",)]
+    if label not in known:
+        raise SelectionError(located(where, "a label of the events", ", ".join(known)))
+    values = events[label].values
+    blank = pd.isna(values) | (values == "")
+    if blank.any():
+        found = f"blank for {int(blank.sum())} of {blank.size}"
+        do = "Select those that have it, such as gabors."
+        raise SelectionError(located(where, "a value of each event", found, do))
     return events
 
 

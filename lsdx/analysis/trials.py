@@ -50,12 +50,12 @@ def trials(
     Returns
     -------
     Dataset
-        ``counts`` over (unit, event, time), float32, with the labels of both; events in order
-        of time. ``time``: of spike trains, centre of the bin in s from the event; of counts,
-        from the bin in which the event lies, so that it is right to half a bin. NaN where
-        nothing was observed, and of counts outside of the event's own epoch. Events that lie in
-        no epoch of ``ds`` are left out, and counted in the attribute ``n_left_out``. Lazy where
-        the counts or spikes are.
+        ``counts`` over (unit, event, time), float32, with the labels of both, or the units' where
+        both have one; events in order of time. ``time``: of spike trains, centre of the bin in s
+        from the event; of counts, from the bin in which the event lies, so that it is right to
+        half a bin. NaN where nothing was observed, and of counts outside of the event's own
+        epoch. Events that lie in no epoch of counts are left out, and counted in the attribute
+        ``n_left_out``. Lazy where the counts or spikes are.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def trials(
     about |= {} if of_spikes else ds["counts"].attrs
     labels = {n: v.variable for n, v in ds.coords.items() if v.dims in ((), ("unit",))}
     own_labels = {n: v for n, v in mine.variables.items() if v.dims == ("event",)}
-    coords = labels | {n: v for n, v in own_labels.items() if n not in ("session", "session_label")}
+    coords = own_labels | {n: v for n, v in labels.items() if v.dims or n not in own_labels}
     coords["time"] = ("time", time / TICKS_PER_SECOND, {"units": "s", "long_name": words})
     out = xr.Dataset({"counts": (("unit", "event", "time"), data, about)}, coords)
     more = {"smoothing": ds.attrs["smoothing"]} if "smoothing" in ds.attrs else {}
@@ -179,7 +179,7 @@ def _places(
     ds: xr.Dataset, start: np.ndarray, epochs: xr.Dataset | None, eid: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the cell and bin of each event that lies in an epoch, and which do."""
-    begin = _epoch_starts(ds, epochs, eid)
+    begin, end = _epoch_times(ds, epochs, eid)
     since = start[:, None] - np.where(np.isfinite(begin), begin, np.inf)
     since = np.where(since >= -1e-9, since, np.inf)
     cell = np.argmin(since, axis=1)  # the latest that has begun
@@ -188,12 +188,14 @@ def _places(
     since = since[np.arange(start.size), cell]
     # a time on the edge of a bin belongs to the bin that it begins
     place = np.floor((np.where(np.isfinite(since), since, -np.inf) - edge) / width + 1e-6)
-    inside = (place >= 0) & (place < ds["counts"].sizes["time"])
+    inside = (place >= 0) & (place < ds["counts"].sizes["time"]) & (start < end[cell])
     return cell[inside], place[inside].astype(np.int64), inside
 
 
-def _epoch_starts(ds: xr.Dataset, epochs: xr.Dataset | None, eid: str) -> np.ndarray:
-    """Return when each cell of the counts starts, in s of the session, in order of its dims."""
+def _epoch_times(
+    ds: xr.Dataset, epochs: xr.Dataset | None, eid: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return start and stop of each cell of the counts, in order of its dims; no stop is never."""
     cells = [str(d) for d in ds["counts"].dims if d not in ("unit", "time")]
     held = ds if epochs is None else epochs
     wrong = SelectionError(
@@ -206,18 +208,21 @@ def _epoch_starts(ds: xr.Dataset, epochs: xr.Dataset | None, eid: str) -> np.nda
     )
     if "start" not in getattr(held, "variables", ()) or set(cells) - {"phase", "epoch"}:
         raise wrong
-    start = held["start"]
+    found = []
     try:
-        if "session" in start.dims:
-            start = start.sel(session=eid)
-        elif "unit" in start.dims:
-            start = start.isel(unit=held["session"].values == eid).max("unit")
-        for dim in ("phase", "epoch"):
-            if dim in start.dims:
-                start = start.sel({dim: ds[dim]})
-        return np.asarray(start.transpose(*cells).values, dtype=np.float64).reshape(-1)
+        for name in ("start", "stop"):
+            times = held[name] if name in held.variables else xr.full_like(held["start"], np.inf)
+            if "session" in times.dims:
+                times = times.sel(session=eid)
+            elif "unit" in times.dims:
+                times = times.isel(unit=held["session"].values == eid).max("unit")
+            for dim in ("phase", "epoch"):
+                if dim in times.dims:
+                    times = times.sel({dim: ds[dim]})
+            found.append(np.asarray(times.transpose(*cells).values, dtype=np.float64).reshape(-1))
     except (KeyError, ValueError) as error:
         raise wrong from error
+    return found[0], found[1]
 
 
 def _of_counts(counts: xr.DataArray, cell: np.ndarray, place: np.ndarray, lags: np.ndarray) -> Any:

@@ -221,6 +221,8 @@ def test_what_cannot_be_decoded_is_nan_with_a_note(two: Any) -> None:
     many = decode(ds, events=events, min_units=21, n_permutations=9, rng=0)
     assert (many.note == "20 units, fewer than min_units=21").all()
     assert many.weights.isnull().all()
+    nobody = decode(ds.isel(unit=[]), events=events, rng=0)
+    assert nobody.accuracy.shape == (0, 2)
     silent = ds.assign(row_size=ds.row_size.where(ds.unit != "a0", 0))
     quiet = decode(silent, events=events, n_permutations=0, rng=0)
     assert quiet.n_units.values.tolist() == [N_UNITS - 1, N_UNITS]
@@ -251,8 +253,10 @@ def test_trials_that_were_not_recorded_are_left_out(two: Any) -> None:
         ({"units": [0]}, "units: expected a whole number of at least 1"),
         ({"min_trials": 1}, "min_trials: expected a whole number of at least 2"),
         ({"window": ("1 s", "0 s")}, "window: expected a start and a later stop"),
-        ({"label": "colour"}, "decode, events: expected session, start and distinct labels"),
-        ({"label": "phase_of_moon"}, "decode, events"),
+        (
+            {"label": "colour"},
+            "label='colour': expected a label of the events, found start, session",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(two: Any, options: dict[str, Any], words: str) -> None:
@@ -271,6 +275,13 @@ def test_events_that_do_not_fit_are_refused(two: Any) -> None:
         decode(ds, events=events.assign_coords(side=events.side.where(events.start > 100, "")))
     with pytest.raises(SelectionError, match="decode: expected spikes of whole recordings"):
         decode(ds.sel(phase=["pre"]), events=events)
+    with pytest.raises(SelectionError, match="decode, events: expected session, start"):
+        decode(ds, events=events.drop_vars("session"))
+    with pytest.raises(SelectionError, match="decode, events: expected times on the spike clock"):
+        decode(
+            ds,
+            events=events.assign(provenance=("event", ["rig_clock"] * events.sizes["event"])),
+        )
     with pytest.raises(SelectionError, match="spike times"):
         decode(ds.drop_vars("spike_time"), events=events)
 

@@ -160,6 +160,14 @@ def test_trials_of_counts_are_cut_where_their_events_are() -> None:
     np.testing.assert_array_equal(found.counts, np.stack(expected, axis=1))
     assert found.counts[:, 0, :2].isnull().all()  # before the epoch
     assert found.counts[:, 2, 3:].isnull().all()  # the next epoch is not its own
+    # past the end of its epoch, in bins that hold nothing
+    late = events_of([*start, 1056.0])
+    kept = trials(ds, events=late, window=(-0.2, 0.3), epochs=starts())
+    assert kept.counts[:, -1].isnull().all()
+    ends = starts().assign(stop=starts().start + np.array([30.0, 25.0]))
+    gone = trials(ds, events=late, window=(-0.2, 0.3), epochs=ends)
+    xr.testing.assert_identical(gone.counts, found.counts)
+    assert gone.attrs["n_left_out"] == 2
     one = ds.sel(phase="post").isel(epoch=[1])
     less = trials(one, events=events_of(start), window=("-0.2 s", "0.3 s"), epochs=starts())
     np.testing.assert_array_equal(less.counts, found.counts[:, 3:])
@@ -173,6 +181,26 @@ def test_trials_of_counts_are_cut_where_their_events_are() -> None:
         )
         assert hasattr(lazy.counts.data, "dask")
         xr.testing.assert_identical(lazy.compute(), found)
+
+
+def test_labels_of_units_and_events_are_both_there() -> None:
+    ds = counts_of().assign_coords(
+        depth=("unit", [1.0, 2, 3, 4]), place="lab", phase=["pre", "post"]
+    )
+    events = events_of([1.0, 2.0]).assign(
+        depth=("event", [9.0, 9.0]), phase=("event", ["pre", "pre"]), place=("event", ["x", "y"])
+    )
+    found = trials(ds, events=events, window=(0, 0.2), epochs=starts())
+    assert found.depth.dims == ("unit",)
+    assert found.place.values.tolist() == ["x", "y"]
+    assert found.phase.values.tolist() == ["pre", "pre"]
+    assert found.indexes.keys() == {"unit", "time"}
+    pd.testing.assert_frame_equal(
+        trials(
+            ds, events=events.to_dataframe(), window=(0, 0.2), epochs=starts()
+        ).counts.to_dataframe(),
+        found.counts.to_dataframe(),
+    )
 
 
 def test_trials_of_spikes_are_histograms(demo_stores: Any) -> None:
