@@ -58,7 +58,8 @@ def coherence(
         Length of a segment, a whole number of bins: the frequencies are its whole multiples of
         1 / segment, up to half the bins a second.
     match_rates : bool
-        Whether each draw thins each unit binomially to its lowest rate among what is compared.
+        Whether each draw thins each unit binomially to its lowest rate among what is compared. Counts that are
+        not whole, such as of smoothed ones, stay as they are, and ``note`` says so.
     n_shifts : int
         Circular shifts, of at least 30 s, of the target against the source; 0: no p.
     draws : int
@@ -83,7 +84,7 @@ def coherence(
     Raises
     ------
     ArgumentError
-        For an argument out of range; when computed, for counts to be thinned that are not whole.
+        For an argument out of range.
     SelectionError
         An ArgumentError, for a label or value that does not exist, or one value twice: the
         coherence of a population with itself is 1.

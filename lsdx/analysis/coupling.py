@@ -78,7 +78,8 @@ def correlations(
         ``ds`` has ``start`` (unit, phase, epoch).
     match_rates : bool
         Whether each draw thins each unit binomially to its lowest rate among what is compared
-        (for events, in their windows).
+        (for events, in their windows). Counts that are
+        not whole, such as of smoothed ones, stay as they are, and ``note`` says so.
     detrend : {"half"}, str, float or None
         For ``"total"``: cosines of longer periods than this are taken out of each unit; half of
         what was observed, or a time. None: drift stays.
@@ -109,7 +110,7 @@ def correlations(
     Raises
     ------
     ArgumentError
-        For an argument out of range; when computed, for counts to be thinned that are not whole.
+        For an argument out of range.
     SelectionError
         An ArgumentError, for labels that do not exist, events without what is needed.
 
@@ -232,7 +233,8 @@ def population_coupling(
     window : str or float, optional
         Length of counts that are correlated, a whole number of bins; by default one bin.
     match_rates : bool
-        Whether each draw thins each unit binomially to its lowest rate among what is compared.
+        Whether each draw thins each unit binomially to its lowest rate among what is compared. Counts that are
+        not whole, such as of smoothed ones, stay as they are, and ``note`` says so.
     detrend : {"half"}, str, float or None
         What is taken out of each unit first, as for `correlations`.
     apart : float
@@ -256,7 +258,7 @@ def population_coupling(
     Raises
     ------
     ArgumentError
-        For an argument out of range; when computed, for counts to be thinned that are not whole.
+        For an argument out of range.
     SelectionError
         An ArgumentError, for labels that do not exist, and groups across sessions.
 

@@ -124,7 +124,9 @@ def _used(
     seen = np.isfinite(mine)
     somewhere = seen.any(axis=1)
     cells = seen[somewhere].all(axis=0) & somewhere.any()
-    enough = (np.nan_to_num(mine[:, cells]) >= min_spikes).all(axis=1)
+    mine = np.nan_to_num(mine[:, cells])
+    # sums that are not whole are of no spikes, and tell nothing of silence
+    enough = ((mine >= min_spikes) | (mine != np.rint(mine))).all(axis=1)
     return somewhere & enough, cells
 
 

@@ -27,7 +27,7 @@ from lsdx.errors import ArgumentError, SelectionError, located, missing_package
 
 # units, and what it is
 _WORDS = {
-    "sequence": ("1", "State of the bin, -1 where not observed"),
+    "state": ("1", "State of the bin, -1 where not observed"),
     "occupancy": ("1", "Share of the bins in the state"),
     "dwell_time": ("s", "Mean time in the state"),
     "transition": ("1", "Probability of the next state"),
@@ -101,14 +101,14 @@ def states(
         Over the groups, phase and epoch. States are numbered from 1, in the first phase by
         occupancy; NaN for a state that a phase does not have.
 
-        ``sequence`` (..., time), int, the most likely states, -1 where not observed; ``occupancy``
-        (..., state), shares of the bins; ``dwell_time`` (..., state) in s, means of runs, which
-        the ends of an epoch cut; ``transition`` (..., state, to), rows sum to 1; ``switch_rate``
+        ``state`` (..., time), int, the most likely states, -1 where not observed; ``occupancy``
+        (..., number), shares of the bins; ``dwell_time`` (..., number) in s, means of runs, which
+        the ends of an epoch cut; ``transition`` (..., number, to), rows sum to 1; ``switch_rate``
         in Hz; ``occupancy_entropy`` in bit; ``entropy_rate`` of the transitions, in bit per bin;
-        ``mean`` (..., state, component or feature) in sd of the scores over all phases;
-        ``match_distance`` (..., state) from the mean of the same state in the first phase, in
+        ``mean`` (..., number, component or feature) in sd of the scores over all phases;
+        ``match_distance`` (..., number) from the mean of the same state in the first phase, in
         pooled sd; ``n_states``; ``log_likelihood`` per bin, of the bins that were fitted;
-        ``held_out`` (..., number of states), that of bins left out, NaN where not tried;
+        ``held_out`` (..., tried), that of bins left out, NaN where not tried;
         ``converged``; ``n_units`` (groups), or ``n_features``.
 
         ``note`` says why a value is NaN, what was left out, and if a fit did not converge. Lazy
@@ -163,8 +163,8 @@ def states(
     >>> u = lsdx.open_units().sel(epoch="rfm")
     >>> u = u.coarsen(time=10, boundary="trim").sum()
     >>> s = u.lsd.states(n_states=2, starts=2, rng=0).compute()
-    >>> s.sequence.dims, s.transition.dims
-    (('session', 'phase', 'time'), ('session', 'phase', 'state', 'to'))
+    >>> s.state.dims, s.transition.dims
+    (('session', 'phase', 'time'), ('session', 'phase', 'number', 'to'))
     """
     from lsdx.kernels.state_cells import Options, states_of_cells
     from lsdx.kernels.states import BINS_PER_STATE
@@ -218,11 +218,11 @@ def states(
     arguments = [(k, ids, sets, width, hmm, options) for k in keys]
     arrays = map_groups(pop, states_of_cells, arguments, _fields(pop, len(last), options.most))
     more = {
-        "sequence": ("time",),
-        "transition": ("state", "to"),
-        "mean": ("state", str(last.dims[0])),
-        "held_out": ("number",),
-    } | dict.fromkeys(("occupancy", "dwell_time", "match_distance"), ("state",))
+        "state": ("time",),
+        "transition": ("number", "to"),
+        "mean": ("number", str(last.dims[0])),
+        "held_out": ("tried",),
+    } | dict.fromkeys(("occupancy", "dwell_time", "match_distance"), ("number",))
     data: dict[str, Any] = {}
     for name, array in arrays.items():
         units, words = _WORDS[name]
@@ -236,7 +236,7 @@ def states(
         shape = (*pop.groups.shape, *pop.cell_shape, *array.shape[array.ndim - len(tail) :])
         data[name] = ((*pop.groups.dims, *cells, *tail), array.reshape(shape), about)
     numbers = np.arange(1, options.most + 1)
-    coords = result_coords(pop) | {d: (d, numbers) for d in ("state", "to", "number")}
+    coords = result_coords(pop) | {d: (d, numbers) for d in ("number", "to", "tried")}
     if "time" in ds.coords:
         coords["time"] = ds["time"].variable
     out = xr.Dataset(data, coords | {last.dims[0]: last})
@@ -264,7 +264,7 @@ def _fields(pop: Population, n_last: int, most: int) -> dict[str, Field]:
     scalar = ("entropy_rate", "occupancy_entropy", "switch_rate", "n_states", "log_likelihood")
     by_state = ("occupancy", "dwell_time", "match_distance", "held_out")
     return {
-        "sequence": Field((n, pop.counts.sizes["time"]), np.int16, -1),
+        "state": Field((n, pop.counts.sizes["time"]), np.int16, -1),
         "transition": Field((n, most, most)),
         "mean": Field((n, most, n_last)),
         "converged": Field((n,), bool, False),

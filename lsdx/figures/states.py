@@ -51,16 +51,16 @@ def plot_states(data: xr.Dataset) -> Figure:
 
     Examples
     --------
-    >>> dims = ("phase", "state", "to")
+    >>> dims = ("phase", "number", "to")
     >>> transition = [[[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.4, 0.6]]]
     >>> sequence = [[1] * 20 + [2] * 10 + [1] * 10, [1, 2, 1, 1, 2] * 8]
     >>> data = xr.Dataset(
     ...     {
-    ...         "sequence": (("phase", "time"), sequence),
-    ...         "occupancy": (("phase", "state"), [[0.75, 0.25], [0.6, 0.4]]),
+    ...         "state": (("phase", "time"), sequence),
+    ...         "occupancy": (("phase", "number"), [[0.75, 0.25], [0.6, 0.4]]),
     ...         "transition": (dims, transition),
     ...     },
-    ...     {"phase": ["pre", "post"], "state": [1, 2], "time": np.arange(40) + 0.5},
+    ...     {"phase": ["pre", "post"], "number": [1, 2], "time": np.arange(40) + 0.5},
     ... )
     >>> len(plot_states(data).axes)
     6
@@ -68,14 +68,14 @@ def plot_states(data: xr.Dataset) -> Figure:
     import matplotlib.pyplot as plt
 
     do = "Start from ds.lsd.states()."
-    data = as_dataset(data, "plot_states", {"sequence", "occupancy", "transition"}, do)
-    data = data[["sequence", "occupancy", "transition"]]
+    data = as_dataset(data, "plot_states", {"state", "occupancy", "transition"}, do)
+    data = data[["state", "occupancy", "transition"]]
     if "phase" not in data.dims:
         data = data.expand_dims(phase=[data["phase"].item() if "phase" in data.coords else ""])
-    require_dims(data["occupancy"], "plot_states", {"phase", "state"}, 0)
+    require_dims(data["occupancy"], "plot_states", {"phase", "number"}, 0)
     data = data.compute()
     last = int(np.flatnonzero(data["occupancy"].notnull().any("phase").values).max(initial=0))
-    data = data.isel(state=slice(last + 1), to=slice(last + 1))
+    data = data.isel(number=slice(last + 1), to=slice(last + 1))
     k, n = last + 1, data.sizes["phase"]
     figure, panels = plt.subplots(
         n,
@@ -87,13 +87,13 @@ def plot_states(data: xr.Dataset) -> Figure:
     )
     for row, phase in zip(panels, data["phase"].values, strict=True):
         one = data.sel(phase=phase)
-        _raster(row[0], one["sequence"], k)
+        _raster(row[0], one["state"], k)
         row[0].set_ylabel(str(phase), rotation=0, ha="right", va="center")
         share = one["occupancy"].values
         colours = [_COLOURS[i % len(_COLOURS)] for i in range(k)]
         row[1].barh(np.arange(k), np.nan_to_num(share), color=colours)
         row[1].set(xlim=(0, 1), ylim=(k - 0.5, -0.5))
-        row[1].set_yticks(np.arange(k), [str(s) for s in data["state"].values])
+        row[1].set_yticks(np.arange(k), [str(s) for s in data["number"].values])
         row[1].spines[["top", "right"]].set_visible(False)
         _matrix(row[2], one["transition"], k)
         for ax in row:
@@ -125,9 +125,9 @@ def _raster(ax: Axes, sequence: xr.DataArray, k: int) -> None:
 
 
 def _matrix(ax: Axes, transition: xr.DataArray, k: int) -> None:
-    values = transition.transpose("state", "to").values
+    values = transition.transpose("number", "to").values
     ax.imshow(values, cmap="Greys", vmin=0, vmax=1, aspect="auto")
-    names = [str(s) for s in transition["state"].values]
+    names = [str(s) for s in transition["number"].values]
     ax.set_xticks(np.arange(k), names)
     ax.set_yticks(np.arange(k), names)
     if k > 5:

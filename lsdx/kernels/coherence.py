@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lsdx.kernels.covariance import scaled
-from lsdx.kernels.matching import n_observed_bins, require_whole
+from lsdx.kernels.matching import NOT_WHOLE, is_whole, n_observed_bins
 from lsdx.kernels.resampling import equal_rate_share, stream_keys, thin
 
 LEAST_SEGMENTS = 4
@@ -298,12 +298,14 @@ def population_coherence(
     if not good:
         return out
     rates = [rows[:, c, : length[c]].mean(axis=1, dtype=np.float64) for c in good]
-    keep = equal_rate_share(np.stack(rates, axis=1))
+    spikes = not options.match_rates or all(is_whole(rows[:, c, : length[c]]) for c in good)
+    matched = options.match_rates and spikes
+    keep = equal_rate_share(np.stack(rates, axis=1)) if matched else np.ones((len(rows), len(good)))
     for k, c in enumerate(good):
         x = rows[:, c, : length[c]]
-        thinned = options.match_rates and bool((keep < 1).any())
-        if thinned:
-            require_whole(x, "coherence")
+        thinned = bool((keep < 1).any())
+        if not spikes:
+            out["note"][c] = NOT_WHOLE
         series = []
         for d in range(options.draws if thinned else 1):
             y = x

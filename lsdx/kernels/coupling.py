@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lsdx.kernels.covariance import scaled
-from lsdx.kernels.matching import require_whole
+from lsdx.kernels.matching import NOT_WHOLE, is_whole
 from lsdx.kernels.resampling import equal_rate_share, shift_circularly, stream_keys, thin
 from lsdx.kernels.samples import Options, Sample, Trials, samples_of_cells, windows_of
 
@@ -128,6 +128,7 @@ def pair_correlations(
     rates = np.stack([s.rate for s in samples], axis=1)
     asked = np.where(np.eye(n, dtype=bool), options.within, options.across)
     few = np.bincount(code, minlength=n) < options.min_units
+    told = NOT_WHOLE if options.match_rates and not is_whole(counts[units]) else ""
     drawn = []
     for d, rows in _draws(counts[units], keys[units], ids, samples, rates, options):
         found = []
@@ -154,7 +155,7 @@ def pair_correlations(
         for name, value in zip(names, values, strict=True):
             one = value.min(axis=0) / n_times if name == "n_pairs" else value.mean(axis=0)
             out[name][..., sample.cell] = np.where(good, one, np.nan)
-        note = np.where(np.isnan(values[0].mean(axis=0)), "no pair that varies and is apart", "")
+        note = np.where(np.isnan(values[0].mean(axis=0)), "no pair that varies and is apart", told)
         note = np.where(few[:, None] | few, f"fewer units than min_units={options.min_units}", note)
         out["note"][..., sample.cell] = np.where(asked, note, "not asked for")
     return out
@@ -199,6 +200,7 @@ def population_couplings(
     if not samples:
         return out
     rates = np.stack([s.rate for s in samples], axis=1)
+    told = NOT_WHOLE if options.match_rates and not is_whole(counts[units]) else ""
     drawn = []
     for d, rows in _draws(counts[units], keys[units], ids, samples, rates, options):
         found = []
@@ -222,7 +224,7 @@ def population_couplings(
         values = [np.mean(v, axis=0) for v in zip(*(found[k] for found in drawn), strict=True)]
         for name, value in zip(names, values, strict=True):
             out[name][units, sample.cell] = value
-        note = np.where(np.isnan(values[0]), "it or the others do not vary", "")
+        note = np.where(np.isnan(values[0]), "it or the others do not vary", told)
         out["note"][units, sample.cell] = note
     return out
 
@@ -245,13 +247,12 @@ def _draws(
     options: Options,
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
     """Yield the counts (n_units, n_bins) of each sample, thinned anew in each draw to one rate."""
-    keep = equal_rate_share(rates)
     observed = [rows[:, s.cell, : s.n_bins] for s in samples]
-    if not options.match_rates or not (keep < 1).any():
+    spikes = options.match_rates and is_whole(rows)
+    keep = equal_rate_share(rates) if spikes else np.ones_like(rates)
+    if not (keep < 1).any():
         yield 0, observed
         return
-    for x in observed:
-        require_whole(x, "coupling")
     for d in range(options.draws):
         path = [(options.seed, _THIN, d, ids[s.cell]) for s in samples]
         yield (

@@ -126,6 +126,20 @@ def n_observed_bins(counts: np.ndarray) -> int:
     return length if every[:length].all() and not finite[:, length:].any() else -1
 
 
+NOT_WHOLE = "rates not matched: counts are not whole"
+
+
+def is_whole(counts: np.ndarray) -> bool:
+    """Return whether these are counts of spikes: whole, and none below 0; NaN does not count.
+
+    Examples
+    --------
+    >>> is_whole(np.array([0.0, 2.0, np.nan])), is_whole(np.array([0.5]))
+    (True, False)
+    """
+    return not ((counts < 0) | (np.isfinite(counts) & (counts != np.rint(counts)))).any()
+
+
 def require_whole(counts: np.ndarray, where: str) -> None:
     """Refuse what cannot be thinned: numbers that are negative or not whole.
 
@@ -133,7 +147,7 @@ def require_whole(counts: np.ndarray, where: str) -> None:
     --------
     >>> require_whole(np.array([0.0, 2.0]), "test")
     """
-    if ((counts < 0) | (counts != np.rint(counts))).any():
+    if not is_whole(counts):
         raise ArgumentError(
             located(
                 f"{where}, match_rates=True",

@@ -83,7 +83,7 @@ def states_of_cells(
     Returns
     -------
     dict
-        Over (n_cells, ...), k the most states, d the components or features. ``sequence``
+        Over (n_cells, ...), k the most states, d the components or features. ``state``
         (n_bins), from 1, -1 where not observed. ``occupancy``, ``dwell_time`` and
         ``match_distance`` (k,); ``transition`` (k, k); ``mean`` (k, d); ``held_out`` (k,).
         ``entropy_rate``, ``occupancy_entropy``, ``switch_rate``, ``n_states``,
@@ -96,7 +96,7 @@ def states_of_cells(
     out: dict[str, Any] = {name: np.full(n_cells, np.nan) for name in scalar}
     out |= {name: np.full((n_cells, k), np.nan) for name in by_state}
     out |= {
-        "sequence": np.full((n_cells, n_bins), -1, dtype=np.int16),
+        "state": np.full((n_cells, n_bins), -1, dtype=np.int16),
         "transition": np.full((n_cells, k, k), np.nan),
         "mean": np.full((n_cells, k, d), np.nan),
         "converged": np.zeros(n_cells, dtype=bool),
@@ -181,7 +181,7 @@ def _fill_set(
         out["occupancy_entropy"][c] = entropy(share)
         out["entropy_rate"][c] = entropy_rate(model.transition)
         out["log_likelihood"][c] = log_likelihood(hmm, model, z, lengths) / len(z)
-        out["sequence"][c, bins] = number[path_of] + 1
+        out["state"][c, bins] = number[path_of] + 1
         out["n_states"][c], out["converged"][c] = k, model.converged
         if not model.converged:
             told_too = f"not converged in {LONG} steps"

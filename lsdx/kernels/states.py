@@ -91,7 +91,7 @@ def held_out(
     -------
     ndarray of float64 (max_states, n_folds)
         NaN for more states than a tenth of the bins, and where two numbers in a row were worse
-        than the best by more than its standard error. No rows without bins enough.
+        than the best by more than a standard error. No rows without bins enough.
 
     Notes
     -----
@@ -119,7 +119,7 @@ def held_out(
             model = _best(hmm, train, length, first, 1, _FOLD, _FOLD_TOLERANCE)
             found[k - 1, i] = log_likelihood(hmm, model, test, test_length) / len(test)
             models[i] = model
-        if k > 2 and (found[k - 2 : k].mean(axis=1) < _within(found[:k])).all():
+        if k > 2 and not _as_good(found[:k])[-2:].any():
             break
     return found
 
@@ -139,21 +139,23 @@ def choose_number(found: np.ndarray) -> int:
 
     Notes
     -----
-    The standard error of the best's mean over folds (Breiman et al. 1984, Classification and
-    Regression Trees).
+    The standard error over folds of the difference from the best: folds differ from one another
+    far more than numbers of states do (the rule of Breiman et al. 1984, Classification and
+    Regression Trees, for pairs).
 
     Examples
     --------
     >>> choose_number(np.array([[-3.0, -3.2], [-1.2, -1.0], [-1.1, -0.9], [np.nan, np.nan]]))
     2
     """
-    return int(np.argmax(found.mean(axis=1) >= _within(found))) + 1
+    return int(np.argmax(_as_good(found))) + 1
 
 
-def _within(found: np.ndarray) -> float:
-    mean = found.mean(axis=1)
-    best = int(np.nanargmax(mean))
-    return float(mean[best] - found[best].std(ddof=1) / np.sqrt(found.shape[1]))
+def _as_good(found: np.ndarray) -> np.ndarray:
+    """Return which numbers are within one standard error of the best."""
+    behind = found[int(np.nanargmax(found.mean(axis=1)))] - found
+    error = behind.std(axis=1, ddof=1) / np.sqrt(found.shape[1])
+    return np.asarray(behind.mean(axis=1) <= error)
 
 
 def run_lengths(bins: np.ndarray) -> list[int]:

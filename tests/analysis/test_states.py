@@ -70,15 +70,15 @@ def test_states_have_the_same_numbers_in_both_phases(
     assert (found.n_states == 3).all()
     assert found.converged.all()
     assert (found.note == "").all()
-    for own, true in zip(found.sequence.values, made[1], strict=True):
+    for own, true in zip(found.state.values, made[1], strict=True):
         name = [np.bincount(own[0][true[0] == i], minlength=4).argmax() for i in range(3)]
         assert sorted(name) == [1, 2, 3]
         assert (own == np.array(name)[true]).mean() > 0.95  # one naming for both phases
-    occupancy = found.occupancy.sel(phase="pre", state=[1, 2, 3])
-    assert (occupancy.diff("state") <= 0).all()
-    assert found.occupancy.sel(state=[4, 5]).isnull().all()
+    occupancy = found.occupancy.sel(phase="pre", number=[1, 2, 3])
+    assert (occupancy.diff("number") <= 0).all()
+    assert found.occupancy.sel(number=[4, 5]).isnull().all()
     assert found.match_distance.sel(phase="pre").isnull().all()
-    assert (found.match_distance.sel(phase="post", state=[1, 2, 3]) < 2).all()
+    assert (found.match_distance.sel(phase="post", number=[1, 2, 3]) < 2).all()
     assert found.subject.dims == ("session",)
     assert found.n_units.values.tolist() == [N_UNITS] * 2
 
@@ -86,7 +86,7 @@ def test_states_have_the_same_numbers_in_both_phases(
 def test_measures_follow_from_the_sequence(found: xr.Dataset) -> None:
     for at in np.ndindex(2, 2):
         one = found.isel(session=at[0], phase=at[1])
-        s = one.sequence.values
+        s = one.state.values
         share = np.array([(s == k).mean() for k in (1, 2, 3)])
         np.testing.assert_allclose(one.occupancy[:3], share)
         assert one.occupancy_entropy.item() == pytest.approx(-(share * np.log2(share)).sum())
@@ -102,8 +102,8 @@ def test_measures_follow_from_the_sequence(found: xr.Dataset) -> None:
         assert one.entropy_rate.item() == pytest.approx(rate)
     assert found.switch_rate.attrs["units"] == "Hz"
     # over both phases together scores have mean 0
-    mean = found["mean"].isel(state=slice(3))
-    total = (mean * found.occupancy.isel(state=slice(3))).sum("state").mean("phase")
+    mean = found["mean"].isel(number=slice(3))
+    total = (mean * found.occupancy.isel(number=slice(3))).sum("number").mean("phase")
     np.testing.assert_allclose(total, 0, atol=0.02)
 
 
@@ -112,7 +112,7 @@ def test_the_same_seed_gives_the_same_however_data_lie(
 ) -> None:
     ds = made[0]
     lazy = states(ds.chunk(unit=7, phase=1), max_states=5, starts=5, rng=0)
-    assert hasattr(lazy.sequence.data, "dask")
+    assert hasattr(lazy.state.data, "dask")
     xr.testing.assert_identical(lazy.compute(), found)
     alone = states(ds.isel(unit=ds.session == "s1"), max_states=5, starts=5, rng=0)
     xr.testing.assert_identical(alone.isel(session=0), found.isel(session=1))
@@ -126,9 +126,9 @@ def test_one_state_is_found_in_noise() -> None:
     ds["counts"] = ds.counts.copy(data=rng.normal(10, 1, ds.counts.shape))
     found = states(ds, max_states=4, rng=0)
     assert (found.n_states == 1).all()
-    assert (found.sequence == 1).all()
+    assert (found.state == 1).all()
     assert (found.switch_rate == 0).all()
-    assert found.transition.sel(state=1, to=1).values.tolist() == [[1.0, 1.0]]
+    assert found.transition.sel(number=1, to=1).values.tolist() == [[1.0, 1.0]]
 
 
 def test_a_phase_with_more_states_has_further_numbers() -> None:
@@ -140,7 +140,7 @@ def test_a_phase_with_more_states_has_further_numbers() -> None:
     ds["counts"] = ds.counts.copy(data=20 + np.stack([x.T, far.T], axis=1))
     found = states(ds, max_states=4, starts=4, rng=0).isel(session=0)
     assert found.n_states.values.tolist() == [2, 3]
-    pre, post = found.sequence.values
+    pre, post = found.state.values
     assert (post[:60] == 3).mean() > 0.95
     np.testing.assert_array_equal(pre[two == 0][0] == pre, two == 0)
     assert (post[60:] == pre[60:]).mean() > 0.95
@@ -154,7 +154,7 @@ def test_gaps_silence_and_few_bins_are_told(made: tuple[xr.Dataset, np.ndarray])
     short = ds.assign(counts=ds.counts.where((ds.phase == "pre") | (ds.time < 20)))
     found = states(short, n_states=3, starts=2, rng=0)
     assert found.note.values.tolist() == [["", "20 bins, fewer than 10 a state"]] * 2
-    assert (found.sequence.sel(phase="post") == -1).all()
+    assert (found.state.sel(phase="post") == -1).all()
     assert found.occupancy.sel(phase="post").isnull().all()
     few = states(short, max_states=2, starts=2, n_folds=5, gap=5, rng=0)
     words = "20 bins, too few for 5 folds and their gaps"
@@ -206,20 +206,20 @@ def test_states_of_behaviour(made: tuple[xr.Dataset, np.ndarray]) -> None:
     assert (found.note == "1 features not observed, left out").all()
     assert found.n_features.values.tolist() == [5, 5]
     assert found["mean"].sel(feature="tongue").isnull().all()
-    assert found["mean"].sel(feature="a", state=[1, 2, 3]).notnull().all()
-    assert (found.sequence[0, 0] == -1).values.nonzero()[0].tolist() == list(range(100, 110))
-    for own, true in zip(found.sequence.values, made[1], strict=True):
+    assert found["mean"].sel(feature="a", number=[1, 2, 3]).notnull().all()
+    assert (found.state[0, 0] == -1).values.nonzero()[0].tolist() == list(range(100, 110))
+    for own, true in zip(found.state.values, made[1], strict=True):
         name = np.array([np.bincount(own[1][true[1] == i]).argmax() for i in range(3)])
         seen = own > 0
         assert (own == name[true])[seen].mean() > 0.95
     lazy = states(ds.chunk(unit=9), on=b.chunk(feature=2, time=50), max_states=4, starts=4, rng=0)
-    assert hasattr(lazy.sequence.data, "dask")
+    assert hasattr(lazy.state.data, "dask")
     xr.testing.assert_identical(lazy.compute(), found)
     lacking = states(ds, on=b.isel(session=[0]), n_states=3, starts=2, rng=0)
     assert (lacking.note.sel(session="s1") == "no bin observed for all features").all()
     # of one phase alone
     pre = states(ds.sel(phase="pre"), on=b, n_states=3, starts=2, rng=0)
-    assert pre.sequence.dims == ("session", "time")
+    assert pre.state.dims == ("session", "time")
 
 
 @pytest.mark.parametrize(

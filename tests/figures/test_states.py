@@ -25,14 +25,14 @@ def data() -> xr.Dataset:
     number = np.arange(1, 5)
     return xr.Dataset(
         {
-            "sequence": (("phase", "time"), sequence),
-            "occupancy": (("phase", "state"), occupancy),
-            "transition": (("phase", "state", "to"), transition),
-            "held_out": (("phase", "number"), np.zeros((2, 4))),
+            "state": (("phase", "time"), sequence),
+            "occupancy": (("phase", "number"), occupancy),
+            "transition": (("phase", "number", "to"), transition),
+            "held_out": (("phase", "tried"), np.zeros((2, 4))),
         },
         {
             "phase": ["pre", "post"],
-            "state": number,
+            "number": number,
             "to": number,
             "time": np.arange(10) + 0.5,
             "simulated": True,
@@ -48,7 +48,7 @@ def test_a_row_a_phase_with_states_shares_and_transitions(data: xr.Dataset) -> N
         image: Any = row[0].get_images()[0]
         assert image.get_extent() == [0, 10, 0, 1]
         drawn = image.get_array()
-        np.testing.assert_array_equal(drawn.filled(-1)[0], one.sequence)
+        np.testing.assert_array_equal(drawn.filled(-1)[0], one.state)
         colours = image.cmap(image.norm(np.array([1, 2, 3])))
         assert [to_hex(c).upper() for c in colours] == list(_COLOURS[:3])
         widths = [bar.get_width() for bar in row[1].patches]
@@ -71,7 +71,7 @@ def test_one_phase_is_one_row(data: xr.Dataset) -> None:
 
 
 def test_other_data_are_refused(data: xr.Dataset) -> None:
-    with pytest.raises(SelectionError, match=r"occupancy, sequence, transition.*ds\.lsd\.states"):
-        plot_states(data.drop_vars("sequence"))
+    with pytest.raises(SelectionError, match=r"occupancy, state, transition.*ds\.lsd\.states"):
+        plot_states(data.drop_vars("state"))
     with pytest.raises(SelectionError, match="Select one label of the others"):
         plot_states(data.expand_dims(session=["a"]))
