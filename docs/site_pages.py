@@ -46,7 +46,12 @@ MODULES = {
 METHODS = {
     "Selecting": ["select", "unit_table", "quantify"],
     "Counting spikes": ["bin", "sliding"],
-    "Dimensionality": ["dimensionality", "components", "subspaces"],
+    "Counts in other forms": ["smooth", "trials", "design_matrix"],
+    "Dimensionality": ["dimensionality", "components", "subspaces", "subspace_curve"],
+    "Similarity and complexity": ["similarity", "time_similarity", "population_complexity"],
+    "Prediction": ["predict", "decode", "communication"],
+    "States": ["states"],
+    "Coupling": ["correlations", "population_coupling", "coherence"],
     "Rates and regularity": ["rates", "cv", "cv2", "lv", "lvr", "fano_factor", "allan_factor"],
     "Complexity and time scale": ["lempel_ziv", "autocorrelation_timescale"],
     "Many measures at once": ["unit_metrics"],

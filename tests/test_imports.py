@@ -83,6 +83,7 @@ FOREIGN: dict[str, set[str]] = {
     "iblatlas": {"regions"},
     "requests": {"sources"},
     "ruptures": {"analysis"},
+    "hmmlearn": {"analysis"},
     "statsmodels": {"analysis"},
     "pingouin": {"analysis"},
     "rich": {"cli"},
@@ -131,7 +132,7 @@ DEFERRED: dict[str, set[str]] = {
     "accessor": {"analysis"},
     # the help comes at once
     "cli": {*EVERYTHING - {"cli", "config", "errors"}, "numpy", "pandas", "rich", "shtab", "tqdm"},
-    "analysis": {"numba", "pingouin", "ruptures", "scipy", "sklearn", "statsmodels"},
+    "analysis": {"hmmlearn", "numba", "pingouin", "ruptures", "scipy", "sklearn", "statsmodels"},
     "export": {"h5py", "ndx_pose", "polars", "pynapple", "pynwb"},
     "readers": {"pynwb"},
     "reconcile": {"h5py"},
@@ -146,6 +147,7 @@ NOT_LOADED = (
     "av",
     "dask.array",
     "distributed",
+    "hmmlearn",
     "iblatlas",
     "matplotlib",
     "movement",
@@ -356,9 +358,9 @@ import sys
 import lsdx
 assert {"figures", "export", "open_units", "__version__"} <= set(dir(lsdx))
 assert "lsdx.figures" not in sys.modules
-names = ["alignment", "behavior", "cohort", "dimensionality", "histology"]
-names += ["modulation", "overview", "proportions", "quality", "raster", "reconcile"]
-names += ["responses", "style"]
+names = ["alignment", "behavior", "cohort", "coupling", "dimensionality", "histology"]
+names += ["modulation", "overview", "prediction", "proportions", "quality", "raster", "reconcile"]
+names += ["responses", "similarity", "states", "style"]
 assert dir(lsdx.figures) == names
 assert "lsdx.figures.raster" not in sys.modules
 assert lsdx.figures.raster.plot_raster

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from lsdx.errors import SelectionError, located
+from lsdx.arguments import some_of
+from lsdx.errors import ArgumentError, SelectionError, located
 
 _OPEN = "Start from lsdx.open_behavior(), or pose.lsd.bin_behavior(...)."
 
@@ -38,8 +39,8 @@ def behavior_beside(
     Returns
     -------
     DataArray
-        Cut to the shorter of the two along ``time``, which then has no labels; ``session`` holds
-        those of the counts that the behaviour has.
+        In the bins of the counts, NaN in those that it has not; ``session`` holds those of the
+        counts that the behaviour has.
 
     Raises
     ------
@@ -65,14 +66,15 @@ def behavior_beside(
     if "feature" not in array.dims:
         array = array.expand_dims(feature=[str(array.coords.get("feature", array.name))])
     if feature is not None:
-        names = [feature] if isinstance(feature, str) else list(feature)
-        array = _pick(array, "feature", names, f"{where}, feature")
+        known = array["feature"].values.tolist() if "feature" in array.coords else []
+        try:
+            names = some_of(feature, f"{where}, feature", known)
+        except ArgumentError as error:
+            raise SelectionError(str(error)) from error
+        array = array.sel(feature=list(names))
     if not array.sizes["feature"]:
         raise SelectionError(located(where, "at least one feature", "none", _OPEN))
-    array = _of_sessions(ds, array, where)
-    _check_bins(ds, behavior, array, where)
-    length = min(array.sizes["time"], counts.sizes["time"])
-    array = array.isel(time=slice(length)).drop_vars("time", errors="ignore")
+    array = _in_bins(ds, behavior, _of_sessions(ds, array, where), where)
     return array.transpose("session", "feature", *cells, "time")
 
 
@@ -118,16 +120,25 @@ def _of_sessions(ds: xr.Dataset, array: xr.DataArray, where: str) -> xr.DataArra
     return array.sel(session=both)
 
 
-def _check_bins(ds: xr.Dataset, behavior: Any, array: xr.DataArray, where: str) -> None:
-    width = float(ds.attrs["bin_width"])
-    n = min(array.sizes["time"], ds["counts"].sizes["time"])
-    if "time" in array.coords and "time" in ds["counts"].coords:
-        here, there = (v["time"].values[:n].astype(np.float64) for v in (ds["counts"], array))
-        differ = bool(n and np.abs(here - there).max() > width / 2)
-        found = f"others, from {there[0]:g} to {there[-1]:g} s" if n else "none"
-    else:
-        stated = float(behavior.attrs.get("bin_width", array.attrs.get("bin_width", width)))
-        differ, found = abs(stated - width) > 1e-6, f"bins of {stated:g} s"
-    if differ:
-        do = "Bin both alike, as with coarsen(time=10, boundary='trim'): sum counts, mean behavior."
-        raise SelectionError(located(where, f"bins of {width:g} s, the counts' own", found, do))
+def _in_bins(ds: xr.Dataset, behavior: Any, array: xr.DataArray, where: str) -> xr.DataArray:
+    """Return behaviour in the bins of the counts."""
+    width, n = float(ds.attrs["bin_width"]), ds["counts"].sizes["time"]
+    stated = float(behavior.attrs.get("bin_width", array.attrs.get("bin_width", width)))
+    labelled = "time" in array.coords and "time" in ds.coords
+    if labelled and array.sizes["time"] > 1:  # bins that were added up keep what was stated
+        stated = float(np.diff(array["time"].values).mean())
+    found = f"bins of {stated:g} s"
+    if abs(stated - width) <= 1e-4 * width:
+        if not labelled:
+            array = array.drop_vars("time", errors="ignore").isel(time=slice(n))
+            return array.pad(time=(0, n - array.sizes["time"]), constant_values=np.nan)
+        # centres that were averaged differ in their last digits
+        near = array.indexes["time"].get_indexer(
+            ds["time"].values, method="nearest", tolerance=width / 100
+        )
+        if (near >= 0).any():
+            moved = array.isel(time=np.maximum(near, 0)).drop_vars("time")
+            return moved if (near >= 0).all() else moved.where(xr.DataArray(near >= 0, dims="time"))
+        found += f" from {array['time'].values[:1].tolist()} s"
+    do = "Bin both alike, as with coarsen(time=10, boundary='trim'): sum counts, mean behavior."
+    raise SelectionError(located(where, f"bins of {width:g} s, the counts' own", found, do))

@@ -58,8 +58,8 @@ def coherence(
         Length of a segment, a whole number of bins: the frequencies are its whole multiples of
         1 / segment, up to half the bins a second.
     match_rates : bool
-        Whether each draw thins each unit binomially to its lowest rate among what is compared. Counts that are
-        not whole, such as of smoothed ones, stay as they are, and ``note`` says so.
+        Whether each draw thins each unit binomially to its lowest rate among what is compared.
+        Counts that are not whole stay as they are, and ``note`` says so.
     n_shifts : int
         Circular shifts, of at least 30 s, of the target against the source; 0: no p.
     draws : int

@@ -60,7 +60,10 @@ def communication(
         Values of the label; several make one population.
     label : str
         A label on ``unit``, such as ``"group"``, ``"beryl"``, ``"region"`` or ``"probe"``.
-    n_folds, gap, penalty
+    n_folds : int
+    gap : str or float
+        Time between what is tested and what is learned.
+    penalty : float or sequence of float, optional
         As of `lsdx.analysis.prediction.predict`.
     max_rank : int
         Last rank of the curves.

@@ -78,8 +78,8 @@ def correlations(
         ``ds`` has ``start`` (unit, phase, epoch).
     match_rates : bool
         Whether each draw thins each unit binomially to its lowest rate among what is compared
-        (for events, in their windows). Counts that are
-        not whole, such as of smoothed ones, stay as they are, and ``note`` says so.
+        (for events, in their windows). Counts that are not whole stay as they are, and ``note``
+        says so.
     detrend : {"half"}, str, float or None
         For ``"total"``: cosines of longer periods than this are taken out of each unit; half of
         what was observed, or a time. None: drift stays.
@@ -233,8 +233,8 @@ def population_coupling(
     window : str or float, optional
         Length of counts that are correlated, a whole number of bins; by default one bin.
     match_rates : bool
-        Whether each draw thins each unit binomially to its lowest rate among what is compared. Counts that are
-        not whole, such as of smoothed ones, stay as they are, and ``note`` says so.
+        Whether each draw thins each unit binomially to its lowest rate among what is compared.
+        Counts that are not whole stay as they are, and ``note`` says so.
     detrend : {"half"}, str, float or None
         What is taken out of each unit first, as for `correlations`.
     apart : float

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lsdx.analysis.events import _as_dataset, _check_phases, _listed, _other_sessions
+from lsdx.analysis.events import as_events, check_phases, listed_events, other_sessions
 from lsdx.analysis.grouping import Field, Population, group_units, map_groups, result_coords
 from lsdx.analysis.inputs import require_spikes, with_text
 from lsdx.analysis.results import result_attrs
@@ -154,14 +153,13 @@ def decode(
     span = _window(window)
     ds = require_spikes(ds, "decode", duplicates)
     known = {str(d): ds[d].values for d in ds.dims if d in ds.coords}
-    with _as_decode():
-        events = with_text(_as_dataset(events, ds), "decode, events")
-        _check_phases(events, ds)
-        events, phases = _in_phases(_with_label(events, label), known)
-        listed, coords = _listed(events, [label], known)
-        number = [zlib.crc32(str(s).encode()) for s in ds["session"].values]
-        if number and not set(number) & set(listed):
-            raise _other_sessions(events, ds)
+    events = with_text(as_events(events, ds, "decode"), "decode, events")
+    check_phases(events, ds, "decode")
+    events, phases = _in_phases(_with_label(events, label), known)
+    listed, coords = listed_events(events, [label], known, "decode")
+    number = [zlib.crc32(str(s).encode()) for s in ds["session"].values]
+    if number and not set(number) & set(listed):
+        raise other_sessions(events, ds, "decode")
     classes = coords[label][1]
     if len(classes) < 2:
         found = f"{str(classes[0])!r} alone"
@@ -249,15 +247,6 @@ def _sizes(units: Sequence[int] | None, most: int) -> tuple[int, ...]:
     while sizes[-1] * 2 <= most:
         sizes.append(sizes[-1] * 2)
     return tuple(sizes)
-
-
-@contextmanager
-def _as_decode() -> Iterator[None]:
-    """Give errors of what is shared with psth this function's name."""
-    try:
-        yield
-    except SelectionError as error:
-        raise SelectionError(str(error).replace("psth", "decode", 1)) from error
 
 
 def _with_label(events: xr.Dataset, label: str) -> xr.Dataset:

@@ -142,11 +142,11 @@ def psth(
     bins = _bins(window, baseline, response, bin_width)
     whole_number(n_shifts, "psth, n_shifts", least=0)
     known = {str(d): ds[d].values for d in ds.dims if d in ds.coords}
-    events = with_text(_as_dataset(events, ds), "psth, events")
-    _check_phases(events, ds)
+    events = with_text(as_events(events, ds, "psth"), "psth, events")
+    check_phases(events, ds, "psth")
     if by is None:
         by = ["side"] if "side" in events.variables else []
-    mine, coords = _listed(events, [by] if isinstance(by, str) else list(by), known)
+    mine, coords = listed_events(events, [by] if isinstance(by, str) else list(by), known, "psth")
     cells = tuple(len(c[1]) for c in coords.values())
     # one run a session: sites are made of its units wherever they stand
     ordered, code, sites = ds, np.arange(ds.sizes["unit"]), None
@@ -157,7 +157,7 @@ def psth(
     if ds.sizes["unit"] and not {zlib.crc32(str(s).encode()) for s in ds["session"].values} & set(
         mine
     ):
-        raise _other_sessions(events, ds)
+        raise other_sessions(events, ds, "psth")
     design = Design(mine, bins, int(np.prod(cells)), int(n_shifts), seed)
     shape = (design.n_cells, len(bins.window) * 2 + 4)
     session = np.array([zlib.crc32(str(s).encode()) for s in ordered["session"].values])
@@ -268,7 +268,7 @@ def _bins(window: Any, baseline: Any, response: Any, bin_width: str | float) -> 
     return Bins(width, TICKS_PER_SECOND, *found)
 
 
-def _check_phases(events: xr.Dataset, ds: xr.Dataset) -> None:
+def check_phases(events: xr.Dataset, ds: xr.Dataset, where: str) -> None:
     """Raise if the spikes were selected by phase or epoch, and the events were not."""
     known = {n: np.atleast_1d(ds[n].values).tolist() for n in ("phase", "epoch") if n in ds.coords}
     found = np.atleast_1d(events["phase"].values) if "phase" in events.variables else ()
@@ -276,7 +276,7 @@ def _check_phases(events: xr.Dataset, ds: xr.Dataset) -> None:
     if others or ("epoch" in known and not ds["epoch"].ndim):
         raise SelectionError(
             located(
-                "psth",
+                where,
                 "spikes of whole recordings",
                 "spikes of " + ", ".join(f"{n} {', '.join(map(str, v))}" for n, v in known.items()),
                 "Leave the spikes as they were opened, and select the events: by their phase, or "
@@ -285,12 +285,13 @@ def _check_phases(events: xr.Dataset, ds: xr.Dataset) -> None:
         )
 
 
-def _other_sessions(events: xr.Dataset, ds: xr.Dataset) -> SelectionError:
+def other_sessions(events: xr.Dataset, ds: xr.Dataset, where: str) -> SelectionError:
+    """Return the error of events that are of no session of the units."""
     labels = ds["session_label"].values if "session_label" in ds.coords else ()
     mine, theirs = (np.atleast_1d(d["session"].values)[:1].tolist() for d in (ds, events))
     return SelectionError(
         located(
-            "psth, events",
+            f"{where}, events",
             f"sessions of the units, such as {mine}",
             f"{theirs}, and none of these",
             "These are values of session_label: put those of session in their place."
@@ -300,7 +301,7 @@ def _other_sessions(events: xr.Dataset, ds: xr.Dataset) -> SelectionError:
     )
 
 
-def _as_dataset(events: Any, ds: xr.Dataset) -> xr.Dataset:
+def as_events(events: Any, ds: xr.Dataset, where: str) -> xr.Dataset:
     """Return events over ``event`` from what else holds them: a table, or times of one session."""
     if isinstance(events, xr.Dataset):
         return events
@@ -315,7 +316,7 @@ def _as_dataset(events: Any, ds: xr.Dataset) -> xr.Dataset:
     if times.ndim != 1 or len(sessions) != 1:
         raise SelectionError(
             located(
-                "psth, events",
+                f"{where}, events",
                 "a Dataset of lsdx.open_events(), a DataFrame with the columns session and "
                 "start, or for units of one session (n,) times in s",
                 f"{type(events).__name__} of shape {np.shape(times)}"
@@ -328,15 +329,15 @@ def _as_dataset(events: Any, ds: xr.Dataset) -> xr.Dataset:
     return xr.Dataset({"start": ("event", times), "session": ("event", session)})
 
 
-def _listed(
-    events: xr.Dataset, names: Sequence[str], order: Mapping[str, np.ndarray]
+def listed_events(
+    events: xr.Dataset, names: Sequence[str], order: Mapping[str, np.ndarray], where: str
 ) -> tuple[dict[int, Events], dict[str, tuple[str, np.ndarray, Any]]]:
     """Return the events of each session, and the labels of their cells."""
     missing = [n for n in ("session", "start", *names) if n not in events.variables]
     if missing or "event" not in events.dims or len(set(names)) < len(names):
         raise SelectionError(
             located(
-                "psth, events",
+                f"{where}, events",
                 "session, start and distinct labels of by, over event",
                 f"{', '.join(map(str, events.variables))}; by={list(names)!r}",
                 "Start from lsdx.open_events(), or add the columns.",
@@ -345,7 +346,7 @@ def _listed(
     if "provenance" in events.variables and (events["provenance"] == "rig_clock").any():
         raise SelectionError(
             located(
-                "psth, events",
+                f"{where}, events",
                 "times on the spike clock",
                 "some of the rig clock, whose error is larger than a response",
                 "Leave them out: events.isel(event=events.provenance != 'rig_clock').",
@@ -358,18 +359,18 @@ def _listed(
         table["start"] = pd.to_numeric(table["start"])
     except (TypeError, ValueError) as error:
         raise SelectionError(
-            located("psth, events", "start in s, as numbers", str(error), "Convert it.")
+            located(f"{where}, events", "start in s, as numbers", str(error), "Convert it.")
         ) from error
     table = table[np.isfinite(table["start"])]
     if table.empty:
         raise SelectionError(
-            located("psth, events", "at least one event with a start", "none", "Select others.")
+            located(f"{where}, events", "at least one event with a start", "none", "Select others.")
         )
     blank = [n for n in names if table[n].isna().any()]
     if blank:
         raise SelectionError(
             located(
-                "psth, by",
+                f"{where}, by",
                 f"{blank[0]} of every event",
                 "NaN",
                 "Select those that have it, such as gabors.",

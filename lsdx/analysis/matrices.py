@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lsdx.analysis.alongside import behavior_beside
 from lsdx.analysis.inputs import binned
-from lsdx.arguments import number_between, some_of
+from lsdx.arguments import number_between
 from lsdx.clock import to_seconds
-from lsdx.errors import ArgumentError, SelectionError, located
+from lsdx.errors import SelectionError, located
 
 _TO_ONE = "Select one: ds.lsd.select(session_label=...)."
 
@@ -169,7 +170,7 @@ def design_matrix(
         to_seconds(block, "design_matrix, block"), "design_matrix, block", 0, np.inf
     )
     ds = binned(ds, "design_matrix")
-    eid = one_session(ds, "design_matrix")
+    one_session(ds, "design_matrix")
     counts = ds["counts"].transpose(..., "time", "unit")
     dims = [str(d) for d in counts.dims[:-1]]
     labels = [ds[d].values if d in ds.coords else np.arange(ds.sizes[d]) for d in dims]
@@ -179,7 +180,7 @@ def design_matrix(
     units = ds["unit"].values if "unit" in ds.coords else np.arange(ds.sizes["unit"]).astype(str)
     x = pd.DataFrame(counts.values.reshape(len(index), -1), index, pd.Index(units, name="unit"))
     x = x.loc[:, x.notna().any().to_numpy()]
-    y = None if behavior is None else _features(ds, behavior, features, eid, dims, index)
+    y = None if behavior is None else _features(ds, behavior, features, dims[:-1], index)
     seen = x.notna().all(axis=1).to_numpy() & bool(x.shape[1])
     if y is not None:
         seen &= y.notna().all(axis=1).to_numpy()
@@ -205,63 +206,12 @@ def _features(
     ds: xr.Dataset,
     behavior: xr.Dataset,
     features: str | Sequence[str] | None,
-    eid: str,
-    dims: list[str],
+    cells: list[str],
     index: pd.MultiIndex,
 ) -> pd.DataFrame:
     """Return features of behaviour (bins, features) in the bins of the counts."""
-    where = "design_matrix, behavior"
-    if "behavior" not in getattr(behavior, "variables", ()) or "feature" not in behavior.dims:
-        found = ", ".join(map(str, getattr(behavior, "variables", ()))) or type(behavior).__name__
-        do = "Start from lsdx.open_behavior()."
-        raise SelectionError(located(where, "behavior over feature and time", found, do))
-    width = float(ds.attrs["bin_width"])
-    own = float(behavior.attrs.get("bin_width", np.nan))
-    centres = np.unique(index.get_level_values("time").to_numpy(dtype=np.float64))
-    times = behavior["time"].values
-    shift = (centres[0] - times[0]) / width if times.size else np.nan
-    if not abs(own - width) <= 1e-9 or not abs(shift - round(shift)) < 1e-3:
-        found = f"bins of {own:g} s from {times[:1].tolist()} s"
-        raise SelectionError(
-            located(
-                where,
-                f"the bins of the counts, {width:g} s wide",
-                found,
-                f"Open both with the same bin_width: lsdx.open_behavior(bin_width={width:g}), "
-                "or lsdx.open_units with that of the behaviour.",
-            )
-        )
-    values = behavior["behavior"]
-    wanted: Any
-    for dim, wanted in (("session", eid), *((d, ds[d].values) for d in dims if d != "time")):
-        held = np.atleast_1d(behavior[dim].values) if dim in behavior.coords else np.empty(0)
-        lost = sorted(set(np.atleast_1d(wanted).tolist()) - set(held.tolist()), key=str)
-        if lost:
-            found = ", ".join(map(str, held)) or "none"
-            do = "Select the same in both."
-            raise SelectionError(located(where, f"{dim} {lost[0]!r}", found, do))
-        values = values.sel({dim: wanted}) if dim in values.dims else values.drop_vars(dim)
-    for dim in {"phase", "epoch"} & set(map(str, values.dims)) - set(dims):
-        # one label of it was selected in the counts
-        if dim not in ds.coords or ds[dim].item() not in values[dim].values:
-            found = ", ".join(map(str, values[dim].values))
-            raise SelectionError(located(where, f"the {dim} of the counts", found, "Select it."))
-        values = values.sel({dim: ds[dim].item()})
-    names = [str(f) for f in values["feature"].values]
-    chosen = names if features is None else list(_chosen(features, names))
-    values = values.sel(feature=chosen)
-    missing = [d for d in dims if d not in values.dims]
-    if missing:
-        values = values.expand_dims({d: ds[d].values for d in missing})
-    values = values.reindex(time=centres, method="nearest", tolerance=width / 100)
-    table = values.transpose(*dims, "feature").values.reshape(len(index), -1)
-    out = pd.DataFrame(table, index, pd.Index(chosen, name="feature"))
+    values = behavior_beside(ds, behavior, cells, "design_matrix", features)
+    names = values["feature"].values if "feature" in values.coords else range(len(values))
+    table = values.isel(session=0).transpose(*cells, "time", "feature").values
+    out = pd.DataFrame(table.reshape(len(index), -1), index, pd.Index(names, name="feature"))
     return out if features is not None else out.loc[:, out.notna().any().to_numpy()]
-
-
-def _chosen(features: str | Sequence[str], names: list[str]) -> tuple[str, ...]:
-    """Return the chosen features, all of which exist."""
-    try:
-        return some_of(features, "design_matrix, features", names)
-    except ArgumentError as error:
-        raise SelectionError(str(error)) from error

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lsdx.analysis.alongside import behavior_beside
 from lsdx.analysis.grouping import (
     Field,
     Groups,
@@ -43,7 +44,6 @@ _WORDS = {
     "note": ("", "Why a value is NaN"),
     "n_units": ("1", "Units used"),
 }
-_DO = "Open both with the same bin_width, from the same stores, and select the same of both."
 
 
 def states(
@@ -133,19 +133,19 @@ def states(
     each state and a tenth of a transition to each pair, so that no state shrinks to a point.
 
     The number is the smallest whose held-out log-likelihood per bin is within one standard error
-    of the best, over contiguous blocks of time with a gap (Breiman et al. 1984, Classification
-    and Regression Trees). Numbers stop being tried when two in a row are worse than that. It errs
-    to fewer, above all where a block lacks a state. Found in 20 simulated series each of 300
-    bins, 10 scores, states 3 sd apart:
+    of the best (of their difference, over contiguous blocks of time with a gap; after Breiman et
+    al. 1984, Classification and Regression Trees). Numbers stop being tried when two in a row are
+    worse than that. It errs to fewer, above all where a block lacks a state. Found
+    in 20 simulated series each of 300 bins, 10 scores, states 3 sd apart:
 
     ===========================  ===============
     states, mean dwell           found
     ---------------------------  ---------------
     1                            1 in 20
-    3, 20 bins                   2 to 3, 3 in 18
+    3, 20 bins                   2 to 3, 3 in 19
     3, 5 bins                    3 in 20
-    4 (2 sd apart), 10 bins      1 to 3
-    5 (4 sd, 20 scores), 20      1 to 7, 5 in 7
+    4 (2 sd apart), 10 bins      1 to 4, 4 in 3
+    5 (4 sd, 20 scores), 20      1 to 6, 5 in 11
     ===========================  ===============
 
     States of later phases get the numbers of those of the first phase for the least sum of
@@ -207,7 +207,7 @@ def states(
         keys = [int(np.bitwise_xor.reduce(unit[r])) for r in pop.groups.rows]
         last = xr.Variable("component", np.arange(1, options.n_components + 1))
     else:
-        pop, last = _of_behaviour(ds, on, by)
+        pop, last = _of_behavior(ds, on, by)
         keys = pd.util.hash_array(pop.groups.coords["session"][1].astype(object)).tolist()
     cells, along = pop.cells, pop.cells.index("phase") if "phase" in pop.cells else None
     index = np.arange(pop.n_cells).reshape(pop.cell_shape)
@@ -275,38 +275,19 @@ def _fields(pop: Population, n_last: int, most: int) -> dict[str, Field]:
     }
 
 
-def _of_behaviour(
+def _of_behavior(
     ds: xr.Dataset, on: Any, by: str | Sequence[str]
 ) -> tuple[Population, xr.Variable]:
     """Return behaviour of the sessions of ``ds`` as a population of features, and these."""
     where = "states, on"
-    if not isinstance(on, xr.Dataset) or "behavior" not in on:
-        found = f"one of {', '.join(map(str, on))}" if hasattr(on, "dims") else type(on).__name__
-        expected = '"units" or a Dataset with behavior'
-        raise SelectionError(located(where, expected, found, _DO))
     if ([by] if isinstance(by, str) else list(by)) != ["session"]:
         raise SelectionError(located("states, by", "'session' for behaviour", repr(by)))
     groups = group_units(ds, "session", where)
-    counts, b = ds["counts"], on["behavior"]
-    for dim in {str(d) for d in (*counts.dims, *b.dims)} - {"unit", "time", "session", "feature"}:
-        if dim in b.dims and dim in counts.coords:
-            missing = set(np.atleast_1d(counts[dim].values)) - set(b[dim].values)
-            if missing:
-                name = ", ".join(map(str, missing))
-                raise SelectionError(located(where, f"{dim} {name}", "none", _DO))
-            b = b.sel({dim: counts[dim].values})
-        elif dim in b.dims or dim in counts.dims:
-            do = "Select the same of both."
-            raise SelectionError(located(where, f"{dim} in counts and behaviour", "one", do))
-    missing = {"session", "feature", "time"} - set(b.dims)
-    if missing:
-        do = "Keep them as dimensions: isel(session=[0])."
-        raise SelectionError(located(where, f"dims {', '.join(sorted(missing))}", "none", do))
-    _same_bins(ds, on, where)
+    counts = ds["counts"]
     cells = tuple(str(d) for d in counts.dims if d not in ("unit", "time"))
     sessions = groups.coords["session"][1]
     # a session without behaviour is all NaN
-    b = b.reindex(session=sessions).transpose("session", "feature", *cells, "time")
+    b = behavior_beside(ds, on, cells, where).reindex(session=sessions)
     values = b.data
     if hasattr(values, "dask"):
         values = values.rechunk({1: -1, **dict.fromkeys(range(2, values.ndim), -1)})
@@ -324,17 +305,3 @@ def _of_behaviour(
     used = tuple((np.ones(n, dtype=bool), np.ones(n_cells, dtype=bool)) for _ in rows)
     lazy = hasattr(values, "dask")
     return Population(stacked, cells, own_groups, used, lazy), xr.Variable("feature", features)
-
-
-def _same_bins(ds: xr.Dataset, on: xr.Dataset, where: str) -> None:
-    alike = on.sizes["time"] == ds.sizes["time"]
-    if "time" in on.coords and "time" in ds.coords:
-        alike = alike and np.allclose(on["time"].values, ds["time"].values, rtol=0, atol=1e-5)
-        own = float(np.diff(on["time"].values).mean()) if on.sizes["time"] > 1 else np.nan
-    else:
-        own = float(on.attrs.get("bin_width", ds.attrs["bin_width"]))
-        alike = alike and bool(np.isclose(own, ds.attrs["bin_width"]))
-    if not alike:
-        expected = f"the {ds.sizes['time']} bins of {ds.attrs['bin_width']:g} s of the counts"
-        found = f"{on.sizes['time']} of {own:g} s"
-        raise SelectionError(located(f"{where}, time", expected, found, _DO))

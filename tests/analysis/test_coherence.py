@@ -118,8 +118,24 @@ def test_wrong_arguments_are_refused(ds: xr.Dataset, options: dict[str, Any], wo
         coherence(ds, **{**HOW, **options})
 
 
-def test_rates_cannot_be_thinned(ds: xr.Dataset) -> None:
+def test_counts_that_are_not_whole_are_not_thinned_and_this_is_said(ds: xr.Dataset) -> None:
     halved = ds.assign(counts=ds.counts * 0.5)
-    with pytest.raises(ArgumentError, match="which can be thinned"):
-        coherence(halved, **HOW, min_spikes=5)
-    assert coherence(halved, **HOW, match_rates=False).coherence.notnull().all()
+    found = coherence(halved, **HOW)
+    assert (found.note == "rates not matched: counts are not whole").all()
+    own = coherence(halved, **HOW, match_rates=False)
+    assert (own.note == "").all()
+    xr.testing.assert_allclose(found.coherence, own.coherence)
+
+
+def test_signals_may_be_any_numbers() -> None:
+    """A shared source, SNR 1 on each side, as Gaussian series: (1/2)^2."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=20_000)
+    counts = shared + rng.normal(size=(2, 20_000))
+    ds = xr.Dataset(
+        {"counts": (("unit", "time"), counts)},
+        {"unit": ["a", "b"], "session": ("unit", ["s", "s"]), "group": ("unit", ["V", "H"])},
+        {"bin_width": 0.1},
+    )
+    found = coherence(ds, source="V", target="H", min_units=1, n_shifts=0)
+    assert float(found.coherence.mean()) == pytest.approx(0.25, abs=0.02)

@@ -269,7 +269,7 @@ def test_a_selected_phase_and_epoch_will_do() -> None:
         ({"penalty": []}, "one number or several"),
         ({"match_units": "all"}, "predict, match_units"),
         ({"n_shifts": -1}, "at least 0"),
-        ({"feature": "whisker"}, "feature of the behavior, of speed, pupil"),
+        ({"feature": "whisker"}, "feature: expected different ones of speed, pupil"),
         ({"by": "region"}, "region"),
     ],
 )

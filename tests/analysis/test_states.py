@@ -228,7 +228,7 @@ def test_states_of_behaviour(made: tuple[xr.Dataset, np.ndarray]) -> None:
         ({"n_states": 0}, "n_states: expected a whole number of at least 1"),
         ({"n_states": 31}, "n_states: expected at most a tenth of the 300 bins, found 31"),
         ({"on": "behavior"}, 'on: expected "units" or a Dataset'),
-        ({"on": xr.Dataset({"speed": 1})}, "with behavior, found one of speed"),
+        ({"on": xr.Dataset({"speed": 1})}, "expected behavior"),
         ({"gap": "-1 s"}, "gap: expected a time from 0"),
         ({"n_folds": 1}, "n_folds: expected a whole number of at least 2"),
         ({"starts": 0}, "starts: expected"),
@@ -245,16 +245,12 @@ def test_wrong_arguments_are_refused(
 def test_behaviour_in_other_bins_is_refused(made: tuple[xr.Dataset, np.ndarray]) -> None:
     ds, b = made[0], behaviour(made)
     wide = b.coarsen(time=2).mean()
-    with pytest.raises(SelectionError, match="the 300 bins of 1 s of the counts, found 150 of 2 s"):
+    with pytest.raises(SelectionError, match="bins of 1 s, the counts' own, found bins of 2 s"):
         states(ds, on=wide)
-    with pytest.raises(SelectionError, match=r"Open both with the same bin_width"):
-        states(ds, on=b.isel(time=slice(1, None)))
-    with pytest.raises(SelectionError, match="phase post, found none"):
+    with pytest.raises(SelectionError, match="phase of the behavior, of pre, found 'post'"):
         states(ds, on=b.sel(phase=["pre"]))
-    with pytest.raises(SelectionError, match="phase in counts and behaviour"):
+    with pytest.raises(SelectionError, match="behavior over phase"):
         states(ds, on=b.isel(phase=0))
-    with pytest.raises(SelectionError, match="dims session"):
-        states(ds, on=b.isel(session=0))
     with pytest.raises(SelectionError, match="'session' for behaviour"):
         states(ds, on=b, by=["session", "subject"])
 
