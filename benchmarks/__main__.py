@@ -16,6 +16,7 @@ from benchmarks.comparisons import resampling
 from benchmarks.dimensionality import spectra, whole_cohort
 from benchmarks.importing import importing
 from benchmarks.overview import page
+from benchmarks.prediction import predicting
 from benchmarks.records import tabling
 from benchmarks.single_units import from_stores, surrogates
 from benchmarks.spikes import counting, grouping, writing
@@ -33,6 +34,7 @@ def results(quick: bool, folder: Path) -> Iterator[Result]:
     yield from spectra(quick)
     yield from surrogates(quick)
     yield from resampling(quick)
+    yield from predicting(quick)
     yield from cameras(folder, quick)
     large, small = cohorts(folder, quick)
     yield from building(large)

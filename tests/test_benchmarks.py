@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import behavior, comparisons, dimensionality, spikes
+from benchmarks import behavior, comparisons, dimensionality, prediction, spikes
 from benchmarks.timing import Result
 
 
@@ -34,6 +34,11 @@ def test_benchmarks_of_behavior_run() -> None:
 def test_benchmarks_of_comparisons_run() -> None:
     found: Iterable[Result] = comparisons.resampling(True)
     assert sum(r.seconds > 0 for r in found) == 2
+
+
+def test_benchmarks_of_prediction_run() -> None:
+    found: Iterable[Result] = prediction.predicting(True)
+    assert all(r.seconds > 0 for r in found)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from lsdx.figures.style import condition_colours, smallest
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LINES = ("--", "-", ":", "-.")  # of phases: the last of two is drawn through
+_LINES = ("-", "--", ":", "-.")  # of phases
 _MOST_NUMBERS = 8  # groups, of which values are written
 
 

@@ -159,6 +159,6 @@ def plot_weights(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         ax.scatter(values, depth, s=14, color=fill, ec="k", lw=0.6, label=label, zorder=3)
     ax.axvline(0, color="0.4", lw=0.6, zorder=1)
     of = f"\n{data['feature'].item()}" if "feature" in data.coords else ""
-    ax.set(xlabel=f"Weight{of} (sd per sd)", ylabel="Distance from the tip (um)")
+    ax.set(xlabel=f"Weight (sd per sd){of}", ylabel="Distance from the tip (um)")
     ax.legend(fontsize="small", loc="lower left", handletextpad=0.1)
     return ax
