@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from lsdx.analysis.communication import told_side, two_sides
 from lsdx.analysis.coupling import whole_bins
 from lsdx.analysis.grouping import Field, map_groups, population, result_coords
-from lsdx.analysis.inputs import binned, chosen_labels
+from lsdx.analysis.inputs import binned
 from lsdx.analysis.results import result_attrs
 from lsdx.analysis.seeds import cell_keys, seed_of, stream_of, unit_keys
 from lsdx.arguments import whole_number
-from lsdx.errors import SelectionError, located
+from lsdx.kernels.prediction import LEAST_SHIFT
 
-_LEAST_SHIFT = 30.0  # s
 _WORDS = {
     "coherence": "Magnitude-squared coherence, less its bias",
     "coherence_raw": "Magnitude-squared coherence",
@@ -33,8 +34,8 @@ _WORDS = {
 def coherence(
     ds: xr.Dataset,
     *,
-    source: str,
-    target: str,
+    source: str | Sequence[str],
+    target: str | Sequence[str],
     label: str = "group",
     segment: str | float = "10 s",
     match_rates: bool = True,
@@ -50,8 +51,9 @@ def coherence(
     ----------
     ds : Dataset
         With ``counts`` (of spikes, not rates) over (unit, ..., time).
-    source, target : str
-        Two values of ``label``; which is which changes nothing but the random shifts.
+    source, target : str or sequence of str
+        Values of ``label``; several make one population. Which is which changes
+        nothing but the random shifts.
     label : str
         A label on ``unit``.
     segment : str or float
@@ -138,14 +140,15 @@ def coherence(
     options = Options(
         whole_bins(segment, width, f"{where}, segment", least=4),
         width,
-        int(np.ceil(_LEAST_SHIFT / width - 1e-9)),
+        int(np.ceil(LEAST_SHIFT / width - 1e-9)),
         whole_number(n_shifts, f"{where}, n_shifts", least=0),
         bool(match_rates),
         whole_number(draws, f"{where}, draws", least=1),
         whole_number(min_units, f"{where}, min_units", least=1),
         seed_of(rng),
     )
-    side = _sides(ds, source, target, label)
+    first, second = two_sides(ds, source, target, label, where)
+    side = np.where(first, 0, np.where(second, 1, -1))
     pop = population(ds, "session", min_spikes, where)
     n_frequencies = options.nperseg // 2
     spectra = ("coherence", "coherence_raw", "chance", "p", "p_corrected")
@@ -174,8 +177,8 @@ def coherence(
     return xr.Dataset(data, coords).assign_attrs(
         result_attrs(ds),
         label=label,
-        source=source,
-        target=target,
+        source=told_side(source),
+        target=told_side(target),
         segment=options.nperseg * width,
         bias="(raw - 1 / n_independent) / (1 - 1 / n_independent)",
         match_rates=int(match_rates),
@@ -184,15 +187,3 @@ def coherence(
         least_shift=options.least_shift * width,
         seed=str(options.seed),
     )
-
-
-def _sides(ds: xr.Dataset, source: str, target: str, label: str) -> np.ndarray:
-    """Return 0 for units of the source, 1 for those of the target, -1 for others."""
-    (name,) = chosen_labels(ds, label, "coherence, label")
-    values = ds[name].values
-    known = list(dict.fromkeys(values.tolist()))
-    if source == target or source not in known or target not in known:
-        expected = f"two values of {label}, of " + ", ".join(sorted(map(str, known)))
-        found = f"{source!r} and {target!r}"
-        raise SelectionError(located("coherence, source and target", expected, found))
-    return np.where(values == source, 0, np.where(values == target, 1, -1))

@@ -109,7 +109,7 @@ def communication(
     """
     ds = binned(ds, "communication")
     pop = population(ds, "session", -np.inf, "communication")
-    sides = _sides(ds, source, target, label)
+    sides = two_sides(ds, source, target, label, "communication")
     width = float(ds.attrs["bin_width"])
     options = Options(
         penalties=penalties_of(penalty, "communication"),
@@ -142,7 +142,7 @@ def communication(
             dims = (*dims, *(("rank",) if ranks else ()), *pop.cells)
         data[name] = (dims, array, about)
     out = xr.Dataset(data, result_coords(pop) | {"rank": ("rank", np.arange(options.n_ranks))})
-    named = {k: ", ".join(_listed(v)) for k, v in (("source", source), ("target", target))}
+    named = {k: told_side(v) for k, v in (("source", source), ("target", target))}
     return out.transpose(*pop.groups.dims, *pop.cells, "rank").assign_attrs(
         result_attrs(ds),
         **named,
@@ -155,13 +155,26 @@ def communication(
     )
 
 
+def told_side(value: str | Sequence[str]) -> str:
+    """Return the name of a source or target, for attributes."""
+    return ", ".join(_listed(value))
+
+
 def _listed(value: str | Sequence[str]) -> list[str]:
     return [value] if isinstance(value, str) else list(map(str, value))
 
 
-def _sides(ds: xr.Dataset, source: Any, target: Any, label: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return which units are the source's and the target's."""
-    (name,) = chosen_labels(ds, label, "communication, label")
+def two_sides(
+    ds: xr.Dataset, source: Any, target: Any, label: str, where: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which units are the source's and the target's.
+
+    Raises
+    ------
+    SelectionError
+        For labels and values that do not exist, or units that would be both.
+    """
+    (name,) = chosen_labels(ds, label, f"{where}, label")
     values = ds[name].values.astype(str)
     known = sorted(set(values.tolist()) - {""})
     for side, names in (("source", _listed(source)), ("target", _listed(target))):
@@ -169,14 +182,11 @@ def _sides(ds: xr.Dataset, source: Any, target: Any, label: str) -> tuple[np.nda
         if unknown or not names:
             expected = f"values of {label}: {', '.join(known[:40])}"
             found = repr(unknown[0]) if unknown else "none"
-            raise SelectionError(located(f"communication, {side}", expected, found))
+            raise SelectionError(located(f"{where}, {side}", expected, found))
     first, second = (np.isin(values, _listed(side)) for side in (source, target))
     if (first & second).any():
         found = ", ".join(sorted(set(values[first & second].tolist())))
-        do = "The ceiling tells how the target predicts itself."
-        raise SelectionError(
-            located("communication, target", "units that are not the source's", found, do)
-        )
+        raise SelectionError(located(f"{where}, target", "units that are not the source's", found))
     return first, second
 
 

@@ -103,8 +103,8 @@ def test_too_little_is_not_a_number(ds: xr.Dataset) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"target": "a"}, "two values of area, of a, b"),
-        ({"target": "c"}, "'a' and 'c'"),
+        ({"target": "a"}, "units that are not the source's, found a"),
+        ({"target": "c"}, "values of area: a, b, found 'c'"),
         ({"label": "region"}, "coherence, label"),
         ({"segment": 0.25}, "a whole number of bins"),
         ({"segment": "0.2 s"}, "at least 4"),
