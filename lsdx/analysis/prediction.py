@@ -141,6 +141,10 @@ def predict(
     predicts each of the other blocks best from the rest, for shifted behaviour too. ``p`` is of
     one feature: correct for several.
 
+    Of independent series in 300 s, 4, 6, 7 and 10 % of ``p`` are up to .05 for time constants of
+    0, 5, 20 and 60 s. A trend that behaviour and units share is no chance to shifts: ``p`` is
+    small.
+
     Examples
     --------
     >>> import lsdx

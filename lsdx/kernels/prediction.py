@@ -114,8 +114,8 @@ def circular_shifts(rng: np.random.Generator, n_bins: int, least: int, n: int) -
 
     Examples
     --------
-    >>> circular_shifts(np.random.default_rng(0), 10, 3, 5)
-    array([5, 7, 4, 6, 3])
+    >>> sorted(circular_shifts(np.random.default_rng(0), 10, 3, 5).tolist())
+    [3, 4, 5, 6, 7]
     >>> circular_shifts(np.random.default_rng(0), 10, 6, 5).size
     0
     """
@@ -360,23 +360,26 @@ def _across(
         if not all(k.enough for k in folds) or not all(w.std() > 0 for w in wanted):
             continue
         own = [v[u] for v, u in zip(x, used, strict=True)]
+        shifts = [circular_shifts(rng, len(v), options.least_shift, options.n_shifts) for v in own]
         fits = [
-            ridge(a, b, c, penalties=options.penalties)
-            for a, b, c in zip(own, wanted, folds, strict=True)
+            ridge(a, b, c, penalties=options.penalties, shifts=s)
+            for a, b, c, s in zip(own, wanted, folds, shifts, strict=True)
         ]
         for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
             penalty = np.asarray(options.penalties)[fits[a].chosen[:, 0]]
             predicted, mean = predict_other(
                 (own[a], wanted[a], folds[a]), (own[b], folds[b]), penalty
             )
-            shifts = circular_shifts(rng, len(own[b]), options.least_shift, options.n_shifts)
             truth = wanted[b][:, 0]
             r2 = _explained(truth, predicted, mean)
             out["r2"][f, pair, a, b] = r2
             left = truth - predicted
             out["r2_centered"][f, pair, a, b] = 1 - left.var() / truth.var()
-            if shifts.size:
-                null = np.array([_explained(np.roll(truth, s), predicted, mean) for s in shifts])
+            if shifts[b].size:
+                null = fits[a].null[:, 0]  # learned again, for the model has seen this behavior
+                if a != b:
+                    rolled = [np.roll(truth, s) for s in shifts[b]]
+                    null = np.array([_explained(v, predicted, mean) for v in rolled])
                 out["p"][f, pair, a, b] = p_of_shifts(r2, null)
         out["angle"][f, pair], out["angle_within"][f, pair] = _angles(own, wanted, fits, options)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.signal import lfilter
 from sklearn.linear_model import Ridge
 
 from lsdx.analysis.prediction import predict
@@ -154,6 +155,33 @@ def test_across_phases_a_turned_readout_fails_and_a_moved_mean_does_not() -> Non
     assert (moved.r2.sel(train="pre", test="post") < 0.15).all()
     kept = moved.r2_centered.sel(train="pre", test="post")
     assert kept.values == pytest.approx(same.r2_centered.sel(train="pre", test="post").values)
+
+
+def test_within_a_phase_p_of_two_phases_knows_that_the_model_saw_the_behavior() -> None:
+    """Independent slow series: where only what is tested is shifted, 28 % of p are up to .05."""
+    n_sessions, n_units = 100, 20
+    white = np.random.default_rng(8).normal(size=(n_sessions, n_units + 1, 2, 1, 500))
+    slow = lfilter([1.0], [1.0, -np.exp(-1 / 20)], white)[..., 200:]
+    session = np.array([f"s{i:03d}" for i in range(n_sessions)], dtype=object)
+    dims = {"phase": ["pre", "post"], "epoch": ["rfm"], "time": np.arange(300) + 0.5}
+    ds = xr.Dataset(
+        {"counts": (("unit", *dims), slow[:, 1:].reshape(-1, 2, 1, 300))},
+        {
+            "unit": [f"u{i}" for i in range(n_sessions * n_units)],
+            "session": ("unit", np.repeat(session, n_units)),
+            **dims,
+        },
+        {"bin_width": 1.0},
+    )
+    behavior = xr.Dataset(
+        {"behavior": (("session", "feature", *dims), slow[:, :1])},
+        {"session": session, "feature": ["speed"], **dims},
+        {"bin_width": 1.0},
+    )
+    pair = ("pre", "post")
+    found = predict(ds, behavior, between=pair, penalty=0.1, n_shifts=39, rng=0).compute()
+    within = [found.p.sel(train=phase, test=phase) for phase in pair]
+    assert np.mean(np.array(within) <= 0.05) < 0.15
 
 
 def test_the_readout_has_its_share_of_the_variance() -> None:
