@@ -83,8 +83,9 @@ def communication(
         Over (session, phase, epoch): ``r2``, the mean over the target's units at the rank that
         training bins choose, its ``r2_ceiling``, and ``p``; ``best_rank``, the smallest whose R2
         is within one standard error of the best, 0 where ``p`` is above .05, and
-        ``best_rank_ceiling``; ``rank_curve`` and ``ceiling_curve`` (..., rank). ``note`` says why
-        a value is NaN: regions that were not recorded together. Lazy where the counts are.
+        ``best_rank_ceiling`` by that rule alone, without a test; ``rank_curve`` and
+        ``ceiling_curve`` (..., rank). ``note`` says why a value is NaN: regions that were not
+        recorded together. Lazy where the counts are.
 
     Raises
     ------

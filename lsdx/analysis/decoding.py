@@ -113,8 +113,9 @@ def decode(
     Notes
     -----
     Linear discriminants with equal priors. Units are standardised, and their covariance within
-    classes is shrunk (Ledoit and Wolf 2004, J. Multivar. Anal. 88:365), from the trials that are
-    learned from. Brodersen et al. 2010 (ICPR, 3121) on balanced accuracy.
+    classes is shrunk towards the identity, by as much as Ledoit and Wolf (2004, J. Multivar.
+    Anal. 88:365) shrink that of all trials; both from the trials that are learned from.
+    Brodersen et al. 2010 (ICPR, 3121) on balanced accuracy.
 
     ``p = (1 + #{permuted >= observed}) / (n_permutations + 1)``. Permuted within blocks of
     neighbours, labels keep their course through the session. Where rates drift and one value

@@ -116,8 +116,9 @@ def predict(
 
         ``"reduced_rank"``: ``best_rank`` (groups..., phase, epoch), the smallest whose R2 is within
         one standard error of the best, and 0 where R2 is not above that of shifts (p > .05);
-        ``rank_curve`` and ``rank_curve_error`` (..., rank). ``"encode"``: ``r2`` and its test
-        over (unit, phase, epoch).
+        ``rank_curve`` and ``rank_curve_error`` (..., rank), means over blocks of R2 of all features
+        together (the coordinate is ``["rank"]``: ``.rank`` is a method of xarray). ``"encode"``:
+        ``r2`` and its test over (unit, phase, epoch).
 
         ``between``: ``r2``, ``p``, ``r2_centered`` (groups..., feature, epoch, train, test), each
         model learned from as many blocks; ``r2_centered`` leaves out a shift of the mean between

@@ -397,7 +397,7 @@ def _angles(
     for own, wanted, fit in zip(x, y, fits, strict=True):
         penalty = _middle(fit.chosen, options.penalties)
         middle, gap = len(own) // 2, options.gap // 2
-        for rows in (np.arange(middle - gap), np.arange(middle + gap, len(own))):
+        for rows in (np.arange(middle - gap), np.arange(middle + options.gap - gap, len(own))):
             axes = principal_axes(own, rows)
             weights = fit_weights(axes, wanted, penalty)[:, 0] * axes.scale * pooled
             norm = np.linalg.norm(weights)

@@ -97,7 +97,8 @@ def ridge(
     y : ndarray (n_bins, q)
         Targets of the same bins; finite.
     folds : Folds
-        Blocks; for the penalty, each of the other blocks is predicted in turn from what is left.
+        Blocks; for the penalty, each of the other blocks, as far as it lies beyond the gap, is
+        predicted in turn from what is left.
     penalties : array_like (n_penalties,)
         In multiples of the number of training bins, for predictors with sd 1.
     shifts : ndarray of int (n_shifts,), optional
@@ -141,12 +142,13 @@ def ridge(
     if penalties.size > 1:
         for (a, b), rows in sets.pairs.items():
             axes = principal_axes(x, rows)
-            tested = [(j, axes.scores(x[sets.tests[k]]), k) for j, k in ((a, b), (b, a))]
+            both = ((j, sets.inner[j, k]) for j, k in ((a, b), (b, a)))
+            tested = [(j, axes.scores(x[inner]), inner) for j, inner in both]
             for i, table in enumerate(tables):
                 own = targets(i) if i else y
                 learned = _Learned(axes, own)
                 for outer, scores, inner in tested:
-                    test = _Test(learned, scores, own, sets.tests[inner])
+                    test = _Test(learned, scores, own, inner)
                     table[outer] += test.errors_at(penalties)
     sse = [np.zeros(t.shape[2]) for t in tables]
     sst = [np.zeros(t.shape[2]) for t in tables]
@@ -222,6 +224,7 @@ class _Sets:
     tests: list[np.ndarray]
     trains: list[np.ndarray]
     pairs: dict[tuple[int, int], np.ndarray]
+    inner: dict[tuple[int, int], np.ndarray]  # of the second block, beyond the gap of the first
 
 
 def _sets(folds: Folds) -> _Sets:
@@ -232,6 +235,12 @@ def _sets(folds: Folds) -> _Sets:
         [place[folds.test(i)] for i in every],
         [place[folds.train(i)] for i in every],
         {(i, j): place[folds.train(i, j)] for i in every for j in every if i < j},
+        {
+            (i, j): place[np.intersect1d(folds.test(j), folds.train(i))]
+            for i in every
+            for j in every
+            if i != j
+        },
     )
 
 
@@ -310,8 +319,9 @@ class _Test:
 class RankFit:
     """What reduced-rank regression gives in blocked folds, of q targets.
 
-    ``r2`` (q,) at the rank that training bins choose; ``curve`` (q + 1,) and ``error`` the mean
-    over blocks of R2 of all targets, and its standard error, at each rank from 0; ``rank``;
+    ``r2`` (q,) of each target, at the rank that training bins choose; ``curve`` (q + 1,) and
+    ``error`` the mean over blocks of R2 of all targets together, and its standard error, at each
+    rank from 0; ``rank``;
     ``null`` (n_shifts, q); ``chosen`` (n_folds,) numbers of the penalties.
     """
 
@@ -400,7 +410,7 @@ def _reduced(
         learned = _Learned(of_pair, y)
         scale = _scale(y[of_pair.rows])
         for f, j in ((a, b), (b, a)):
-            rows = sets.tests[j]
+            rows = sets.inner[f, j]
             tested = (y[rows] - learned.mean) * scale
             scores = of_pair.scores(x[rows])
             for k, p in enumerate(penalties):

@@ -65,7 +65,11 @@ def test_nested_ridge_equals_a_loop_over_scikit_learn(n: int, n_bins: int) -> No
             train, test = folds.train(f), folds.test(f)
             inner = [
                 sum(
-                    errors(folds.train(f, j), folds.test(j), k, p).sum() for j in range(5) if j != f
+                    errors(
+                        folds.train(f, j), np.intersect1d(folds.test(j), folds.train(f)), k, p
+                    ).sum()
+                    for j in range(5)
+                    if j != f
                 )
                 for p in penalties
             ]
