@@ -99,7 +99,8 @@ def predict(
         Units of each group: as many as the smallest has that has ``min_units``, a number, or all.
         They are drawn once.
     n_shifts : int
-        Circular shifts, by at least 30 s; 0 for no test.
+        Circular shifts, by at least 30 s, or all that an epoch has where it is too short for as
+        many; 0 for no test.
     min_units : int
         Groups of fewer units are NaN.
     rng : Generator or int, optional
@@ -202,12 +203,14 @@ def _method(
     """Return what is fitted, and what makes a new estimator."""
     one_of(direction, "predict, direction", ("decode", "encode"))
     kind, make = method, None
-    if not isinstance(method, str) and hasattr(method, "fit") and hasattr(method, "predict"):
+    needed = ("fit", "predict", "get_params")
+    made = not isinstance(method, str | type)
+    if made and all(hasattr(method, n) for n in needed):
         from sklearn.base import clone
 
         kind, make = "estimator", partial(clone, method)
-    elif method not in ("ridge", "reduced_rank"):
-        expected = "'ridge', 'reduced_rank' or an estimator with fit and predict"
+    elif not isinstance(method, str) or method not in ("ridge", "reduced_rank"):
+        expected = "'ridge', 'reduced_rank' or an estimator of scikit-learn, such as Ridge()"
         raise ArgumentError(located("predict, method", expected, repr(method)))
     if rank is not None:
         whole_number(rank, "predict, rank", least=0)
@@ -226,7 +229,7 @@ def penalties_of(penalty: Any, where: str) -> tuple[float, ...]:
     """Return the penalties that are tried."""
     if penalty is None:
         return tuple(PENALTIES.tolist())
-    listed = [penalty] if isinstance(penalty, int | float | np.number) else list(penalty)
+    listed = list(penalty) if np.ndim(penalty) else [np.asarray(penalty).item()]
     if not listed:
         raise ArgumentError(located(f"{where}, penalty", "one number or several", "none"))
     return tuple(number_between(p, f"{where}, penalty", 0, np.inf, ends="low") for p in listed)
@@ -240,8 +243,7 @@ def gap_bins(gap: str | float, width: float, where: str) -> int:
 
 def _lags(lags: Any, width: float, between: Any) -> tuple[int, ...]:
     """Return lags in bins."""
-    alone = isinstance(lags, str | int | float | np.number)
-    listed: list[Any] = [lags] if alone else list(lags)
+    listed: list[Any] = list(lags) if np.ndim(lags) else [lags]
     bins = [to_seconds(lag, "predict, lags") / width for lag in listed]
     whole = [round(b) for b in bins]
     if not bins or any(abs(b - w) > 1e-6 for b, w in zip(bins, whole, strict=True)):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lsdx.errors import ArgumentError, located
 from lsdx.kernels.folds import Folds, blocked_folds
 from lsdx.kernels.regression import (
     Axes,
@@ -110,19 +111,21 @@ def chosen_units(units: np.ndarray, keys: np.ndarray, n_units: int, options: Any
 
 
 def circular_shifts(rng: np.random.Generator, n_bins: int, least: int, n: int) -> np.ndarray:
-    """Draw ``n`` shifts from ``least`` to ``n_bins - least``, each once while there are enough.
+    """Draw ``n`` different shifts from ``least`` to ``n_bins - least``, or all if there are fewer.
+
+    The same shift twice says nothing new: counted twice it would make p too small.
 
     Examples
     --------
     >>> circular_shifts(np.random.default_rng(0), 10, 3, 5)
     array([5, 7, 4, 6, 3])
+    >>> circular_shifts(np.random.default_rng(0), 10, 3, 99).size
+    5
     >>> circular_shifts(np.random.default_rng(0), 10, 6, 5).size
     0
     """
     known = np.arange(least, n_bins - least + 1)
-    if not known.size:
-        return known
-    return rng.choice(known, size=n, replace=known.size < n)
+    return rng.choice(known, size=min(n, known.size), replace=False)
 
 
 def given(options: Options) -> tuple[str, ...]:
@@ -207,6 +210,7 @@ def _decode(
         if options.method == "estimator":
             fit = with_estimator(own, wanted, folds, shifts, options.make)
             _keep(out, mine, i, cell, fit.r2, fit.null)
+            out["note"][mine[~np.isfinite(fit.r2)], cell] = "the estimator predicts no number"
             continue
         if options.method == "reduced_rank":
             found = reduced_rank(
@@ -251,12 +255,14 @@ def _keep(
 def p_of_shifts(value: Any, null: np.ndarray) -> Any:
     """Return the share of shifts (n_shifts, ...) that reach a value, itself among them.
 
+    A shift without a value counts as one that does.
+
     Examples
     --------
     >>> p_of_shifts(2.0, np.array([1.0, 2.0, 3.0])).item()
     0.75
     """
-    p = (1 + np.sum(null >= value, axis=0)) / (len(null) + 1)
+    p = (1 + np.sum(~(null < value), axis=0)) / (len(null) + 1)
     return np.where(np.isfinite(value), p, np.nan)
 
 
@@ -295,7 +301,16 @@ def with_estimator(
             a, b = ((x[rows] - mean) * scale for rows in (train, test))
             about[test] = y[train].mean(axis=0)
             for k in range(y.shape[1]):
-                predicted[test, k] = np.ravel(make().fit(a, y[train, k]).predict(b))
+                told = np.asarray(make().fit(a, y[train, k]).predict(b))
+                if told.size != test.size:
+                    raise ArgumentError(
+                        located(
+                            "predict, method",
+                            f"one prediction of each of {test.size} bins",
+                            f"predictions of shape {told.shape}",
+                        )
+                    )
+                predicted[test, k] = np.ravel(told)
         sse, sst = np.sum((y - predicted) ** 2, axis=0), np.sum((y - about) ** 2, axis=0)
         return np.where(sst > 0, 1 - sse / np.where(sst > 0, sst, 1), np.nan), predicted
 
@@ -370,6 +385,8 @@ def _across(
                 (own[a], wanted[a], folds[a]), (own[b], folds[b]), penalty
             )
             shifts = circular_shifts(rng, len(own[b]), options.least_shift, options.n_shifts)
+            if options.n_shifts and not shifts.size:
+                out["note"][f, options.pairs[pair][b]] = "no p: too short to be shifted"
             truth = wanted[b][:, 0]
             r2 = _explained(truth, predicted, mean)
             out["r2"][f, pair, a, b] = r2

@@ -126,6 +126,10 @@ def ridge(
     penalties = np.asarray(penalties, dtype=np.float64)
     shifts = np.zeros(0, dtype=np.int64) if shifts is None else np.asarray(shifts)
     n_bins, q = y.shape
+    # R2 has neither scale nor origin: in these units single precision holds the null
+    origin, spread = y.mean(axis=0), y.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    y = (y - origin) / spread
     sets = _sets(folds)
     step = max(_BATCH // (n_bins * q), 1)
     batches = [shifts[i : i + step] for i in range(0, shifts.size, step)]
@@ -168,7 +172,7 @@ def ridge(
                 predicted[sets.tests[f]] = test.predicted(penalties[best])
     r2 = [_r2(a, b) for a, b in zip(sse, sst, strict=True)]
     null = np.concatenate(r2[1:]).reshape(shifts.size, q) if batches else np.empty((0, q))
-    return RidgeFit(r2[0], null, chosen, predicted)
+    return RidgeFit(r2[0], null, chosen, predicted * spread + origin)
 
 
 def fit_weights(axes: Axes, y: np.ndarray, penalty: np.ndarray) -> np.ndarray:
