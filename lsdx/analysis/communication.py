@@ -156,7 +156,7 @@ def communication(
 
 
 def _listed(value: str | Sequence[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(map(str, value))
+    return list(map(str, value)) if np.ndim(value) else [str(value)]
 
 
 def _sides(ds: xr.Dataset, source: Any, target: Any, label: str) -> tuple[np.ndarray, np.ndarray]:

@@ -324,7 +324,7 @@ def _cell_labels(pop: Population) -> dict[str, np.ndarray]:
         pop.counts[d].values if d in pop.counts.coords else np.arange(pop.counts.sizes[d])
         for d in pop.cells
     ]
-    index = np.indices(pop.cell_shape).reshape(len(axes), -1)
+    index = np.indices(pop.cell_shape).reshape(len(axes), pop.n_cells)
     return {d: axis[i] for d, axis, i in zip(pop.cells, axes, index, strict=True)}
 
 
