@@ -53,18 +53,34 @@ def behavior_beside(
         chosen = name in counts.coords and not counts[name].ndim
         if chosen and name in array.dims:
             array = _pick(array, name, [counts[name].item()], where).isel({name: 0})
+        elif chosen and name in array.coords and not array[name].ndim:
+            mine, other = str(counts[name].item()), str(array[name].item())
+            if mine != other:
+                do = f"Select the same {name} of both."
+                raise SelectionError(
+                    located(where, f"behavior of {name} {mine!r}", repr(other), do)
+                )
     for name in cells:
         if name not in array.dims:
-            raise SelectionError(located(where, f"behavior over {name}", _dims(array), _OPEN))
+            do = f"Keep it in both: sel({name}=[...]). {_OPEN}"
+            raise SelectionError(located(where, f"behavior over {name}", _dims(array), do))
+        if (name in counts.coords) != (name in array.coords):
+            which = ("behavior", "counts") if name in counts.coords else ("counts", "behavior")
+            expected = f"labels of {name} on the {which[0]}, as on the {which[1]}"
+            raise SelectionError(located(where, expected, "none", f"Keep {name} on both."))
         if name in counts.coords:
             array = _pick(array, name, counts[name].values.tolist(), where)
+        elif array.sizes[name] != counts.sizes[name]:
+            expected, found = (f"{v.sizes[name]} along {name}" for v in (counts, array))
+            do = f"Label {name} of the counts, or select the same of both."
+            raise SelectionError(located(where, expected, found, do))
     more = set(array.dims) - {"session", "feature", *cells, "time"}
     if more or "time" not in array.dims:
         expected = f"behavior over session, feature, {', '.join((*cells, 'time'))}"
         do = "Select the same phase and epoch of both."
         raise SelectionError(located(where, expected, _dims(array), do))
     if "feature" not in array.dims:
-        array = array.expand_dims(feature=[str(array.coords.get("feature", array.name))])
+        array = array.drop_vars("feature", errors="ignore").expand_dims(feature=[_name(array)])
     if feature is not None:
         known = array["feature"].values.tolist() if "feature" in array.coords else []
         try:
@@ -87,6 +103,11 @@ def _array(behavior: Any, where: str) -> xr.DataArray:
     raise SelectionError(located(where, "behavior", found, _OPEN))
 
 
+def _name(array: xr.DataArray) -> str:
+    """Return the name of a feature that was selected."""
+    return str(array["feature"].item() if "feature" in array.coords else array.name)
+
+
 def _dims(array: xr.DataArray) -> str:
     return "dims " + (", ".join(map(str, array.dims)) or "none")
 
@@ -98,6 +119,9 @@ def _pick(array: xr.DataArray, name: str, labels: list[Any], where: str) -> xr.D
     if unknown:
         expected = f"{name} of the behavior, of " + (", ".join(map(str, known)) or "none")
         raise SelectionError(located(where, expected, repr(unknown[0])))
+    if len(set(known)) < len(known):
+        do = f"Drop them: drop_duplicates({name!r})."
+        raise SelectionError(located(where, f"each {name} of the behavior once", "some twice", do))
     return array if labels == known else array.sel({name: labels})
 
 
@@ -110,14 +134,20 @@ def _of_sessions(ds: xr.Dataset, array: xr.DataArray, where: str) -> xr.DataArra
             raise SelectionError(located(where, "behavior over session", _dims(array), do))
         array = array.drop_vars("session", errors="ignore")
         array = array.expand_dims(session=[mine[0] if own is None else own])
-    known = set(map(str, array["session"].values)) if "session" in array.coords else set()
+    known = list(map(str, array["session"].values)) if "session" in array.coords else []
+    if len(set(known)) < len(known):
+        do = "Drop them: drop_duplicates('session')."
+        raise SelectionError(located(where, "each session of the behavior once", "some twice", do))
     both = [s for s in mine if s in known]
     if not both:
-        expected = f"behavior of these sessions, such as {mine[0]!r}"
+        expected = "behavior of these sessions, such as " + (
+            ", ".join(map(repr, mine[:1])) or "none"
+        )
         found = ", ".join(sorted(map(repr, known))[:1]) or "none"
         do = "Select units and behavior of the same sessions."
         raise SelectionError(located(where, expected, found, do))
-    return array.sel(session=both)
+    array = array.isel(session=[known.index(s) for s in both])
+    return array.assign_coords(session=np.array(both, dtype=object))
 
 
 def _in_bins(ds: xr.Dataset, behavior: Any, array: xr.DataArray, where: str) -> xr.DataArray:
@@ -129,9 +159,12 @@ def _in_bins(ds: xr.Dataset, behavior: Any, array: xr.DataArray, where: str) -> 
         stated = float(np.diff(array["time"].values).mean())
     found = f"bins of {stated:g} s"
     if abs(stated - width) <= 1e-4 * width:
+        if not labelled and array.sizes["time"] != n:
+            expected, found = (f"{k} bins" for k in (n, array.sizes["time"]))
+            do = "Keep time on both, so that it is known which bins are the same."
+            raise SelectionError(located(f"{where}, behavior", expected, found, do))
         if not labelled:
-            array = array.drop_vars("time", errors="ignore").isel(time=slice(n))
-            return array.pad(time=(0, n - array.sizes["time"]), constant_values=np.nan)
+            return array.drop_vars("time", errors="ignore")
         # centres that were averaged differ in their last digits
         near = array.indexes["time"].get_indexer(
             ds["time"].values, method="nearest", tolerance=width / 100

@@ -162,7 +162,7 @@ def told_side(value: str | Sequence[str]) -> str:
 
 
 def _listed(value: str | Sequence[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(map(str, value))
+    return list(map(str, value)) if np.ndim(value) else [str(value)]
 
 
 def two_sides(

@@ -235,6 +235,8 @@ def _options(
 
 
 def _window(window: Any) -> tuple[int, int]:
+    if np.shape(window) != (2,):
+        raise ArgumentError(located("decode, window", "a start and a later stop", repr(window)))
     low, high = (int(to_ticks(to_seconds(t, "decode, window"))) for t in window)
     if low >= high:
         raise ArgumentError(located("decode, window", "a start and a later stop", repr(window)))
@@ -243,7 +245,8 @@ def _window(window: Any) -> tuple[int, int]:
 
 def _sizes(units: Sequence[int] | None, most: int) -> tuple[int, ...]:
     if units is not None:
-        return tuple(whole_number(n, "decode, units", least=1) for n in units)
+        listed = list(units) if np.ndim(units) else [units]
+        return tuple(whole_number(n, "decode, units", least=1) for n in listed)
     sizes = [10]
     while sizes[-1] * 2 <= most:
         sizes.append(sizes[-1] * 2)

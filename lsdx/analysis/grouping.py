@@ -92,7 +92,7 @@ def population(
                 "Leave it a label: broadcasting units against sessions multiplies them.",
             )
         )
-    for dim in ("unit", "time"):
+    for dim in map(str, ds["counts"].dims):
         if not ds["counts"].sizes[dim]:
             raise SelectionError(
                 located(where, f"at least one {dim}", "none", "Nothing was selected, or observed.")

@@ -83,7 +83,9 @@ def _smoothed(counts: np.ndarray, *, sigma: float, truncate: float) -> np.ndarra
     from scipy.ndimage import gaussian_filter1d
 
     seen = np.isfinite(counts)
-    how: dict[str, Any] = {"axis": -1, "mode": "constant", "truncate": truncate}
+    # what lies beyond all bins weighs nothing
+    radius = min(int(truncate * sigma + 0.5), counts.shape[-1])
+    how: dict[str, Any] = {"axis": -1, "mode": "constant", "radius": radius}
     total = gaussian_filter1d(np.where(seen, counts, 0).astype(np.float64), sigma, **how)
     weight = gaussian_filter1d(seen.astype(np.float64), sigma, **how)
     out = np.full(counts.shape, np.nan, dtype=np.float32)
@@ -93,7 +95,7 @@ def _smoothed(counts: np.ndarray, *, sigma: float, truncate: float) -> np.ndarra
 
 def one_session(ds: xr.Dataset, where: str) -> str:
     """Return the session of all units."""
-    known = set(ds["session"].values.tolist()) if "session" in ds.coords else set()
+    known = set(map(str, np.atleast_1d(ds["session"].values))) if "session" in ds.coords else set()
     if len(known) != 1 or "unit" not in ds.dims:
         found = f"{len(known)} sessions"
         raise SelectionError(located(where, "units of one session", found, _TO_ONE))

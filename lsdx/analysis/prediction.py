@@ -99,7 +99,8 @@ def predict(
         Units of each group: as many as the smallest has that has ``min_units``, a number, or all.
         They are drawn once.
     n_shifts : int
-        Circular shifts, by at least 30 s; 0 for no test.
+        Circular shifts, by at least 30 s, or all that an epoch has where it is too short for as
+        many; 0 for no test.
     min_units : int
         Groups of fewer units are NaN.
     rng : Generator or int, optional
@@ -115,10 +116,11 @@ def predict(
         says why a value is NaN. Several ``lags``: a dimension ``lag`` (s).
 
         ``"reduced_rank"``: ``best_rank`` (groups..., phase, epoch), the smallest whose R2 is within
-        one standard error of the best, and 0 where R2 is not above that of shifts (p > .05);
+        one standard error of the best, and 0 where R2 is not above that of shifts (p > .05; with
+        fewer than 19 shifts ``note`` says that it was not tested);
         ``rank_curve`` and ``rank_curve_error`` (..., rank), means over blocks of R2 of all features
         together (the coordinate is ``["rank"]``: ``.rank`` is a method of xarray). ``"encode"``:
-        ``r2`` and its test over (unit, phase, epoch).
+        ``r2``, its test and ``note`` over (unit, phase, epoch).
 
         ``between``: ``r2``, ``p``, ``r2_centered`` (groups..., feature, epoch, train, test), each
         model learned from as many blocks; ``r2_centered`` leaves out a shift of the mean between
@@ -158,6 +160,9 @@ def predict(
     """
     ds = binned(ds, "predict")
     pop = population(ds, by, -np.inf, "predict")
+    if taken := sorted({"feature", "lag", "rank", "train", "test"} & set(pop.groups.dims)):
+        found, do = repr(taken[0]), "Give the label another name."
+        raise SelectionError(located("predict, by", "names that results do not use", found, do))
     beside = behavior_beside(ds, behavior, pop.cells, "predict", feature)
     width = float(ds.attrs["bin_width"])
     kind, make = _method(method, direction, rank, between)
@@ -207,12 +212,14 @@ def _method(
     """Return what is fitted, and what makes a new estimator."""
     one_of(direction, "predict, direction", ("decode", "encode"))
     kind, make = method, None
-    if not isinstance(method, str) and hasattr(method, "fit") and hasattr(method, "predict"):
+    needed = ("fit", "predict", "get_params")
+    made = not isinstance(method, str | type)
+    if made and all(hasattr(method, n) for n in needed):
         from sklearn.base import clone
 
         kind, make = "estimator", partial(clone, method)
-    elif method not in ("ridge", "reduced_rank"):
-        expected = "'ridge', 'reduced_rank' or an estimator with fit and predict"
+    elif not isinstance(method, str) or method not in ("ridge", "reduced_rank"):
+        expected = "'ridge', 'reduced_rank' or an estimator of scikit-learn, such as Ridge()"
         raise ArgumentError(located("predict, method", expected, repr(method)))
     if rank is not None:
         whole_number(rank, "predict, rank", least=0)
@@ -231,7 +238,7 @@ def penalties_of(penalty: Any, where: str) -> tuple[float, ...]:
     """Return the penalties that are tried."""
     if penalty is None:
         return tuple(PENALTIES.tolist())
-    listed = [penalty] if isinstance(penalty, int | float | np.number) else list(penalty)
+    listed = list(penalty) if np.ndim(penalty) else [np.asarray(penalty).item()]
     if not listed:
         raise ArgumentError(located(f"{where}, penalty", "one number or several", "none"))
     return tuple(number_between(p, f"{where}, penalty", 0, np.inf, ends="low") for p in listed)
@@ -245,8 +252,7 @@ def gap_bins(gap: str | float, width: float, where: str) -> int:
 
 def _lags(lags: Any, width: float, between: Any) -> tuple[int, ...]:
     """Return lags in bins."""
-    alone = isinstance(lags, str | int | float | np.number)
-    listed: list[Any] = [lags] if alone else list(lags)
+    listed: list[Any] = list(lags) if np.ndim(lags) else [lags]
     bins = [to_seconds(lag, "predict, lags") / width for lag in listed]
     whole = [round(b) for b in bins]
     if not bins or any(abs(b - w) > 1e-6 for b, w in zip(bins, whole, strict=True)):
@@ -321,7 +327,8 @@ def _axes(options: Options) -> dict[str, tuple[str, ...]]:
     axes |= dict.fromkeys(("weights", "readout_variance"), of_feature)
     axes |= dict.fromkeys(("rank_curve", "rank_curve_error"), ("rank", "lag", "cells"))
     axes |= {"best_rank": ("lag", "cells"), "n_units": ()}
-    axes |= dict.fromkeys(("n_bins", "note"), ("feature", "cells"))
+    axes["n_bins"] = ("feature", "cells")
+    axes["note"] = ("cells",) if options.encode else axes["n_bins"]
     if options.pairs:
         axes |= dict.fromkeys(("r2", "p", "r2_centered"), ("feature", "pairs", "train", "test"))
         axes |= dict.fromkeys(("angle", "angle_within"), ("feature", "pairs"))
@@ -340,7 +347,7 @@ def _labelled(
     axes = {n: a for n, a in _axes(options).items() if n in given(options)}
     n = {"feature": len(names), "lag": len(options.lags), "cells": pop.n_cells}
     n |= {"rank": len(names) + 1, "pairs": len(options.pairs), "train": 2, "test": 2}
-    of_units = ("weights", *(SCALARS if options.encode else ()))
+    of_units = ("weights", *((*SCALARS, "note") if options.encode else ()))
     fields = {
         name: Field(
             tuple(n[d] for d in own),

@@ -45,7 +45,7 @@ def similarity(
         Bins are added up to windows of this length, a whole number of bins; None leaves bins as
         they are. The noise that distances are relative to is that of one window.
     n_folds : int
-        Blocks that each cell is cut into, at least 4: contiguous, of as many windows each.
+        Blocks that each cell is cut into, at least 4: contiguous, of nearly as many windows each.
     gap : str or float
         Time left out between blocks.
     min_units : int
@@ -166,6 +166,8 @@ def similarity(
         for name, words in about.items()
     }
     labels = _cell_labels(pop)
+    if "phase" in labels:  # comes first in names, whatever the order of the dimensions
+        labels = {"phase": labels.pop("phase"), **labels}
     names = text(["/".join(map(str, row)) for row in zip(*labels.values(), strict=True)])
     coords: dict[Any, Any] = {"cell": ("cell", names), "other": ("other", names)}
     for dim, values in labels.items():
@@ -324,7 +326,7 @@ def _cell_labels(pop: Population) -> dict[str, np.ndarray]:
         pop.counts[d].values if d in pop.counts.coords else np.arange(pop.counts.sizes[d])
         for d in pop.cells
     ]
-    index = np.indices(pop.cell_shape).reshape(len(axes), -1)
+    index = np.indices(pop.cell_shape).reshape(len(axes), pop.n_cells)
     return {d: axis[i] for d, axis, i in zip(pop.cells, axes, index, strict=True)}
 
 

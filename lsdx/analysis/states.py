@@ -287,7 +287,7 @@ def _of_behavior(
     cells = tuple(str(d) for d in counts.dims if d not in ("unit", "time"))
     sessions = groups.coords["session"][1]
     # a session without behaviour is all NaN
-    b = behavior_beside(ds, on, cells, where).reindex(session=sessions)
+    b = behavior_beside(ds, on, cells, where).reindex(session=[str(s) for s in sessions])
     values = b.data
     if hasattr(values, "dask"):
         values = values.rechunk({1: -1, **dict.fromkeys(range(2, values.ndim), -1)})

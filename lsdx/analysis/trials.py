@@ -87,6 +87,8 @@ def trials(
             own = f"{width / TICKS_PER_SECOND:g} s, that of the counts"
             do = "Leave it out, or start from lsdx.open_spikes()."
             raise ArgumentError(located("trials, bin_width", own, repr(bin_width), do))
+    if np.shape(window) != (2,):
+        raise ArgumentError(located("trials, window", "a start and a later stop", repr(window)))
     low, high = (_whole_bins(t, width) for t in window)
     if low >= high:
         raise ArgumentError(located("trials, window", "a start and a later stop", repr(window)))
@@ -131,6 +133,11 @@ def _events_of(events: Any, eid: str) -> xr.Dataset:
             )
         )
     events = with_text(events, "trials, events")
+    try:
+        start = events["start"].astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise SelectionError(located("trials, events, start", "times in s", "none")) from error
+    events = events.assign(start=start)  # text would be put in the order of its letters
     mine = np.broadcast_to(events["session"].values == eid, events["start"].shape)
     if not mine.any():
         raise SelectionError(
@@ -141,7 +148,7 @@ def _events_of(events: Any, eid: str) -> xr.Dataset:
                 "Select units and events of the same session, written alike.",
             )
         )
-    chosen = events.isel(event=mine & np.isfinite(events["start"].values.astype(np.float64)))
+    chosen = events.isel(event=mine & np.isfinite(start.values))
     ordered: xr.Dataset = chosen.isel(event=np.argsort(chosen["start"].values, kind="stable"))
     return ordered
 
@@ -208,6 +215,11 @@ def _epoch_times(
     )
     if "start" not in getattr(held, "variables", ()) or set(cells) - {"phase", "epoch"}:
         raise wrong
+    one = {"session": eid}  # what was selected before is of these counts
+    one |= {d: str(ds[d].item()) for d in ("phase", "epoch") if d in ds.coords and not ds[d].ndim}
+    given = {d: held[d] for d in one if d in held.coords and not held[d].ndim}
+    if any(str(label.item()) != one[d] for d, label in given.items()):
+        raise wrong
     found = []
     try:
         for name in ("start", "stop"):
@@ -218,7 +230,7 @@ def _epoch_times(
                 times = times.isel(unit=held["session"].values == eid).max("unit")
             for dim in ("phase", "epoch"):
                 if dim in times.dims:
-                    times = times.sel({dim: ds[dim]})
+                    times = times.sel({dim: ds[dim].values})
             found.append(np.asarray(times.transpose(*cells).values, dtype=np.float64).reshape(-1))
     except (KeyError, ValueError) as error:
         raise wrong from error

@@ -328,6 +328,9 @@ def population_coherence(
             shifts = np.arange(options.n_shifts, dtype=np.uint64)
             streams = stream_keys(shifts, options.seed, _SHIFT, session, ids[c])
             offsets = shift_offsets(streams, x.shape[1], options.least_shift)
+            every = np.arange(options.least_shift, x.shape[1] - options.least_shift + 1)
+            if every.size <= options.n_shifts:  # a shift counted often would make p too small
+                offsets = every
             null = [
                 _shifted(*pair, offsets, options.nperseg)
                 for pair in zip(still, target, strict=True)

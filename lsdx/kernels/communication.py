@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lsdx.kernels.folds import blocked_folds
-from lsdx.kernels.prediction import ALPHA, circular_shifts, p_of_shifts
+from lsdx.kernels.prediction import circular_shifts, p_of_shifts, tested_rank
 from lsdx.kernels.regression import RankFit, reduced_rank, ridge
 from lsdx.kernels.resampling import stream_keys
 
@@ -107,9 +107,9 @@ def communicate(
             out["note"][cell] = "no p: too short to be shifted"
         if shifts.size:
             full = ridge(x, wanted, folds, penalties=options.penalties, shifts=shifts)
-            out["p"][cell] = p_of_shifts(np.nanmean(full.r2), np.nanmean(full.null, axis=1))
-            if out["p"][cell] > ALPHA:
-                out["best_rank"][cell] = 0
+            r2, null = np.nanmean(full.r2), np.nanmean(full.null, axis=1)
+            out["p"][cell] = p_of_shifts(r2, null)
+            out["best_rank"][cell], out["note"][cell] = tested_rank(fits[0].rank, r2, null)
     return out
 
 

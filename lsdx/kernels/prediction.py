@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lsdx.errors import ArgumentError, located
 from lsdx.kernels.folds import Folds, blocked_folds
 from lsdx.kernels.regression import (
     Axes,
@@ -27,6 +28,9 @@ from lsdx.kernels.resampling import stream_keys
 LEAST_SHIFT = 30.0  # s
 _CHOICE = 0
 ALPHA = 0.05  # of a first dimension
+LEAST_SHIFTS = 19  # which can tell so much
+_SHORT = "no p: too short to be shifted"
+FEW_SHIFTS = "rank not tested: fewer than 19 shifts"
 SCALARS = ("r2", "p", "r2_z", "r2_null")
 
 
@@ -81,11 +85,13 @@ def predict_group(
             continue
         rng = np.random.default_rng([options.seed, stream, ids[cell] % 2**64])
         known = np.isfinite(behavior[:, cell]).any(axis=1)
-        out["note"][~known, cell] = "behavior not observed"
         y = behavior[:, cell].T.astype(np.float64)
         if options.encode:
+            out["note"][np.setdiff1d(np.arange(n_units), chosen), cell] = "not drawn"
+            out["note"][~units, cell] = "not observed"
             _encode(out, x, y[:, known], seen, np.flatnonzero(known), chosen, cell, rng, options)
             continue
+        out["note"][~known, cell] = "behavior not observed"
         for features in _alike(y, known, together=options.method == "reduced_rank"):
             _decode(out, x, y[:, features], seen, features, chosen, cell, rng, options)
     for pair, (first, second) in enumerate(options.pairs):
@@ -110,19 +116,21 @@ def chosen_units(units: np.ndarray, keys: np.ndarray, n_units: int, options: Any
 
 
 def circular_shifts(rng: np.random.Generator, n_bins: int, least: int, n: int) -> np.ndarray:
-    """Draw ``n`` shifts from ``least`` to ``n_bins - least``, each once while there are enough.
+    """Draw ``n`` different shifts from ``least`` to ``n_bins - least``, or all if there are fewer.
+
+    The same shift twice says nothing new: counted twice it would make p too small.
 
     Examples
     --------
     >>> sorted(circular_shifts(np.random.default_rng(0), 10, 3, 5).tolist())
     [3, 4, 5, 6, 7]
+    >>> circular_shifts(np.random.default_rng(0), 10, 3, 99).size
+    5
     >>> circular_shifts(np.random.default_rng(0), 10, 6, 5).size
     0
     """
     known = np.arange(least, n_bins - least + 1)
-    if not known.size:
-        return known
-    return rng.choice(known, size=n, replace=known.size < n)
+    return rng.choice(known, size=min(n, known.size), replace=False)
 
 
 def given(options: Options) -> tuple[str, ...]:
@@ -147,7 +155,7 @@ def _empty(n_units: int, n_cells: int, options: Options) -> dict[str, Any]:
     shapes |= dict.fromkeys(("rank_curve", "rank_curve_error"), (n_features + 1, lags, n_cells))
     shapes |= {"weights": (n_units, n_features, lags, n_cells), "best_rank": (lags, n_cells)}
     shapes |= {"readout_variance": (n_features, lags, n_cells), "n_bins": (n_features, n_cells)}
-    shapes |= {"n_units": (), "note": (n_features, n_cells)}
+    shapes |= {"n_units": (), "note": (n_units if options.encode else n_features, n_cells)}
     out: dict[str, Any] = {n: np.full(shapes[n], np.nan) for n in given(options) if n != "note"}
     return out | {"note": np.full(shapes["note"], "", dtype=object)}
 
@@ -196,7 +204,7 @@ def _decode(
     n_shifts = 0 if options.pairs else options.n_shifts
     shifts = circular_shifts(rng, len(own), options.least_shift, n_shifts)
     if n_shifts and not shifts.size:
-        out["note"][features, cell] = "no p: too short to be shifted"
+        out["note"][features, cell] = _SHORT
     for i, target in enumerate(moved):
         wanted = target[used]
         varies = wanted.std(axis=0) > 0
@@ -207,6 +215,7 @@ def _decode(
         if options.method == "estimator":
             fit = with_estimator(own, wanted, folds, shifts, options.make)
             _keep(out, mine, i, cell, fit.r2, fit.null)
+            out["note"][mine[~np.isfinite(fit.r2)], cell] = "the estimator predicts no number"
             continue
         if options.method == "reduced_rank":
             found = reduced_rank(
@@ -214,11 +223,12 @@ def _decode(
             )
             out["rank_curve"][: found.curve.size, i, cell] = found.curve
             out["rank_curve_error"][: found.curve.size, i, cell] = found.error
-            joint = (
-                float(p_of_shifts(found.r2.mean(), found.null.mean(axis=1))) if shifts.size else 0.0
-            )
-            free = options.rank is None and joint > ALPHA
-            out["best_rank"][i, cell] = 0 if free else found.rank
+            best = found.rank
+            if options.rank is None:
+                best, told = tested_rank(best, found.r2.mean(), found.null.mean(axis=1))
+                note = out["note"][mine, cell]
+                out["note"][mine, cell] = np.where(note == "", told, note)
+            out["best_rank"][i, cell] = best
             _keep(out, mine, i, cell, found.r2, found.null)
             penalty = np.full(mine.size, _middle(found.chosen, options.penalties))
         else:
@@ -251,12 +261,14 @@ def _keep(
 def p_of_shifts(value: Any, null: np.ndarray) -> Any:
     """Return the share of shifts (n_shifts, ...) that reach a value, itself among them.
 
+    A shift without a value counts as one that does.
+
     Examples
     --------
     >>> p_of_shifts(2.0, np.array([1.0, 2.0, 3.0])).item()
     0.75
     """
-    p = (1 + np.sum(null >= value, axis=0)) / (len(null) + 1)
+    p = (1 + np.sum(~(null < value), axis=0)) / (len(null) + 1)
     return np.where(np.isfinite(value), p, np.nan)
 
 
@@ -280,6 +292,21 @@ def _shares(axes: Axes, weights: np.ndarray) -> np.ndarray:
     return np.where(norm > 0, along / np.where(norm > 0, norm, 1), np.nan)
 
 
+def tested_rank(rank: int, r2: float, null: np.ndarray) -> tuple[int, str]:
+    """Return a rank, 0 if R2 is not above that of shifts, and what is to be said of it.
+
+    Examples
+    --------
+    >>> tested_rank(2, 0.1, np.linspace(-0.1, 0.05, 99))
+    (2, '')
+    >>> tested_rank(2, 0.0, np.linspace(-0.1, 0.05, 99))
+    (0, '')
+    """
+    if null.size < LEAST_SHIFTS:
+        return rank, FEW_SHIFTS
+    return (0 if p_of_shifts(r2, null) > ALPHA else rank), ""
+
+
 def with_estimator(
     x: np.ndarray, y: np.ndarray, folds: Folds, shifts: np.ndarray, make: Any
 ) -> RidgeFit:
@@ -295,7 +322,16 @@ def with_estimator(
             a, b = ((x[rows] - mean) * scale for rows in (train, test))
             about[test] = y[train].mean(axis=0)
             for k in range(y.shape[1]):
-                predicted[test, k] = np.ravel(make().fit(a, y[train, k]).predict(b))
+                told = np.asarray(make().fit(a, y[train, k]).predict(b))
+                if told.size != test.size:
+                    raise ArgumentError(
+                        located(
+                            "predict, method",
+                            f"one prediction of each of {test.size} bins",
+                            f"predictions of shape {told.shape}",
+                        )
+                    )
+                predicted[test, k] = np.ravel(told)
         sse, sst = np.sum((y - predicted) ** 2, axis=0), np.sum((y - about) ** 2, axis=0)
         return np.where(sst > 0, 1 - sse / np.where(sst > 0, sst, 1), np.nan), predicted
 
@@ -318,18 +354,20 @@ def _encode(
 ) -> None:
     """Predict the units of one cell from all features that were observed."""
     if not known.size:
+        out["note"][chosen, cell] = "behavior not observed"
         return
     moved = [_moved(y, lag) for lag in options.lags]
     used = seen & np.all([np.isfinite(m).all(axis=1) for m in moved], axis=0)
     folds = blocked_folds(used, options.n_folds, gap=options.gap)
     out["n_bins"][known, cell] = used.sum()
     if not folds.enough:
-        out["note"][known, cell] = "too few bins for folds and gap"
+        out["note"][chosen, cell] = "too few bins for folds and gap"
         return
     wanted = x[used]
     shifts = circular_shifts(rng, len(wanted), options.least_shift, options.n_shifts)
     if options.n_shifts and not shifts.size:
-        out["note"][known, cell] = "no p: too short to be shifted"
+        out["note"][chosen, cell] = _SHORT
+    out["note"][chosen[wanted.std(axis=0) == 0], cell] = "unit is constant"
     for i, features in enumerate(moved):
         own = features[used]
         fit = ridge(own, wanted, folds, penalties=options.penalties, shifts=shifts)
@@ -370,6 +408,8 @@ def _across(
             predicted, mean = predict_other(
                 (own[a], wanted[a], folds[a]), (own[b], folds[b]), penalty
             )
+            if options.n_shifts and not shifts[b].size:
+                out["note"][f, options.pairs[pair][b]] = _SHORT
             truth = wanted[b][:, 0]
             r2 = _explained(truth, predicted, mean)
             out["r2"][f, pair, a, b] = r2

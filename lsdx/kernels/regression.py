@@ -127,6 +127,7 @@ def ridge(
     penalties = np.asarray(penalties, dtype=np.float64)
     shifts = np.zeros(0, dtype=np.int64) if shifts is None else np.asarray(shifts)
     n_bins, q = y.shape
+    y, origin, spread = _in_sd(y)
     sets = _sets(folds)
     step = max(_BATCH // (n_bins * q), 1)
     batches = [shifts[i : i + step] for i in range(0, shifts.size, step)]
@@ -170,7 +171,14 @@ def ridge(
                 predicted[sets.tests[f]] = test.predicted(penalties[best])
     r2 = [_r2(a, b) for a, b in zip(sse, sst, strict=True)]
     null = np.concatenate(r2[1:]).reshape(shifts.size, q) if batches else np.empty((0, q))
-    return RidgeFit(r2[0], null, chosen, predicted)
+    return RidgeFit(r2[0], null, chosen, predicted * spread + origin)
+
+
+def _in_sd(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return targets about their mean in their sd, and both: R2 has neither scale nor origin."""
+    origin, spread = y.mean(axis=0), y.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    return (y - origin) / spread, origin, spread
 
 
 def fit_weights(axes: Axes, y: np.ndarray, penalty: np.ndarray) -> np.ndarray:
@@ -373,6 +381,7 @@ def reduced_rank(
     1
     """
     penalties = np.asarray(penalties, dtype=np.float64)
+    y = _in_sd(y)[0]
     sets = _sets(folds)
     pairs = {k: principal_axes(x, rows) for k, rows in sets.pairs.items()}
     outer = [principal_axes(x, rows) for rows in sets.trains]

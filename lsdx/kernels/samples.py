@@ -32,7 +32,7 @@ class Options:
 
     def n_slow(self, n_windows: int) -> int:
         """Return how many cosines have periods longer than the cutoff."""
-        if self.cutoff is None:
+        if self.cutoff is None or not n_windows:
             return 0
         seconds = n_windows * self.window * self.bin_width
         return max(math.ceil(2 * seconds / (self.cutoff or seconds / 2) - 1e-9) - 1, 0)

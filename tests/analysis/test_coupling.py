@@ -281,3 +281,11 @@ def test_results_say_what_they_are(ds: xr.Dataset) -> None:
     assert all("long_name" in v.attrs for v in out.data_vars.values())
     assert out.rate.attrs["units"] == "Hz"
     assert (out.attrs["counted_in"], out.attrs["detrend"], out.attrs["apart"]) == (1, "half", 50)
+
+
+@pytest.mark.parametrize("method", [correlations, population_coupling])
+def test_a_window_longer_than_the_epoch_is_told(ds: xr.Dataset, method: Any) -> None:
+    found = method(ds, window="100000 s")
+    value = "correlation" if method is correlations else "coupling"
+    assert found[value].isnull().all()
+    assert (found.note != "").all()

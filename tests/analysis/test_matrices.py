@@ -338,3 +338,45 @@ def test_tables_refuse_what_does_not_fit() -> None:
         design_matrix(ds, starts())
     with pytest.raises(ArgumentError, match="block: expected a number above 0"):
         design_matrix(ds, b, block=0)
+
+
+def test_trials_of_a_selected_epoch_are_those_of_the_whole() -> None:
+    ds, events = counts_of(), events_of([5.03, 1005.03, 1035.03])
+    whole = trials(ds, events=events, window=(0, 1), epochs=starts())
+    one = trials(ds.sel(epoch="rfm"), events=events, window=(0, 1), epochs=starts())
+    assert one.attrs["n_left_out"] == 2
+    np.testing.assert_array_equal(one.counts.isel(event=0), whole.counts.isel(event=2))
+
+
+@pytest.mark.parametrize("name", ["phase", "epoch", "session"])
+def test_epochs_of_another_selection_are_refused(name: str) -> None:
+    ds, epochs = counts_of(), starts()
+    if name == "session":
+        epochs = epochs.assign_coords(session=["other"]).isel(session=0)
+    else:
+        ds, epochs = ds.isel({name: 0}), epochs.isel({name: 1})
+    with pytest.raises(SelectionError, match="trials, epochs"):
+        trials(ds, events=events_of([5.0]), window=(0, 1), epochs=epochs)
+
+
+def test_starts_written_as_text_are_in_order_of_time() -> None:
+    ds, start = counts_of(), [5.03, 20.03, 1005.03]
+    told = trials(ds, events=events_of(start), window=(0, 1), epochs=starts())
+    text = events_of(start).assign(start=("event", [str(t) for t in start]))
+    found = trials(ds, events=text, window=(0, 1), epochs=starts())
+    np.testing.assert_array_equal(found.counts, told.counts)
+    with pytest.raises(SelectionError, match="times in s"):
+        trials(ds, events=text.assign(start=("event", ["a", "b", "c"])), epochs=starts())
+
+
+def test_a_session_that_is_no_label_on_unit_is_one() -> None:
+    ds = counts_of().drop_vars("session").assign_coords(session="s01")
+    assert design_matrix(ds).X.shape[1] == ds.sizes["unit"]
+
+
+def test_a_wide_gaussian_is_the_mean() -> None:
+    ds = counts_of().isel(epoch=[0])
+    wide = smooth(ds, 1e9).counts
+    np.testing.assert_allclose(
+        wide, ds.counts.mean("time").expand_dims(time=300, axis=-1), rtol=1e-5
+    )

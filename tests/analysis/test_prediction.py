@@ -257,6 +257,30 @@ def test_groups_have_as_many_units_drawn_once() -> None:
     assert (predict(fewer, behavior, n_shifts=0, match_units=None).n_units == [8, 12]).all()
 
 
+def test_notes_of_encoding_are_of_units() -> None:
+    ds, behavior = cohort(13)
+    counts = ds.counts.copy(deep=True)
+    counts[2] = 1.0
+    found = predict(
+        ds.assign(counts=counts), behavior, direction="encode", match_units=6, n_shifts=0, rng=0
+    )
+    assert found.note.dims == ("unit", "phase", "epoch")
+    drawn = found.note != "not drawn"
+    assert (drawn.sum("unit") == 12).all()
+    assert found.r2.where(drawn & (found.note == "")).notnull().sum() == (found.note == "").sum()
+    all_of_them = predict(ds.assign(counts=counts), behavior, direction="encode", n_shifts=0)
+    assert (all_of_them.note.isel(unit=2) == "unit is constant").all()
+
+
+def test_a_rank_that_few_shifts_cannot_test_is_kept_and_said() -> None:
+    ds, behavior = cohort(3)
+    found = predict(ds, behavior, method="reduced_rank", n_shifts=5, rng=0)
+    assert (found.best_rank == 1).all()
+    assert (found.note == "rank not tested: fewer than 19 shifts").all()
+    small = predict(ds, behavior * 1e-9, method="reduced_rank", n_shifts=0)
+    assert small.r2.values == pytest.approx(found.r2.values)
+
+
 def test_constant_units_have_no_weight() -> None:
     ds, behavior = cohort(13)
     counts = ds.counts.copy(deep=True)
@@ -307,6 +331,13 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], told: str) -> No
         predict(ds, behavior, **arguments)
 
 
+def test_a_label_with_the_name_of_a_result_is_refused() -> None:
+    ds, behavior = cohort(0)
+    named = ds.assign_coords(feature=("unit", ds.session.values))
+    with pytest.raises(SelectionError, match="names that results do not use, found 'feature'"):
+        predict(named, behavior, by=["session", "feature"])
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -317,6 +348,8 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], told: str) -> No
         (lambda b: b.isel(session=0, drop=True), "behavior over session"),
         (lambda b: b.isel(feature=[]), "at least one feature"),
         (lambda b: b.rename(behavior="speed"), "expected behavior"),
+        (lambda b: b.drop_vars("time").isel(time=slice(99)), "300 bins, found 99 bins"),
+        (lambda b: b.drop_vars("phase"), "labels of phase on the behavior"),
         (lambda b: b.behavior.values, "expected behavior, found ndarray"),
     ],
 )
@@ -324,3 +357,87 @@ def test_behavior_that_does_not_belong_is_refused(change: Any, told: str) -> Non
     ds, behavior = cohort(0)
     with pytest.raises(SelectionError, match=told):
         predict(ds, change(behavior), n_shifts=0)
+
+
+def test_a_selected_feature_keeps_its_name() -> None:
+    ds, behavior = cohort()
+    one = behavior.sel(feature="speed")
+    for feature in (None, "speed"):
+        found = predict(ds, one, feature=feature, n_shifts=0, rng=0)
+        assert found.feature.values.tolist() == ["speed"]
+    with pytest.raises(SelectionError, match="different ones of speed, found 'pupil'"):
+        predict(ds, one, feature="pupil")
+
+
+def test_behavior_of_the_other_phase_is_refused() -> None:
+    ds, behavior = cohort()
+    with pytest.raises(SelectionError, match="behavior of phase 'pre', found 'post'"):
+        predict(ds.sel(phase="pre"), behavior.sel(phase="post"))
+
+
+def test_sessions_are_found_by_their_text_and_once() -> None:
+    ds, behavior = cohort()
+    told = predict(ds, behavior, n_shifts=0, rng=0).r2
+    numbers = ds.assign_coords(session=("unit", np.where(ds.session.values == "a", 0, 1)))
+    found = predict(numbers, behavior.assign_coords(session=[0, 1]), n_shifts=0, rng=0).r2
+    np.testing.assert_array_equal(found, told)
+    with pytest.raises(SelectionError, match="each session of the behavior once"):
+        predict(ds, xr.concat([behavior, behavior], "session"))
+    with pytest.raises(SelectionError, match="each phase of the behavior once"):
+        predict(ds, xr.concat([behavior, behavior], "phase"))
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1e-9, 0.0), (1e20, 0.0), (1.0, 1e9)])
+def test_neither_units_nor_origin_of_behavior_change_what_is_found(
+    factor: float, offset: float
+) -> None:
+    ds, behavior = cohort()
+    told = predict(ds, behavior, n_shifts=19, rng=0)
+    found = predict(ds, behavior * factor + offset, n_shifts=19, rng=0)
+    for name in ("r2", "p", "r2_null"):
+        np.testing.assert_allclose(found[name], told[name], atol=1e-4)
+
+
+def test_across_phases_too_short_to_be_shifted_is_told() -> None:
+    ds, behavior = cohort()
+    few = slice(0, 55)
+    found = predict(
+        ds.isel(time=few), behavior.isel(time=few), gap=0, between=("pre", "post"), rng=0
+    )
+    assert found.p.isnull().all()
+    assert found.r2.notnull().all()
+    assert (found.note == "no p: too short to be shifted").all()
+
+
+def test_p_is_never_less_than_different_shifts_can_tell() -> None:
+    ds, behavior = cohort()
+    few = slice(0, 70)  # 11 shifts of 30 s or more
+    found = predict(ds.isel(time=few), behavior.isel(time=few), n_shifts=199, rng=0)
+    assert float(found.p.min()) >= 1 / 12
+
+
+class _Twice(Ridge):
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return np.stack([super().predict(x)] * 2, axis=1)
+
+
+class _Nothing(Ridge):
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return np.full(len(x), np.nan)
+
+
+def test_estimators_that_do_not_fit_are_refused_or_told() -> None:
+    ds, behavior = cohort()
+    with pytest.raises(ArgumentError, match="an estimator of scikit-learn"):
+        predict(ds, behavior, method=Ridge)
+    with pytest.raises(ArgumentError, match="one prediction of each of"):
+        predict(ds, behavior, method=_Twice(), n_shifts=0)
+    found = predict(ds, behavior, method=_Nothing(), n_shifts=1)
+    assert found.r2.isnull().all()
+    assert (found.note == "the estimator predicts no number").all()
+
+
+def test_an_empty_selection_is_refused() -> None:
+    ds, behavior = cohort()
+    with pytest.raises(SelectionError, match="at least one phase, found none"):
+        predict(ds.isel(phase=[]), behavior)

@@ -209,3 +209,12 @@ def test_counts_of_a_selection_have_their_other_labels(ds: xr.Dataset) -> None:
         ds.sel(epoch="a", phase="pre"), window="0.5 s", min_units=10, n_surrogates=1, rng=0
     )
     assert one.complexity.dims == ("session",)
+
+
+def test_times_of_one_epoch_without_dimension(ds: xr.Dataset) -> None:
+    one = ds.isel(unit=ds.session.values == ds.session.values[0])
+    cells = {d: [0] for d in ds.counts.dims if d not in ("unit", "time")}
+    told = time_similarity(one.isel(cells), min_units=2)
+    alone = one.isel(dict.fromkeys(cells, 0), drop=True)
+    found = time_similarity(alone, min_units=2)
+    np.testing.assert_array_equal(found.similarity, told.similarity)

@@ -118,3 +118,15 @@ def test_populations_share_their_source() -> None:
     short = np.where(np.arange(3000) < 200, counts, np.nan)
     few = population_coherence(short, yes, cells, keys, [0, 1], 7, side, options)
     assert few["note"].tolist() == ["3 segments, fewer than 4"] * 2
+
+
+def test_p_is_never_less_than_different_shifts_can_tell() -> None:
+    from lsdx.kernels.coherence import Options, population_coherence
+
+    counts = np.random.default_rng(0).poisson(5, (4, 1, 70)).astype(float)
+    counts[2:] = counts[:2]  # coherence 1: no shift reaches it
+    options = Options(8, 1.0, 30, 199, False, 1, 1, 0)
+    every, keys = np.ones(4, dtype=bool), np.arange(4, dtype=np.uint64)
+    side = np.array([0, 0, 1, 1])
+    found = population_coherence(counts, every, np.ones(1, dtype=bool), keys, [0], 0, side, options)
+    np.testing.assert_allclose(found["p"], 1 / 12)
