@@ -155,8 +155,8 @@ def predict(
     >>> b = lsdx.open_behavior()
     >>> u, b = u.sel(epoch=["rfm"]), b.sel(epoch=["rfm"])
     >>> found = u.lsd.predict(b, feature="left/pupil_diameter", n_shifts=19, rng=0).compute()
-    >>> found.r2.dims, bool((found.r2 > 0).all())
-    (('session', 'feature', 'phase', 'epoch'), True)
+    >>> found.r2.dims, found.weights.dims
+    (('session', 'feature', 'phase', 'epoch'), ('unit', 'feature', 'phase', 'epoch'))
     """
     ds = binned(ds, "predict")
     pop = population(ds, by, -np.inf, "predict")

@@ -145,7 +145,7 @@ def choose_number(found: np.ndarray) -> int:
 
     Examples
     --------
-    >>> choose_number(np.array([[-3.0, -3.2], [-1.2, -1.0], [-1.1, -0.9], [np.nan, np.nan]]))
+    >>> choose_number(np.array([[-3.0, -3.2], [-1.1, -1.0], [-1.0, -1.05], [np.nan, np.nan]]))
     2
     """
     return int(np.argmax(_as_good(found))) + 1
