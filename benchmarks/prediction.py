@@ -45,7 +45,7 @@ def _cohort(n_sessions: int, n_units: int, n_bins: int) -> tuple[xr.Dataset, xr.
 
     def made(block_info: dict) -> np.ndarray:
         seed = block_info[None]["chunk-location"][0]
-        return np.random.default_rng(seed).poisson(0.5, shape).astype(np.float32)
+        return _counts(seed, shape)
 
     counts = da.map_blocks(
         made,
@@ -53,7 +53,7 @@ def _cohort(n_sessions: int, n_units: int, n_bins: int) -> tuple[xr.Dataset, xr.
         dtype=np.float32,
         meta=np.empty((0, 0, 0, 0), dtype=np.float32),
     )
-    first = np.random.default_rng(0).poisson(0.5, shape)[:6].transpose(1, 2, 0, 3)
+    first = _counts(0, shape)[:6].transpose(1, 2, 0, 3)
     behavior = np.random.default_rng(1).normal(size=(n_sessions, 6, 2, 3, n_bins))
     behavior[0] += first.transpose(2, 0, 1, 3)
     dims = {"phase": ["pre", "post"], "epoch": ["a", "b", "c"]}
@@ -70,6 +70,11 @@ def _cohort(n_sessions: int, n_units: int, n_bins: int) -> tuple[xr.Dataset, xr.
         {"bin_width": 0.1},
     )
     return ds, told
+
+
+def _counts(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    # quick to make: they are made when they are asked for
+    return np.random.default_rng(seed).integers(0, 3, shape, dtype=np.uint8).astype(np.float32)
 
 
 def _loop(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ import numpy as np
 
 from lsdx.kernels.folds import blocked_folds
 from lsdx.kernels.prediction import circular_shifts, p_of_shifts, tested_rank
-from lsdx.kernels.regression import RankFit, reduced_rank, ridge
+from lsdx.kernels.reduced_rank import RankFit, reduced_rank
+from lsdx.kernels.regression import ridge
 from lsdx.kernels.resampling import stream_keys
 
 _CHOICE = 1

@@ -14,13 +14,13 @@ import numpy as np
 
 from lsdx.errors import ArgumentError, located
 from lsdx.kernels.folds import Folds, blocked_folds
+from lsdx.kernels.reduced_rank import reduced_rank
 from lsdx.kernels.regression import (
-    Axes,
+    FittedAxes,
     RidgeFit,
     fit_weights,
     predict_other,
     principal_axes,
-    reduced_rank,
     ridge,
 )
 from lsdx.kernels.resampling import stream_keys
@@ -278,14 +278,14 @@ def _middle(chosen: np.ndarray, penalties: tuple[float, ...]) -> np.ndarray:
     return np.asarray(np.asarray(penalties)[rows])
 
 
-def _of_rank(axes: Axes, weights: np.ndarray, rank: int) -> np.ndarray:
+def _of_rank(axes: FittedAxes, weights: np.ndarray, rank: int) -> np.ndarray:
     """Return weights (n_units, q) of the first dimensions of what they fit."""
     fitted = axes.z @ weights
     turn = np.linalg.eigh(fitted.T @ fitted)[1][:, ::-1][:, :rank]
     return np.asarray(weights @ turn @ turn.T)
 
 
-def _shares(axes: Axes, weights: np.ndarray) -> np.ndarray:
+def _shares(axes: FittedAxes, weights: np.ndarray) -> np.ndarray:
     """Return the share of the z-scored units' variance along each readout (q,)."""
     along = np.sum((axes.z @ weights) ** 2, axis=0)
     norm = np.sum(weights**2, axis=0) * np.sum(axes.z**2)

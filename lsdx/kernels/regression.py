@@ -1,4 +1,4 @@
-"""Ridge and reduced-rank regression of time series, cross-validated in contiguous folds.
+"""Ridge regression of time series, cross-validated in contiguous folds.
 
 Everything a penalty, a rank, a shift of the targets can change is worked out in the principal
 axes of each training set, which are found once.
@@ -23,23 +23,28 @@ _BATCH = 8_000_000  # numbers of shifted targets held at once
 class Axes:
     """Principal axes of a training set (n_bins, n_units), z-scored by its own mean and sd.
 
-    ``vectors`` (n_units, m) and ``values`` (m,), descending, of the correlation matrix of ``z``
-    (n_bins, n_units), the z-scored bins ``rows``.
+    ``vectors`` (n_units, m) and ``values`` (m,), descending, of its correlation matrix.
     """
 
-    rows: np.ndarray
     mean: np.ndarray
     scale: np.ndarray
     vectors: np.ndarray
     values: np.ndarray
-    z: np.ndarray
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """Return other bins (k, n_units) in these axes, (k, m)."""
         return np.asarray(((x - self.mean) * self.scale) @ self.vectors)
 
 
-def principal_axes(x: np.ndarray, rows: np.ndarray) -> Axes:
+@dataclass(frozen=True)
+class FittedAxes(Axes):
+    """Axes with the bins ``rows`` that they are of, and these z-scored, ``z`` (n_bins, n_units)."""
+
+    rows: np.ndarray
+    z: np.ndarray
+
+
+def principal_axes(x: np.ndarray, rows: np.ndarray) -> FittedAxes:
     """Return the axes of some of the bins (n_bins, n_units); constant units have no weight.
 
     Examples
@@ -55,15 +60,18 @@ def principal_axes(x: np.ndarray, rows: np.ndarray) -> Axes:
     z = (own - mean) * scale
     n_bins, n_units = z.shape
     if n_units <= n_bins:
-        values, vectors = np.linalg.eigh(z.T @ z / n_bins)
-        kept = values > 1e-10 * max(float(values[-1]), 1e-300)
-        values, vectors = values[kept][::-1], vectors[:, kept][:, ::-1]
+        values, vectors = _eigen(z.T @ z / n_bins)
     else:
-        values, left = np.linalg.eigh(z @ z.T / n_bins)
-        kept = values > 1e-10 * max(float(values[-1]), 1e-300)
-        values, left = values[kept][::-1], left[:, kept][:, ::-1]
+        values, left = _eigen(z @ z.T / n_bins)
         vectors = z.T @ left / np.sqrt(values * n_bins)
-    return Axes(rows, mean, scale, vectors, values, z)
+    return FittedAxes(mean, scale, vectors, values, rows, z)
+
+
+def _eigen(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return eigenvalues that are above 0, descending, and their vectors."""
+    values, vectors = np.linalg.eigh(matrix)
+    kept = values > 1e-10 * max(float(values[-1]), 1e-300)
+    return values[kept][::-1], vectors[:, kept][:, ::-1]
 
 
 @dataclass(frozen=True)
@@ -127,11 +135,11 @@ def ridge(
     penalties = np.asarray(penalties, dtype=np.float64)
     shifts = np.zeros(0, dtype=np.int64) if shifts is None else np.asarray(shifts)
     n_bins, q = y.shape
-    y, origin, spread = _in_sd(y)
-    sets = _sets(folds)
+    y, origin, spread = in_sd(y)
+    sets = sets_of(folds)
     step = max(_BATCH // (n_bins * q), 1)
     batches = [shifts[i : i + step] for i in range(0, shifts.size, step)]
-    # the null in single precision: its errors are of the order of 1e-5
+    # the null in single precision: its R2 are right to 1e-4
     tables = [np.zeros((folds.n, penalties.size, q))]
     tables += [np.zeros((folds.n, penalties.size, q * b.size), dtype=np.float32) for b in batches]
     twice = np.concatenate([y, y]).astype(np.float32) if shifts.size else np.empty((0, q))
@@ -140,14 +148,16 @@ def ridge(
     def targets(i: int) -> np.ndarray:
         return np.concatenate([twice[n_bins - s : 2 * n_bins - s] for s in batches[i - 1]], axis=1)
 
+    training = _Training(x, sets)
+    x = training.x
     if penalties.size > 1:
-        for (a, b), rows in sets.pairs.items():
-            axes = principal_axes(x, rows)
+        for a, b in sets.pairs:
+            axes = training.axes(a, b)
             both = ((j, sets.inner[j, k]) for j, k in ((a, b), (b, a)))
             tested = [(j, axes.scores(x[inner]), inner) for j, inner in both]
             for i, table in enumerate(tables):
                 own = targets(i) if i else y
-                learned = _Learned(axes, own)
+                learned = training.learned(axes, own, i, a, b)
                 for outer, scores, inner in tested:
                     test = _Test(learned, scores, own, inner)
                     table[outer] += test.errors_at(penalties)
@@ -156,12 +166,12 @@ def ridge(
     chosen = np.zeros((folds.n, q), dtype=np.int64)
     predicted = np.full((n_bins, q), np.nan)
     for f in range(folds.n):
-        axes = principal_axes(x, sets.trains[f])
+        axes = training.axes(f)
         scores = axes.scores(x[sets.tests[f]])
         for i, table in enumerate(tables):
             best = table[f].argmin(axis=0)
             own = targets(i) if i else y
-            test = _Test(_Learned(axes, own), scores, own, sets.tests[f])
+            test = _Test(training.learned(axes, own, i, f), scores, own, sets.tests[f])
             for k in np.unique(best):
                 mine = best == k
                 sse[i][mine] += test.errors(penalties[k], mine)
@@ -169,25 +179,25 @@ def ridge(
             if i == 0:
                 chosen[f] = best
                 predicted[sets.tests[f]] = test.predicted(penalties[best])
-    r2 = [_r2(a, b) for a, b in zip(sse, sst, strict=True)]
+    r2 = [explained(a, b) for a, b in zip(sse, sst, strict=True)]
     null = np.concatenate(r2[1:]).reshape(shifts.size, q) if batches else np.empty((0, q))
     return RidgeFit(r2[0], null, chosen, predicted * spread + origin)
 
 
-def _in_sd(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def in_sd(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return targets about their mean in their sd, and both: R2 has neither scale nor origin."""
     origin, spread = y.mean(axis=0), y.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
     return (y - origin) / spread, origin, spread
 
 
-def fit_weights(axes: Axes, y: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+def fit_weights(axes: FittedAxes, y: np.ndarray, penalty: np.ndarray) -> np.ndarray:
     """Return ridge weights (n_units, q): sd of a target for one sd of a unit, in the axes' bins.
 
     ``penalty`` (q,); 0 for targets that are constant.
     """
-    weights = axes.vectors @ _Learned(axes, y).weights(penalty)
-    return np.asarray(weights * _scale(y[axes.rows]))
+    weights = axes.vectors @ learn(axes, y).weights(penalty)
+    return np.asarray(weights * inverse_sd(y[axes.rows]))
 
 
 def predict_other(
@@ -210,11 +220,11 @@ def predict_other(
         What is predicted, and the mean of the training bins.
     """
     (x, y, folds), (other, blocks) = trained, tested
-    sets, tests = _sets(folds), _sets(blocks).tests
+    sets, tests = sets_of(folds), sets_of(blocks).tests
     predicted, mean = np.empty(len(other)), np.empty(len(other))
     for i, rows in enumerate(tests):
         axes = principal_axes(x, sets.trains[i])
-        learned = _Learned(axes, y)
+        learned = learn(axes, y)
         mean[rows] = learned.mean[0]
         predicted[rows] = (
             mean[rows] + (axes.scores(other[rows]) @ learned.weights(penalty[i]))[:, 0]
@@ -222,24 +232,27 @@ def predict_other(
     return predicted, mean
 
 
-def _r2(sse: np.ndarray, sst: np.ndarray) -> np.ndarray:
+def explained(sse: np.ndarray, sst: np.ndarray) -> np.ndarray:
+    """Return 1 - SSE / SST, NaN where nothing varies."""
     varies = sst > 1e-12
     return np.where(varies, 1 - sse / np.where(varies, sst, 1), np.nan)
 
 
 @dataclass(frozen=True)
-class _Sets:
+class Sets:
+    """Rows of the observed bins: of each block, of the rest, of what two blocks leave."""
+
     tests: list[np.ndarray]
     trains: list[np.ndarray]
     pairs: dict[tuple[int, int], np.ndarray]
     inner: dict[tuple[int, int], np.ndarray]  # of the second block, beyond the gap of the first
 
 
-def _sets(folds: Folds) -> _Sets:
-    """Return rows of the observed bins: of each block, of the rest, of what two blocks leave."""
+def sets_of(folds: Folds) -> Sets:
+    """Return the sets of bins of folds."""
     place = np.cumsum(folds.block >= 0) - 1
     every = range(folds.n)
-    return _Sets(
+    return Sets(
         [place[folds.test(i)] for i in every],
         [place[folds.train(i)] for i in every],
         {(i, j): place[folds.train(i, j)] for i in every for j in every if i < j},
@@ -252,16 +265,13 @@ def _sets(folds: Folds) -> _Sets:
     )
 
 
-class _Learned:
-    """What training bins say of the targets: their products with the axes, (m, q)."""
+@dataclass(frozen=True)
+class Learned:
+    """What training bins say of the targets: means (q,), products with the axes (m, q)."""
 
-    def __init__(self, axes: Axes, y: np.ndarray) -> None:
-        kind, own = y.dtype, y[axes.rows]
-        self.axes = axes
-        self.mean = own.mean(axis=0, dtype=np.float64).astype(kind)
-        # z has mean 0: the targets' means change nothing
-        products = axes.vectors.T.astype(kind) @ (axes.z.T.astype(kind) @ own)
-        self.products = products / kind.type(axes.rows.size)
+    axes: Axes
+    mean: np.ndarray
+    products: np.ndarray
 
     def weights(self, penalty: float | np.ndarray, mine: Any = slice(None)) -> np.ndarray:
         """Return weights of the axes (m, q) at one penalty, or one for each target."""
@@ -269,11 +279,95 @@ class _Learned:
         return np.asarray(self.products[:, mine] * shrink.astype(self.products.dtype))
 
 
+def learn(axes: FittedAxes, y: np.ndarray) -> Learned:
+    """Return what the axes' bins say of targets (n_bins, q)."""
+    kind, own = y.dtype, y[axes.rows]
+    mean = own.mean(axis=0, dtype=np.float64).astype(kind)
+    # z has mean 0: the targets' means change nothing
+    products = axes.vectors.T.astype(kind) @ (axes.z.T.astype(kind) @ own)
+    return Learned(axes, mean, products / kind.type(axes.rows.size))
+
+
+class _Training:
+    """The bins that are learned from when one or two blocks are left out, as sums over bins.
+
+    Sums over what is learned are those over all bins less those over the bins near each block:
+    each bin is multiplied once, not once for each training set. With fewer bins than units it is
+    quicker to multiply them.
+    """
+
+    def __init__(self, x: np.ndarray, sets: Sets) -> None:
+        self.x = x - x.mean(axis=0)
+        self.sets = sets
+        n_bins, n = len(x), len(sets.trains)
+        every = np.arange(n_bins)
+        near = [np.setdiff1d(every, rows) for rows in sets.trains]
+        self.parts: dict[tuple[int, ...], np.ndarray] = {(): every}
+        for i in range(n):
+            self.parts[i,] = near[i]
+            self.parts.update({(i, j): np.intersect1d(near[i], near[j]) for j in range(i)})
+        fewest = min(rows.size for rows in sets.pairs.values())
+        self.as_sums = x.shape[1] <= fewest
+        self.own = (
+            {k: self._products(self.x, r) for k, r in self.parts.items()} if self.as_sums else {}
+        )
+        self.of_targets: dict[int, dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]]] = {}
+
+    def _products(self, y: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return sums of targets, and of their products with the units, over some bins."""
+        first = rows.size and slice(int(rows[0]), int(rows[-1]) + 1)
+        whole = rows.size and rows[-1] - rows[0] + 1 == rows.size
+        at: Any = first if whole else rows
+        x = self.x if y.dtype == self.x.dtype else self.x.astype(y.dtype)
+        return y[at].sum(axis=0, dtype=np.float64).astype(y.dtype), x[at].T @ y[at]
+
+    def _left(self, sums: Any, out: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sums over what is learned if blocks are left out."""
+        total, products = (v.copy() for v in sums[()])
+        for i in out:
+            total -= sums[i,][0]
+            products -= sums[i,][1]
+        if len(out) == 2:
+            total += sums[max(out), min(out)][0]
+            products += sums[max(out), min(out)][1]
+        return total, products
+
+    def rows(self, *out: int) -> np.ndarray:
+        """Return the bins that are learned from."""
+        return self.sets.trains[out[0]] if len(out) == 1 else self.sets.pairs[out[0], out[1]]
+
+    def axes(self, *out: int) -> Axes:
+        """Return the principal axes."""
+        if not self.as_sums:
+            return principal_axes(self.x, self.rows(*out))
+        n = self.rows(*out).size
+        total, products = self._left(self.own, out)
+        mean = total / n
+        covariance = products / n - np.outer(mean, mean)
+        variance, most = np.diagonal(covariance), np.diagonal(self.own[()][1]) / len(self.x)
+        varies = variance > 1e-10 * most
+        scale = np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1)), 0.0)
+        values, vectors = _eigen(covariance * scale * scale[:, None])
+        return Axes(mean, scale, vectors, values)
+
+    def learned(self, axes: Axes, y: np.ndarray, batch: int, *out: int) -> Learned:
+        """Return what is learned of targets; ``batch`` is the number of these."""
+        if isinstance(axes, FittedAxes):
+            return learn(axes, y)
+        if batch not in self.of_targets:
+            self.of_targets[batch] = {k: self._products(y, r) for k, r in self.parts.items()}
+        n, kind = self.rows(*out).size, y.dtype
+        total, products = self._left(self.of_targets[batch], out)
+        products -= np.outer(axes.mean.astype(kind), total)
+        weighted = (axes.vectors * axes.scale[:, None]).T.astype(kind) @ products
+        return Learned(axes, total / kind.type(n), weighted / kind.type(n))
+
+
 class _Test:
     """One block tested: errors of all targets at a penalty."""
 
     def __init__(
-        self, learned: _Learned, scores: np.ndarray, y: np.ndarray, rows: np.ndarray
+        self, learned: Learned, scores: np.ndarray, y: np.ndarray, rows: np.ndarray
     ) -> None:
         self.learned, self.scores = learned, scores.astype(y.dtype)
         self.tested = y[rows] - learned.mean
@@ -301,9 +395,10 @@ class _Test:
         """
         kind = self.scores.dtype
         shrink = 1 / (self.learned.axes.values[:, None] + penalties)
-        u, size, vt = np.linalg.svd(shrink, full_matrices=False)
-        kept = size > (1e-13 if kind == np.float64 else 1e-7) * size[0]
-        mix = (size[kept, None] * vt[kept]).astype(kind)
+        length = np.linalg.norm(shrink, axis=0)
+        u, size, vt = np.linalg.svd(shrink / length, full_matrices=False)
+        kept = size > (1e-13 if kind == np.float64 else 1e-4) * size[0]
+        mix = (size[kept, None] * vt[kept] * length).astype(kind)
         parts = [self.learned.products * f[:, None] for f in u[:, kept].T.astype(kind)]
         if self.small:
             seen = [self.inner @ part for part in parts]
@@ -323,144 +418,7 @@ class _Test:
         return np.asarray(self.scores @ self.learned.weights(penalty) + self.learned.mean)
 
 
-@dataclass(frozen=True)
-class RankFit:
-    """What reduced-rank regression gives in blocked folds, of q targets.
-
-    ``r2`` (q,) of each target, at the rank that training bins choose; ``curve`` (q + 1,) and
-    ``error`` the mean over blocks of R2 of all targets together, and its standard error, at each
-    rank from 0; ``rank``;
-    ``null`` (n_shifts, q); ``chosen`` (n_folds,) numbers of the penalties.
-    """
-
-    r2: np.ndarray
-    curve: np.ndarray
-    error: np.ndarray
-    rank: int
-    null: np.ndarray
-    chosen: np.ndarray
-
-
-def reduced_rank(
-    x: np.ndarray,
-    y: np.ndarray,
-    folds: Folds,
-    *,
-    penalties: Sequence[float] | np.ndarray = PENALTIES,
-    rank: int | None = None,
-    shifts: np.ndarray | None = None,
-) -> RankFit:
-    """Predict several targets through few dimensions: ridge, then the SVD of what it fits.
-
-    Parameters
-    ----------
-    x, y, folds, penalties, shifts
-        As of `ridge`. Targets are z-scored by training bins, and share one penalty.
-    rank : int, optional
-        Dimensions of ``r2``. None: chosen for each block from the others alone, by the rule of
-        one standard error.
-
-    Returns
-    -------
-    RankFit
-        ``rank`` is the smallest whose R2 is within one standard error (over blocks) of the best;
-        0 where the training means predict as well.
-
-    Notes
-    -----
-    Izenman 1975, J. Multivar. Anal. 5:248; the rule of Hastie, Tibshirani and Friedman 2009,
-    section 7.10; as used for regions by Semedo et al. 2019, Neuron 102:249.
-
-    Examples
-    --------
-    >>> from lsdx.kernels.folds import blocked_folds
-    >>> rng = np.random.default_rng(0)
-    >>> x = rng.normal(size=(600, 8))
-    >>> y = x @ rng.normal(size=(8, 1)) @ rng.normal(size=(1, 6)) + rng.normal(size=(600, 6))
-    >>> reduced_rank(x, y, blocked_folds(np.ones(600, dtype=bool), 5)).rank
-    1
-    """
-    penalties = np.asarray(penalties, dtype=np.float64)
-    y = _in_sd(y)[0]
-    sets = _sets(folds)
-    pairs = {k: principal_axes(x, rows) for k, rows in sets.pairs.items()}
-    outer = [principal_axes(x, rows) for rows in sets.trains]
-    own = _reduced(x, y, sets, (pairs, outer), penalties, rank)
-    shifts = np.zeros(0, dtype=np.int64) if shifts is None else np.asarray(shifts)
-    null = [
-        _reduced(x, np.roll(y, s, axis=0), sets, (pairs, outer), penalties, rank)[0]
-        for s in shifts.tolist()
-    ]
-    r2, curves, chosen = own
-    best, error = _within_one_error(curves)
-    told = np.array(null).reshape(shifts.size, y.shape[1])
-    return RankFit(r2, curves.mean(axis=0), error, best if rank is None else rank, told, chosen)
-
-
-def _within_one_error(curves: np.ndarray) -> tuple[int, np.ndarray]:
-    """Return the smallest rank within one standard error of the best (n_folds, n_ranks)."""
-    mean = curves.mean(axis=0)
-    error = curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
-    best = int(mean.argmax())
-    return int(np.argmax(mean >= mean[best] - error[best])), error
-
-
-def _reduced(
-    x: np.ndarray,
-    y: np.ndarray,
-    sets: _Sets,
-    axes: tuple[dict[tuple[int, int], Axes], list[Axes]],
-    penalties: np.ndarray,
-    rank: int | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    n, q = len(sets.tests), y.shape[1]
-    inner = np.full((n, n, penalties.size, q + 1), np.nan)
-    for (a, b), of_pair in axes[0].items():
-        learned = _Learned(of_pair, y)
-        scale = _scale(y[of_pair.rows])
-        for f, j in ((a, b), (b, a)):
-            rows = sets.inner[f, j]
-            tested = (y[rows] - learned.mean) * scale
-            scores = of_pair.scores(x[rows])
-            for k, p in enumerate(penalties):
-                inner[f, j, k] = _by_rank(learned, scores, tested, scale, p)[0]
-    curves, sse, sst = np.zeros((n, q + 1)), np.zeros(q), np.zeros(q)
-    chosen = np.zeros(n, dtype=np.int64)
-    for f, of_rest in enumerate(axes[1]):
-        others = np.delete(inner[f], f, axis=0)
-        chosen[f] = k = int(others[:, :, -1].mean(axis=0).argmax())
-        learned = _Learned(of_rest, y)
-        scale, rows = _scale(y[of_rest.rows]), sets.tests[f]
-        tested = (y[rows] - learned.mean) * scale
-        kept = _within_one_error(others[:, k])[0] if rank is None else rank
-        curves[f], predicted = _by_rank(
-            learned, of_rest.scores(x[rows]), tested, scale, penalties[k], kept
-        )
-        # in the targets' own units, so that full rank is ridge
-        sse += np.sum((tested - predicted) ** 2, axis=0) * y[of_rest.rows].var(axis=0)
-        sst += np.sum(tested**2, axis=0) * y[of_rest.rows].var(axis=0)
-    return _r2(sse, sst), curves, chosen
-
-
-def _scale(y: np.ndarray) -> np.ndarray:
+def inverse_sd(y: np.ndarray) -> np.ndarray:
+    """Return one over the sd of each target, 0 where it is constant."""
     sd = y.std(axis=0)
     return np.where(sd > 0, 1 / np.where(sd > 0, sd, 1), 0.0)
-
-
-def _by_rank(
-    learned: _Learned,
-    scores: np.ndarray,
-    tested: np.ndarray,
-    scale: np.ndarray,
-    penalty: float,
-    kept: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return R2 of all targets at each rank, and what is predicted at one of them."""
-    weights = learned.weights(penalty) * scale
-    fitted = weights.T @ (learned.axes.values[:, None] * weights)  # second moments
-    turn = np.linalg.eigh(fitted)[1][:, ::-1]
-    predicted, wanted = scores @ (weights @ turn), tested @ turn
-    gained = np.cumsum(np.sum(predicted * (2 * wanted - predicted), axis=0))
-    total = max(float(np.sum(tested**2)), 1e-300)
-    found = predicted[:, :kept] @ turn[:, :kept].T
-    return np.concatenate([[0.0], gained]) / total, found

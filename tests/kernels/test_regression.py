@@ -11,7 +11,8 @@ from sklearn.model_selection import KFold, cross_val_predict
 
 from lsdx.kernels.folds import Folds, blocked_folds
 from lsdx.kernels.prediction import circular_shifts, p_of_shifts
-from lsdx.kernels.regression import PENALTIES, predict_other, reduced_rank, ridge
+from lsdx.kernels.reduced_rank import reduced_rank
+from lsdx.kernels.regression import PENALTIES, predict_other, ridge
 
 
 def folds_of(n_bins: int, gap: int = 5) -> Folds:
