@@ -16,7 +16,7 @@ from lsdx.kernels.regression import PENALTIES, ridge
 
 def predicting(quick: bool) -> Iterator[Result]:
     """Return the prediction of six features in six epochs of a cohort."""
-    n_sessions, n_units, n_bins, n_shifts = (1, 20, 400, 5) if quick else (40, 500, 3000, 199)
+    n_sessions, n_units, n_bins, n_shifts = (1, 20, 1500, 5) if quick else (40, 500, 3000, 199)
     counts, behavior = _cohort(n_sessions, n_units, n_bins)
     told = f"{n_sessions} sessions x {n_units} units x {n_bins:,} bins x 6 epochs"
     job = f"predict: {told}, 6 features, 5 folds, 10 penalties, {n_shifts} shifts"
