@@ -97,7 +97,7 @@ def predict(
         Labels on ``unit`` that make the groups, of units recorded together.
     match_units : {"min"}, int or None
         Units of each group: as many as the smallest has that has ``min_units``, a number, or all.
-        They are drawn once.
+        They are drawn once. Encoding takes each unit by itself, and all of them.
     n_shifts : int
         Circular shifts, by at least 30 s, or all that an epoch has where it is too short for as
         many; 0 for no test.
@@ -183,7 +183,8 @@ def predict(
         make=make,
     )
     blocks, names = _blocks(pop, beside), _features(beside)
-    keys, ids, common = unit_keys(ds), cell_keys(pop), common_units(pop, match_units, min_units)
+    matched = None if options.encode else match_units
+    keys, ids, common = unit_keys(ds), cell_keys(pop), common_units(pop, matched, min_units)
     arguments = [
         (keys[r], group_stream(pop, i), ids, common, block, options)
         for i, (r, block) in enumerate(zip(pop.groups.rows, blocks, strict=True))
@@ -200,7 +201,7 @@ def predict(
         direction=direction,
         n_folds=n_folds,
         gap=to_seconds(gap, "predict, gap"),
-        match_units=str(match_units),
+        match_units=str(matched),
         n_shifts=n_shifts,
         seed=str(options.seed),
     )

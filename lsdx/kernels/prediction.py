@@ -83,24 +83,23 @@ def predict_group(
         if not cells[cell] or not seen.any():
             out["note"][..., cell] = "not observed"
             continue
-        rng = np.random.default_rng([options.seed, stream, ids[cell] % 2**64])
+        # anew for each feature: what else is asked for changes nothing
+        seeds = (options.seed, stream, ids[cell] % 2**64)
         known = np.isfinite(behavior[:, cell]).any(axis=1)
         y = behavior[:, cell].T.astype(np.float64)
         if options.encode:
-            out["note"][np.setdiff1d(np.arange(n_units), chosen), cell] = "not drawn"
             out["note"][~units, cell] = "not observed"
-            _encode(out, x, y[:, known], seen, np.flatnonzero(known), chosen, cell, rng, options)
+            _encode(out, x, y[:, known], seen, np.flatnonzero(known), chosen, cell, seeds, options)
             continue
         out["note"][~known, cell] = "behavior not observed"
         for features in _alike(y, known, together=options.method == "reduced_rank"):
-            _decode(out, x, y[:, features], seen, features, chosen, cell, rng, options)
+            _decode(out, x, y[:, features], seen, features, chosen, cell, seeds, options)
     for pair, (first, second) in enumerate(options.pairs):
         if cells[[first, second]].all():
             both = [counts[chosen, c].T.astype(np.float64) for c in (first, second)]
             told = [behavior[:, c].T.astype(np.float64) for c in (first, second)]
             own = (ids[c] % 2**64 for c in (first, second))
-            rng = np.random.default_rng([options.seed, stream, *own])
-            _across(out, both, told, pair, rng, options)
+            _across(out, both, told, pair, (options.seed, stream, *own), options)
     return out
 
 
@@ -131,6 +130,10 @@ def circular_shifts(rng: np.random.Generator, n_bins: int, least: int, n: int) -
     """
     known = np.arange(least, n_bins - least + 1)
     return rng.choice(known, size=min(n, known.size), replace=False)
+
+
+def _rng(seeds: tuple[int, ...]) -> np.random.Generator:
+    return np.random.default_rng(list(seeds))
 
 
 def given(options: Options) -> tuple[str, ...]:
@@ -189,7 +192,7 @@ def _decode(
     features: np.ndarray,
     chosen: np.ndarray,
     cell: int,
-    rng: np.random.Generator,
+    seeds: tuple[int, ...],
     options: Options,
 ) -> None:
     """Predict some features of one cell from units, at each lag."""
@@ -202,7 +205,7 @@ def _decode(
         return
     own = x[used]
     n_shifts = 0 if options.pairs else options.n_shifts
-    shifts = circular_shifts(rng, len(own), options.least_shift, n_shifts)
+    shifts = circular_shifts(_rng(seeds), len(own), options.least_shift, n_shifts)
     if n_shifts and not shifts.size:
         out["note"][features, cell] = _SHORT
     for i, target in enumerate(moved):
@@ -349,7 +352,7 @@ def _encode(
     known: np.ndarray,
     chosen: np.ndarray,
     cell: int,
-    rng: np.random.Generator,
+    seeds: tuple[int, ...],
     options: Options,
 ) -> None:
     """Predict the units of one cell from all features that were observed."""
@@ -364,7 +367,7 @@ def _encode(
         out["note"][chosen, cell] = "too few bins for folds and gap"
         return
     wanted = x[used]
-    shifts = circular_shifts(rng, len(wanted), options.least_shift, options.n_shifts)
+    shifts = circular_shifts(_rng(seeds), len(wanted), options.least_shift, options.n_shifts)
     if options.n_shifts and not shifts.size:
         out["note"][chosen, cell] = _SHORT
     out["note"][chosen[wanted.std(axis=0) == 0], cell] = "unit is constant"
@@ -383,7 +386,7 @@ def _across(
     x: list[np.ndarray],
     y: list[np.ndarray],
     pair: int,
-    rng: np.random.Generator,
+    seeds: tuple[int, ...],
     options: Options,
 ) -> None:
     """Train in each of two phases, test in both; compare the readouts."""
@@ -398,6 +401,7 @@ def _across(
         if not all(k.enough for k in folds) or not all(w.std() > 0 for w in wanted):
             continue
         own = [v[u] for v, u in zip(x, used, strict=True)]
+        rng = _rng(seeds)
         shifts = [circular_shifts(rng, len(v), options.least_shift, options.n_shifts) for v in own]
         fits = [
             ridge(a, b, c, penalties=options.penalties, shifts=s)

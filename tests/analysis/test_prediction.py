@@ -261,15 +261,23 @@ def test_notes_of_encoding_are_of_units() -> None:
     ds, behavior = cohort(13)
     counts = ds.counts.copy(deep=True)
     counts[2] = 1.0
-    found = predict(
-        ds.assign(counts=counts), behavior, direction="encode", match_units=6, n_shifts=0, rng=0
-    )
+    found = predict(ds.assign(counts=counts), behavior, direction="encode", n_shifts=0)
     assert found.note.dims == ("unit", "phase", "epoch")
-    drawn = found.note != "not drawn"
-    assert (drawn.sum("unit") == 12).all()
-    assert found.r2.where(drawn & (found.note == "")).notnull().sum() == (found.note == "").sum()
-    all_of_them = predict(ds.assign(counts=counts), behavior, direction="encode", n_shifts=0)
-    assert (all_of_them.note.isel(unit=2) == "unit is constant").all()
+    assert (found.note.isel(unit=2) == "unit is constant").all()
+    assert (found.r2.notnull() == (found.note == "")).all()
+    fewer = predict(ds.isel(unit=slice(4, None)), behavior, direction="encode", n_shifts=0)
+    assert fewer.r2.notnull().all()  # units are not matched
+
+
+def test_what_else_is_asked_for_changes_no_p() -> None:
+    ds, behavior = cohort(14)
+    values = behavior.behavior.copy(deep=True)
+    values.loc[{"feature": "pupil", "time": slice(100, 104)}] = np.nan
+    options: dict[str, Any] = {"n_shifts": 19, "rng": 0}
+    both = predict(ds, values, **options)
+    for name in ("speed", "pupil"):
+        alone = predict(ds, values, feature=name, **options)
+        assert alone.p.values == pytest.approx(both.p.sel(feature=[name]).values)
 
 
 def test_a_rank_that_few_shifts_cannot_test_is_kept_and_said() -> None:
