@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from lsdx.errors import ConfigError, located
+from lsdx.remote import RemotePath, is_url, remote_path
 
 SOURCES = ("demo", "cache", "alyx", "nwb")
 TRACKERS = ("dlc", "lightning_pose")
@@ -198,8 +199,8 @@ class Settings:
         Address of the Alyx database; that of ONE's parameters by default.
     project, task_protocol : str
         Which sessions of the database: those of the project whose protocol contains this.
-    stores : Path
-        Folder of the built stores.
+    stores : Path or RemotePath
+        Folder of the built stores, or an address such as ``"s3://bucket/prefix"``.
     epochs, events, administrations, trajectories, exclusions : Path, optional
         The lab's tables (CSV).
     protocol : Protocol
@@ -232,7 +233,7 @@ class Settings:
     base_url: str | None = None
     project: str = "psychedelics"
     task_protocol: str = "passiveChoiceWorld"
-    stores: Path = Path("stores")
+    stores: Path | RemotePath = Path("stores")
     epochs: Path | None = None
     events: Path | None = None
     administrations: Path | None = None
@@ -252,6 +253,9 @@ class Settings:
         """Take paths as text too, refuse what is none, and join the names of conditions."""
         for name in _PATHS:
             value = getattr(self, name)
+            if name == "stores" and (isinstance(value, RemotePath) or is_url(value)):
+                object.__setattr__(self, name, stores_path(value))
+                continue
             if not isinstance(value, str | os.PathLike | None):
                 raise _wrong("settings", name, "a path", value)
             if value is not None:
@@ -296,6 +300,38 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         raise ConfigError(
             located(f"path {path}", "a user of this machine", text.split(os.sep)[0], do)
         ) from None
+
+
+def stores_path(value: str | os.PathLike[str] | RemotePath) -> Path | RemotePath:
+    """Return where stores lie, from what a user wrote: a path, or an address.
+
+    Examples
+    --------
+    >>> str(stores_path("s3://lab/cohort/")), stores_path("built").name
+    ('s3://lab/cohort', 'built')
+    """
+    if isinstance(value, RemotePath):
+        return value
+    return remote_path(value) if isinstance(value, str) and is_url(value) else user_path(value)
+
+
+def local_folder(stores: Path | RemotePath, where: str) -> Path:
+    """Return a folder of this machine, for what cannot be done at an address.
+
+    Raises
+    ------
+    ConfigError
+        For an address.
+
+    Examples
+    --------
+    >>> local_folder(Path("stores"), "lsdx build").name
+    'stores'
+    """
+    if isinstance(stores, RemotePath):
+        do = "Work on a folder, and copy it there: lsdx copy FOLDER ADDRESS."
+        raise ConfigError(located(where, "stores in a folder", str(stores), do))
+    return stores
 
 
 def is_folder_name(name: str) -> bool:
@@ -434,7 +470,9 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
     for key, value in values.items():
         if key not in known:
             raise _unknown(where, key, known)
-        if key in _PATHS:
+        if key == "stores" and (isinstance(value, RemotePath) or is_url(value)):
+            changed[key] = value if isinstance(value, RemotePath) else remote_path(str(value))
+        elif key in _PATHS:
             if not isinstance(value, str | os.PathLike):
                 raise _wrong(where, key, "a path", value)
             changed[key] = base / user_path(value)

@@ -14,7 +14,7 @@ from lsdx.builders.recipe import Recipe, made_by
 from lsdx.builders.report import Line
 from lsdx.builders.task import SessionResult
 from lsdx.builders.write import replace_file
-from lsdx.config import Settings
+from lsdx.config import Settings, local_folder
 from lsdx.errors import LsdxError, RecipeError, StoreCorrupt, StoreNotFound, located
 from lsdx.store.catalog import CATALOG, Catalog, Entry
 from lsdx.store.place import Place
@@ -110,7 +110,7 @@ def publish(
     """
     from tqdm import tqdm
 
-    folder = settings.stores
+    folder = local_folder(settings.stores, "lsdx build")
     now = current_catalog(folder)
     check_same_world(now, simulated, settings)
     old = {n: d for n, d in now.recipes.items() if n in names}

@@ -19,7 +19,7 @@ from lsdx.builders.report import Line, Report
 from lsdx.builders.session import plan_session
 from lsdx.builders.task import SessionResult, build_session
 from lsdx.builders.write import TEMPORARY
-from lsdx.config import Settings
+from lsdx.config import Settings, local_folder
 from lsdx.errors import ConfigError, RecipeError, SourceError, located
 from lsdx.readers.lab import (
     odd_administrations,
@@ -93,10 +93,10 @@ def build(
     lsdx.errors.ConfigError: cache_dir: expected the root of a ONE cache, or NWB files, found ...
     """
     all_recipes = load_recipes(recipes)
+    folder = local_folder(settings.stores, "lsdx build")
     source, settings = open_source(settings, offline=offline, refresh=refresh, progress=progress)
     chosen_sessions = _choose_sessions(source, sessions)
     lab, cohort, notes = _lab(settings, source)
-    folder = settings.stores
     _make_folder(folder)
     inputs = inputs_of(choose(all_recipes, names, current_catalog(folder).recipes))
     source.download(_needed(source, chosen_sessions, lab.revision, inputs), progress=progress)
@@ -172,9 +172,8 @@ def to_download(
     progress: bool = False,
 ) -> list[tuple[str, int]]:
     """List what a build would download: session and dataset, bytes (-1: not recorded)."""
-    inputs = inputs_of(
-        choose(load_recipes(recipes), names, current_catalog(settings.stores).recipes)
-    )
+    folder = local_folder(settings.stores, "lsdx build")
+    inputs = inputs_of(choose(load_recipes(recipes), names, current_catalog(folder).recipes))
     source, settings = open_source(settings, offline=offline, refresh=refresh, progress=progress)
     return [
         (f"{session.label}  {d.where}", -1 if d.size is None else d.size)

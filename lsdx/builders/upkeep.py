@@ -112,7 +112,7 @@ def collect_garbage(folder: Path, *, dry_run: bool = False) -> list[str]:
 
 def tags(folder: Path) -> list[str]:
     """List the tags of a stores folder."""
-    return sorted(p.stem for p in folder.glob("tags/*.json"))
+    return Place(folder).tags()
 
 
 def keep_tag(folder: Path, tag: str) -> Catalog:
@@ -123,7 +123,7 @@ def keep_tag(folder: Path, tag: str) -> Catalog:
     RecipeError
         If the tag exists.
     """
-    path = Place(folder).tag(tag)
+    path = folder / "tags" / Place(folder).tag(tag).name
     Place(folder).catalog()
     with building(folder), publishing(folder):
         if path.exists():
@@ -143,7 +143,7 @@ def remove_tag(folder: Path, tag: str) -> None:
     StoreNotFound
         If there is no such tag; the error lists those that there are.
     """
-    path = Place(folder).tag(tag)
+    path = folder / "tags" / Place(folder).tag(tag).name
     Place(folder).catalog()
     with building(folder), publishing(folder):
         if not path.is_file():

@@ -7,7 +7,15 @@ from dataclasses import asdict
 from typing import Any
 
 from lsdx.cli.output import say, session_names, show, tell, write_csv, write_json
-from lsdx.cli.parser import add_command, add_csv, add_json, add_settings, path, settings_of
+from lsdx.cli.parser import (
+    add_command,
+    add_csv,
+    add_json,
+    add_settings,
+    folder_of,
+    path,
+    settings_of,
+)
 
 
 def add(commands: Any) -> None:
@@ -70,7 +78,7 @@ def add(commands: Any) -> None:
 def _verify(arguments: argparse.Namespace) -> int:
     from lsdx.builders.upkeep import verify
 
-    stores = settings_of(arguments).stores
+    stores = folder_of(arguments, "lsdx verify")
     checks = verify(stores, arguments.tag, progress=not arguments.quiet)
     names = session_names(stores, arguments.tag)
     rows: list[dict[str, Any]] = []

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from lsdx.config import Settings, load_settings, setting_origins
 from lsdx.errors import LsdxError
+from lsdx.remote import RemotePath
 
 _MAIN = ("numpy", "pandas", "xarray", "zarr", "dask", "numba", "scipy", "pyarrow", "ONE-api")
 _NOT_FOUND = "not installed"
@@ -123,9 +124,8 @@ def _value(value: Any) -> Any:
     return dict(value) if hasattr(value, "items") else value
 
 
-def _stores(folder: Path) -> dict[str, Any]:
+def _stores(folder: Path | RemotePath) -> dict[str, Any]:
     """Return what the catalog says, and what of it is not there; bytes are not read."""
-    from lsdx.builders.upkeep import tags
     from lsdx.errors import REBUILD, StoreNotFound, located
     from lsdx.store.place import Place
 
@@ -138,8 +138,9 @@ def _stores(folder: Path) -> dict[str, Any]:
         return told | {"problems": problems}
     except LsdxError as error:
         return told | {"catalog": "damaged", "problems": [str(error)]}
-    kept = tags(folder)
-    for tag in (None, *kept):
+    kept = place.tags()
+    # each would take a round trip: of an address only the catalog is looked at
+    for tag in () if isinstance(folder, RemotePath) else (None, *kept):
         try:
             entries = place.catalog(tag).entries()
             lost = [e.path for e in entries if not place.within(e).exists()]
@@ -166,7 +167,8 @@ def _login(base_url: str | None) -> dict[str, bool]:
     return where_logins_are(base_url)
 
 
-def _machine(folder: Path) -> dict[str, Any]:
+def _machine(stores: Path | RemotePath) -> dict[str, Any]:
+    folder = Path.cwd() if isinstance(stores, RemotePath) else stores
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))  # those that this process may use

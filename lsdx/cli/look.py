@@ -68,7 +68,6 @@ def add(commands: Any) -> None:
 
 def _info(arguments: argparse.Namespace) -> int:
     from lsdx.assemble.stores import STORED
-    from lsdx.builders.upkeep import tags
     from lsdx.store.flat import SIMULATED
     from lsdx.store.place import Place
 
@@ -99,14 +98,14 @@ def _info(arguments: argparse.Namespace) -> int:
             }
         )
     head = f"{folder}: catalog {catalog.digest[:16]}" + f"\n{SIMULATED}" * catalog.simulated
-    kept = "tags: " + (", ".join(tags(folder)) or "none")
+    kept = "tags: " + (", ".join(Place(folder).tags()) or "none")
     show(arguments, "\n".join([head, *lines, kept]), rows, before=head, after=kept)
     about = {
-        "folder": folder,
+        "folder": str(folder),
         "catalog": catalog.digest,
         "simulated": catalog.simulated,
         "stores": records,
-        "tags": tags(folder),
+        "tags": Place(folder).tags(),
     }
     write_json(arguments, about)
     return 0

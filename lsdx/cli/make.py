@@ -14,6 +14,7 @@ from lsdx.cli.parser import (
     add_json,
     add_sessions,
     add_settings,
+    folder_of,
     path,
     settings_of,
 )
@@ -252,14 +253,14 @@ def _add_tag(commands: Any) -> None:
 
 
 def _tag(arguments: argparse.Namespace) -> int:
-    from lsdx.builders.upkeep import keep_tag, remove_tag, tags
+    from lsdx.builders.upkeep import keep_tag, remove_tag
     from lsdx.errors import ArgumentError, located
     from lsdx.store.place import Place
 
     if arguments.name and arguments.remove:
         do = "Run the command twice."
         raise ArgumentError(located("tag", "a new tag, or one to remove", "both", do))
-    folder = settings_of(arguments).stores
+    folder = folder_of(arguments, "lsdx tag")
     if arguments.name:
         catalog = keep_tag(folder, arguments.name)
         tell(arguments, f"{arguments.name}: catalog {catalog.digest[:16]}")
@@ -268,7 +269,7 @@ def _tag(arguments: argparse.Namespace) -> int:
         tell(arguments, f"{arguments.remove}: removed; its stores stay until lsdx gc")
     else:
         Place(folder).catalog()
-        found = tags(folder)
+        found = Place(folder).tags()
         for name in found:
             say(arguments, f"{name}: catalog {Place(folder).catalog(name).digest[:16]}")
         if not found:
@@ -292,7 +293,7 @@ def _add_gc(commands: Any) -> None:
 def _gc(arguments: argparse.Namespace) -> int:
     from lsdx.builders.upkeep import collect_garbage
 
-    removed = collect_garbage(settings_of(arguments).stores, dry_run=arguments.dry_run)
+    removed = collect_garbage(folder_of(arguments, "lsdx gc"), dry_run=arguments.dry_run)
     for name in removed:
         (say if arguments.dry_run else tell)(arguments, name)
     tell(arguments, f"{len(removed)} {'to remove' if arguments.dry_run else 'removed'}")

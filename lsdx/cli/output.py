@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,7 +132,7 @@ def _write(target: Path, text: str) -> None:
         target.write_text(text, encoding="utf-8")
 
 
-def session_names(stores: Path, tag: str | None = None) -> dict[str, str]:
+def session_names(stores: os.PathLike[str], tag: str | None = None) -> dict[str, str]:
     """Return mouse, date and number of each session by its id; none where they cannot be read."""
     from lsdx import open_sessions
 

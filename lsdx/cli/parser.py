@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lsdx.cli.output import STDOUT, note
-from lsdx.config import SOURCES, Settings, load_settings, setting_origins, user_path
+from lsdx.config import (
+    SOURCES,
+    Settings,
+    load_settings,
+    local_folder,
+    setting_origins,
+    user_path,
+)
 from lsdx.errors import ConfigError
 
 SETTINGS = {
@@ -181,6 +188,11 @@ def add_csv(command: Parser) -> None:
     """Add CSV, to a file or standard output."""
     text = "write it as CSV; '-' is standard output, and nothing else goes there"
     command.add_argument("--csv", type=path, metavar="FILE", help=text)
+
+
+def folder_of(arguments: argparse.Namespace, where: str) -> Path:
+    """Read the settings' folder of stores, for what cannot be done at an address."""
+    return local_folder(settings_of(arguments).stores, where)
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

@@ -1,4 +1,4 @@
-"""Commands that write files for others: export."""
+"""Commands for others, and other places: export, copy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lsdx.cli.output import session_names, show, write_json
+from lsdx.cli.output import session_names, show, tell, write_json
 from lsdx.cli.parser import (
     add_command,
     add_json,
@@ -42,6 +42,30 @@ def add(commands: Any) -> None:
     )
     add_json(export)
     add_settings(export, "stores")
+    copy = add_command(
+        commands,
+        "copy",
+        _copy,
+        "copy stores to another folder, or to an object store, and back",
+        ["lsdx copy stores s3://lab/cohort", "lsdx copy --tag paper-2026 s3://lab/cohort ~/cohort"],
+        stays="Stores that were copied whole stay; the next run copies the rest, then the catalog.",
+    )
+    copy.add_argument(
+        "source", metavar="FROM", help="folder or address, such as s3://bucket/prefix"
+    )
+    copy.add_argument("target", metavar="TO", help="folder or address")
+    copy.add_argument("--tag", help="a tagged catalog, which keeps its tag")
+
+
+def _copy(arguments: argparse.Namespace) -> int:
+    from lsdx.builders.copying import copy_stores
+
+    done = copy_stores(
+        arguments.source, arguments.target, tag=arguments.tag, progress=not arguments.quiet
+    )
+    size = f"{done.bytes / 1e6:.1f} MB"
+    tell(arguments, f"{done.copied} stores copied ({size}), {done.found} were there")
+    return 0
 
 
 def _export(arguments: argparse.Namespace) -> int:

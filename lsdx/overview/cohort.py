@@ -9,6 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from lsdx.errors import SelectionError, StoreNotFound
+from lsdx.remote import RemotePath
 from lsdx.results import open_result
 from lsdx.store.behavior import open_behavior
 from lsdx.store.catalog import Catalog
@@ -25,7 +26,7 @@ from lsdx.store.place import Place
 class Cohort:
     """Stores of one folder; what is not built, or of no session, is None."""
 
-    def __init__(self, stores: Path, tag: str | None = None) -> None:
+    def __init__(self, stores: Path | RemotePath, tag: str | None = None) -> None:
         self.stores, self.tag = stores, tag
         self.catalog: Catalog = Place(stores).catalog(tag)
         self.reasons: dict[str, str] = {}

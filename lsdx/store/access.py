@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from lsdx.errors import REBUILD, StoreCorrupt, located
+from lsdx.remote import RemotePath
 from lsdx.schema import SCHEMAS
 from lsdx.schema.spec import text
 from lsdx.store.catalog import Entry
@@ -18,6 +20,7 @@ from lsdx.store.place import Place
 from lsdx.store.tables import SUFFIX, table_variables
 
 CATEGORIES = "categories"
+_AT_ONCE = 32  # requests for labels
 
 
 def read_store(
@@ -77,10 +80,18 @@ def _read_zarr(
         create_default_indexes=False,
         drop_variables=list(without),
     )
-    arrays = {
-        n: v.chunk(lazy[str(n)]) if n in lazy else _loaded(v) for n, v in ds.variables.items()
-    }
+    remote = isinstance(place.path, RemotePath)
+    loaded = _each_loaded({n: v for n, v in ds.variables.items() if n not in lazy}, remote)
+    arrays = {n: v.chunk(lazy[str(n)]) if n in lazy else loaded[n] for n, v in ds.variables.items()}
     return arrays, set(ds.coords), ds.attrs
+
+
+def _each_loaded(variables: Mapping[Any, xr.Variable], remote: bool) -> dict[Any, xr.Variable]:
+    """Load variables; those that lie elsewhere at the same time, for each takes a round trip."""
+    if not remote:
+        return {n: _loaded(v) for n, v in variables.items()}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return dict(zip(variables, pool.map(_loaded, variables.values()), strict=True))
 
 
 def read_bytes(place: Place, entry: Entry) -> bytes:

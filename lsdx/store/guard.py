@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 import numpy as np
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store
 from zarr.storage import LocalStore, WrapperStore
 
 from lsdx.errors import REBUILD, LsdxError, StoreCorrupt, StoreNotFound, located
+from lsdx.remote import RemotePath
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
 
 
-def gone(path: Path) -> StoreNotFound:
+def gone(path: Path | RemotePath) -> StoreNotFound:
     """Say that a whole store is no longer where the catalog has it."""
     return StoreNotFound(
         located(
@@ -30,8 +32,8 @@ def gone(path: Path) -> StoreNotFound:
     )
 
 
-class GuardedStore(WrapperStore[LocalStore]):
-    """A local store, read-only, that checks all it reads.
+class GuardedStore(WrapperStore[Store]):
+    """A store in a folder or an object store, read-only, that checks all it reads.
 
     Each ``zarr.json`` must have the SHA-256 that the catalog states; each chunk must be
     there and end in its CRC32C. (The codec checks the CRC too, but cannot name the file; a
@@ -39,23 +41,26 @@ class GuardedStore(WrapperStore[LocalStore]):
     """
 
     metadata: Mapping[str, str]
-    path: Path
+    place: Path | RemotePath
 
     @classmethod
-    def open(cls, path: Path, metadata: Mapping[str, str]) -> GuardedStore:  # type: ignore[override]
+    def open(cls, path: Path | RemotePath, metadata: Mapping[str, str]) -> GuardedStore:  # type: ignore[override]
         """Guard the store at ``path``; ``metadata`` maps array names to SHA-256."""
-        store = cls(LocalStore(path, read_only=True))
+        inner: Store = (
+            path.zarr_store() if isinstance(path, RemotePath) else LocalStore(path, read_only=True)
+        )
+        store = cls(inner)
         store.metadata = metadata
-        store.path = path
+        store.place = path
         return store
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return GuardedStore.open, (self.path, self.metadata)
+        return GuardedStore.open, (self.place, self.metadata)
 
     def with_read_only(self, read_only: bool = False) -> GuardedStore:
         """Return this store again; it is never writable."""
         if not read_only:
-            raise ValueError(f"{self.path}: published stores are never written to")
+            raise ValueError(f"{self.place}: published stores are never written to")
         return self
 
     async def get(
@@ -70,7 +75,11 @@ class GuardedStore(WrapperStore[LocalStore]):
             self._check_chunk(key, buffer)
         if byte_range is None or buffer is None:
             return buffer
-        return await self._store.get(key, prototype, byte_range)
+        if isinstance(byte_range, RangeByteRequest):
+            return buffer[byte_range.start : byte_range.end]
+        if isinstance(byte_range, OffsetByteRequest):
+            return buffer[byte_range.offset :]
+        return buffer[-byte_range.suffix :]
 
     def _check_metadata(self, name: str, buffer: Buffer | None) -> None:
         if name not in self.metadata:
@@ -95,6 +104,9 @@ class GuardedStore(WrapperStore[LocalStore]):
             raise self._damaged(where, "the bytes written", "others (CRC32C differs)")
 
     def _damaged(self, where: str, expected: str, found: str) -> LsdxError:
-        if not self.path.is_dir():
-            return gone(self.path)
-        return StoreCorrupt(located(f"{self.path}, {where}", expected, found, REBUILD))
+        if not self.place.is_dir():
+            return gone(self.place)
+        do = REBUILD
+        if isinstance(self.place, RemotePath):
+            do = f"Remove {self.place.parent}, and copy it there again: lsdx copy FOLDER ADDRESS"
+        return StoreCorrupt(located(f"{self.place}, {where}", expected, found, do))

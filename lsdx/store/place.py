@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from lsdx.clock import to_bin_ticks
-from lsdx.config import Settings, load_settings, user_path
+from lsdx.config import Settings, load_settings, stores_path, user_path
 from lsdx.errors import (
     REBUILD,
     ConfigError,
@@ -19,6 +19,7 @@ from lsdx.errors import (
     StoreNotFound,
     located,
 )
+from lsdx.remote import RemotePath, is_url
 from lsdx.store.catalog import CATALOG, RESTORE, Catalog, Entry, parse_catalog
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ _BUILD_OR_SAY = "Build them: lsdx build; or say where they are: stores=..., or L
 
 @dataclass(frozen=True)
 class Place:
-    """A folder of stores: its catalog, its tags, and each store that these name."""
+    """A folder of stores, or an address: its catalog, its tags, and each store that these name."""
 
-    path: Path
+    path: Path | RemotePath
 
     def __str__(self) -> str:
         return str(self.path)
@@ -50,6 +51,8 @@ class Place:
         path = self.path / CATALOG if tag is None else self.tag(tag)
         try:
             text = path.read_text(encoding="utf-8")
+        except StoreNotFound:  # of an address: it says more
+            raise
         except (FileNotFoundError, NotADirectoryError):
             do = _BUILD_OR_SAY if tag is None else "List tags with: lsdx info"
             raise StoreNotFound(located(str(path.absolute()), "a catalog", "none", do)) from None
@@ -59,7 +62,7 @@ class Place:
             ) from error
         return parse_catalog(text, str(path))
 
-    def tag(self, tag: str) -> Path:
+    def tag(self, tag: str) -> Path | RemotePath:
         """Return the path of a tagged catalog."""
         tag = str(tag)
         if not tag or not all(c.isalnum() or c in "-_." for c in tag) or tag.startswith("."):
@@ -70,14 +73,23 @@ class Place:
             )
         return self.path / "tags" / f"{tag}.json"
 
-    def within(self, entry: Entry) -> Path:
+    def tags(self) -> list[str]:
+        """List the tags."""
+        folder = self.path / "tags"
+        if isinstance(folder, RemotePath):
+            names = folder.names()
+        else:
+            names = [p.name for p in folder.glob("*.json")]
+        return sorted(n.removesuffix(".json") for n in names if n.endswith(".json"))
+
+    def within(self, entry: Entry) -> Path | RemotePath:
         """Return the path of a store of the catalog; none lies outside the folder."""
         pure = PurePosixPath(entry.path)
         if pure.is_absolute() or ".." in pure.parts:
             raise StoreCorrupt(
                 located(f"{self}/{CATALOG}", "paths in this folder", entry.path, REBUILD)
             )
-        return self.path / pure
+        return self.path / str(pure)
 
     def open(self, entry: Entry) -> Store:
         """Open one Zarr store of the catalog read-only; what is read is checked."""
@@ -98,6 +110,8 @@ def find_place(stores: str | os.PathLike[str] | None = None) -> Place:
         For what is no path: units, or a bin width, that were meant for another argument.
     """
     value: object = _default_folder() if stores is None else stores
+    if isinstance(value, RemotePath) or is_url(value):
+        return Place(stores_path(value))  # type: ignore[arg-type]
     width = _is_width(value)
     if isinstance(value, os.PathLike) or (
         isinstance(value, str) and (not width or Path(value).is_dir())
@@ -111,7 +125,7 @@ def find_place(stores: str | os.PathLike[str] | None = None) -> Place:
     raise ConfigError(located("stores", "a folder", found, do))
 
 
-def _default_folder() -> Path:
+def _default_folder() -> Path | RemotePath:
     """Return the settings' folder of stores, else that of the checkout.
 
     A notebook runs in its own folder: where no setting names stores and the working directory

@@ -28,7 +28,7 @@ COMMANDS = {
     "Make": ["build", "demo", "quality", "analyse", "tag", "gc"],
     "Look": ["info", "overview", "sessions", "histology", "dictionary"],
     "Check": ["verify", "check", "reconcile", "doctor"],
-    "Share": ["export"],
+    "Share": ["export", "copy"],
     "Shell": ["completion"],
 }
 NAMES = [name for names in COMMANDS.values() for name in names]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -27,6 +27,8 @@ VALUES = st.one_of(
 )
 
 
+# the first draw reads Unicode's tables, which takes a second on a busy machine
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(VALUES)
 def test_every_value_and_shape_comes_back(values: np.ndarray) -> None:
     dims = tuple("abc"[: values.ndim])

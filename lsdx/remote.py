@@ -1,0 +1,237 @@
+"""Paths in an object store: the part of `pathlib.Path` that stores are read by.
+
+The one home of ``obstore``. Options and credentials come from the environment, under the names
+that obstore gives them (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT``, ``GOOGLE_SERVICE_ACCOUNT``,
+``AZURE_STORAGE_ACCOUNT_NAME``, ...); they are never kept, printed or pickled. A path that is
+pickled is its address alone: a worker opens it with the worker's own environment.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from lsdx.errors import ConfigError, StoreNotFound, located, missing_package
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "https", "http", "file")
+_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+# bounded, so that a server that says nothing is told within minutes
+_CLIENT: Any = {"timeout": "60s", "connect_timeout": "10s"}
+_ALLOW_HTTP = ("AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP")
+_RETRY: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=90)}
+
+
+def is_url(value: object) -> bool:
+    """Return whether a text is an address rather than a path.
+
+    Examples
+    --------
+    >>> is_url("s3://lab/cohort"), is_url("stores")
+    (True, False)
+    """
+    return isinstance(value, str) and _URL.match(value) is not None
+
+
+@dataclass(frozen=True)
+class RemotePath:
+    """A path below an address such as ``s3://bucket/prefix``.
+
+    Examples
+    --------
+    >>> path = remote_path("s3://lab/cohort/") / "flat" / "units"
+    >>> str(path), path.name, str(path.parent)
+    ('s3://lab/cohort/flat/units', 'units', 's3://lab/cohort/flat')
+    """
+
+    root: str
+    key: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.root}/{self.key}" if self.key else self.root
+
+    def __truediv__(self, other: object) -> RemotePath:
+        return RemotePath(self.root, str(PurePosixPath(self.key, str(other))))
+
+    def __fspath__(self) -> str:
+        """Refuse: what opens files by their path would look for it on this machine."""
+        do = "Copy it to a folder, and work on that: lsdx copy ADDRESS FOLDER."
+        raise ConfigError(located(str(self), "a folder of this machine", "an address", do))
+
+    @property
+    def name(self) -> str:
+        """Return the last part."""
+        return PurePosixPath(self.key or self.root).name
+
+    @property
+    def parent(self) -> RemotePath:
+        """Return the path without its last part; the root is its own."""
+        above = str(PurePosixPath(self.key).parent)
+        return RemotePath(self.root, "" if above == "." else above)
+
+    def absolute(self) -> RemotePath:
+        """Return the path: an address is absolute."""
+        return self
+
+    def read_bytes(self) -> bytes:
+        """Return an object whole.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        StoreNotFound
+            If it may not be read, or nobody answers.
+        """
+        with _told(self):
+            return bytes(_store(self.root).get(self.key).bytes())
+
+    def write_bytes(self, data: bytes, *, instead_of: str | None = None) -> None:
+        """Write an object whole; as the commit, only in the place of one that was seen.
+
+        Parameters
+        ----------
+        data : bytes
+        instead_of : str, optional
+            The tag (`tag`) of the object that it replaces, ``""`` if there must be none.
+
+        Raises
+        ------
+        StoreNotFound
+            If it may not be written, or another stands there meanwhile.
+        """
+        mode: Any = "overwrite"
+        if instead_of is not None:
+            mode = {"e_tag": instead_of} if instead_of else "create"
+        with _told(self):
+            _store(self.root).put(self.key, data, mode=mode)
+
+    def tag(self) -> str:
+        """Return what the store calls this version of the object, ``""`` if there is none."""
+        try:
+            with _told(self):
+                return str(_store(self.root).head(self.key)["e_tag"])
+        except FileNotFoundError:
+            return ""
+
+    def files(self) -> list[RemotePath]:
+        """List the objects below, at any depth."""
+        with _told(self):
+            found = [o["path"] for part in _store(self.root).list(f"{self.key}/") for o in part]
+        return [RemotePath(self.root, str(path)) for path in sorted(found)]
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        """Return an object as text."""
+        return self.read_bytes().decode(encoding)
+
+    def relative_to(self, other: RemotePath) -> PurePosixPath:
+        """Return the way from another path of the same address to this one."""
+        return PurePosixPath(self.key).relative_to(other.key)
+
+    def is_file(self) -> bool:
+        """Return whether there is such an object."""
+        try:
+            with _told(self):
+                _store(self.root).head(self.key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_dir(self) -> bool:
+        """Return whether there are objects below."""
+        with _told(self):
+            return bool(next(iter(_store(self.root).list(f"{self.key}/", chunk_size=1)), ()))
+
+    def names(self) -> list[str]:
+        """List the names of the objects and prefixes right below."""
+        with _told(self):
+            found = _store(self.root).list_with_delimiter(f"{self.key}/" if self.key else None)
+        paths = [*(o["path"] for o in found["objects"]), *found["common_prefixes"]]
+        return [PurePosixPath(p).name for p in paths]
+
+    def exists(self) -> bool:
+        """Return whether there is such an object, or some below."""
+        return self.is_file() or self.is_dir()
+
+    def zarr_store(self) -> Any:
+        """Return what lies below as a Zarr store, read-only."""
+        from zarr.storage import ObjectStore
+
+        with _told(self):
+            return ObjectStore(_store(str(self)), read_only=True)
+
+
+def remote_path(address: str) -> RemotePath:
+    """Return the path of an address.
+
+    Raises
+    ------
+    ConfigError
+        For a scheme that nobody knows.
+
+    Examples
+    --------
+    >>> remote_path("ftp://lab/cohort")
+    Traceback (most recent call last):
+        ...
+    lsdx.errors.ConfigError: ftp://lab/cohort: expected an address that begins with one of s3, ...
+    """
+    found = _URL.match(address)
+    if found is None or found[1].lower() not in SCHEMES:
+        expected = "an address that begins with one of " + ", ".join(SCHEMES)
+        scheme = "none" if found is None else found[1]
+        raise ConfigError(located(address, expected, scheme))
+    return RemotePath(address.rstrip("/"))
+
+
+@contextmanager
+def _told(path: RemotePath) -> Iterator[None]:
+    """Say in our own words what an object store answered; FileNotFoundError stays one."""
+    try:
+        from obstore import exceptions
+    except ImportError as error:
+        raise missing_package(path.root, "obstore", "cloud") from error
+    try:
+        yield
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):
+            do = "Check its name, and AWS_ENDPOINT or AWS_REGION in the environment."
+            raise StoreNotFound(located(path.root, "a bucket", "none of that name", do)) from None
+        raise FileNotFoundError(str(path)) from None
+    except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+        do = "Somebody else published meanwhile: run it again."
+        raise StoreNotFound(located(str(path), "what was seen before", "another", do)) from error
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        do = (
+            "Set credentials in the environment, such as AWS_ACCESS_KEY_ID; for a public bucket "
+            "AWS_SKIP_SIGNATURE=true."
+        )
+        raise StoreNotFound(located(str(path), "permission", "none", do)) from error
+    except exceptions.BaseError as error:
+        answer = str(error).split("\n")[0][:300]
+        do = "Check the address, and run it again."
+        raise StoreNotFound(located(str(path), "an answer", answer, do)) from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _store(root: str) -> ObjectStore:
+    from obstore.exceptions import BaseError
+    from obstore.store import from_url
+
+    try:
+        # what is given here takes the place of the environment's
+        plain = any(os.environ.get(n, "").lower() in ("true", "1") for n in _ALLOW_HTTP)
+        options = _CLIENT | {"allow_http": plain}
+        return from_url(root, client_options=options, retry_config=_RETRY)
+    except (BaseError, ValueError) as error:
+        answer = str(error).split("\n")[0][:300]
+        raise ConfigError(located(root, "an address and its options", answer)) from error

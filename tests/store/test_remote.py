@@ -1,0 +1,261 @@
+"""Stores in an object store: a loopback S3 holds what a folder holds, and refuses what it must."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import xarray as xr
+
+import lsdx
+from lsdx.builders import build, copying
+from lsdx.builders.copying import copy_stores
+from lsdx.builders.upkeep import collect_garbage, keep_tag, verify
+from lsdx.cli import main
+from lsdx.config import Settings, load_settings, local_folder
+from lsdx.demo import write_cohort
+from lsdx.errors import (
+    ConfigError,
+    MissingPackage,
+    RecipeError,
+    StoreCorrupt,
+    StoreNotFound,
+)
+from lsdx.remote import remote_path
+from lsdx.store.place import Place
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the server
+
+OPENERS = (
+    lsdx.open_sessions,
+    lsdx.open_insertions,
+    lsdx.open_epochs,
+    lsdx.open_units,
+    lsdx.open_spikes,
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Return the address of an S3 server on loopback, with the bucket ``lab``."""
+    from moto.server import ThreadedMotoServer
+
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    address = f"http://{host}:{port}"
+    told = {
+        "AWS_ACCESS_KEY_ID": "a-key-id",
+        "AWS_SECRET_ACCESS_KEY": "a-secret",
+        "AWS_ENDPOINT": address,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in told.items():
+            patch.setenv(name, value)
+        requests.put(f"{address}/lab", timeout=10).raise_for_status()
+        yield address
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build small stores of two sessions, without cameras."""
+    folder = tmp_path_factory.mktemp("two")
+    made = write_cohort(folder / "cohort", n_sessions=2, n_units=8)
+    settings = Settings(source="cache", cache_dir=made, stores=folder / "stores")
+    names = ["sessions", "insertions", "epochs", "units", "counts", "spikes"]
+    assert not build(settings, names=names, progress=False).failed
+    return folder / "stores"
+
+
+@pytest.fixture(scope="module")
+def cohort(server: str, stores: Path) -> str:
+    """Copy the stores to the server."""
+    done = copy_stores(stores, "s3://lab/cohort")
+    assert done.found == 0
+    assert done.copied == len(Place(stores).catalog().entries())
+    return "s3://lab/cohort"
+
+
+@pytest.mark.parametrize("opener", OPENERS, ids=lambda f: f.__name__)
+def test_what_is_opened_is_what_the_folder_holds(opener: object, cohort: str, stores: Path) -> None:
+    there, here = opener(cohort), opener(stores)  # type: ignore[operator]
+    xr.testing.assert_identical(there, here)
+    assert {n for n, v in there.variables.items() if hasattr(v.data, "dask")} == {
+        n for n, v in here.variables.items() if hasattr(v.data, "dask")
+    }
+
+
+def test_a_worker_opens_it_with_its_own_environment(cohort: str, tmp_path: Path) -> None:
+    rate = lsdx.open_units(cohort).sel(phase="pre", epoch="rfm").counts.mean()
+    file = tmp_path / "task.pickle"
+    file.write_bytes(pickle.dumps(rate))
+    assert b"a-key-id" not in file.read_bytes()
+    assert b"a-secret" not in file.read_bytes()
+    code = f"import pickle; print(float(pickle.load(open({str(file)!r}, 'rb')).compute()))"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert float(run.stdout) == pytest.approx(float(rate.compute()))
+
+
+def test_it_is_not_copied_twice_and_comes_back_whole(
+    cohort: str, stores: Path, tmp_path: Path
+) -> None:
+    again = copy_stores(stores, cohort)
+    assert (again.copied, again.bytes) == (0, 0)
+    assert copy_stores(cohort, tmp_path / "back").copied == again.found
+    assert not [c for c in verify(tmp_path / "back") if c.problem]
+    digest = Place(stores).catalog().digest
+    assert Place(tmp_path / "back").catalog().digest == digest
+    assert copy_stores(cohort, tmp_path / "back").copied == 0
+
+
+def test_a_tag_is_copied_as_one(cohort: str, stores: Path, tmp_path: Path, server: str) -> None:
+    copy_stores(cohort, tmp_path / "mine")
+    keep_tag(tmp_path / "mine", "paper")
+    copy_stores(tmp_path / "mine", "s3://lab/paper", tag="paper")
+    assert Place(remote_path("s3://lab/paper")).tags() == ["paper"]
+    opened = lsdx.open_sessions("s3://lab/paper", tag="paper")
+    xr.testing.assert_identical(opened, lsdx.open_sessions(stores))
+    lsdx.open_sessions("s3://lab/paper")  # where nothing was, it is the current one too
+
+
+def test_a_copy_that_was_stopped_publishes_nothing_and_goes_on(
+    stores: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, done = copying._upload, []
+
+    def stopping(local: Path, target: object) -> None:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(local)
+        upload(local, target)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(copying, "_upload", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        copy_stores(stores, "s3://lab/stopped")
+    with pytest.raises(StoreNotFound, match="a catalog, found none"):
+        lsdx.open_units("s3://lab/stopped")
+    monkeypatch.undo()
+    assert copy_stores(stores, "s3://lab/stopped").found == 3
+    assert lsdx.open_units("s3://lab/stopped").sizes["unit"] > 0
+
+
+def test_another_byte_is_refused_by_name(stores: Path, server: str, tmp_path: Path) -> None:
+    address = "s3://lab/damaged"
+    copy_stores(stores, address)
+    files = (remote_path(address) / "flat").files()
+    region = [f for f in files if "/units.zarr/region/" in str(f)]
+    assert {f.name for f in region} == {"zarr.json", "0"}
+    for victim in region:
+        whole = victim.read_bytes()
+        data = bytearray(whole)
+        data[len(data) // 2] ^= 1
+        victim.write_bytes(bytes(data))
+        with pytest.raises(StoreCorrupt, match=r"units\.zarr, region.*and copy it there again"):
+            lsdx.open_units(address)
+        with pytest.raises(StoreCorrupt, match=f"{address}/flat/units"):
+            copy_stores(address, tmp_path / "back")
+        assert not (tmp_path / "back" / "catalog.json").exists()
+        victim.write_bytes(whole)
+    lsdx.open_units(address)
+
+
+def test_what_has_other_sessions_is_not_replaced(
+    cohort: str, server: str, tmp_path: Path, stores: Path
+) -> None:
+    one = lsdx.open_sessions(cohort).session.values[:1].tolist()
+    made = stores.parent / "cohort"
+    settings = Settings(source="cache", cache_dir=made, stores=tmp_path / "one")
+    build(settings, sessions=one, names=["sessions"], progress=False)
+    with pytest.raises(RecipeError, match="sessions that the source has too, found 1 others"):
+        copy_stores(tmp_path / "one", cohort)
+    copy_stores(tmp_path / "one", "s3://lab/one")
+    assert lsdx.open_sessions("s3://lab/one").session.values.tolist() == one
+
+
+def test_a_stale_writer_is_refused(server: str) -> None:
+    path = remote_path("s3://lab/stale") / "catalog.json"
+    path.write_bytes(b"first", instead_of="")
+    seen = path.tag()
+    path.write_bytes(b"second", instead_of=seen)
+    for stale in (seen, ""):
+        with pytest.raises(StoreNotFound, match="Somebody else published meanwhile"):
+            path.write_bytes(b"third", instead_of=stale)
+    assert path.read_bytes() == b"second"
+
+
+def test_settings_take_an_address(
+    cohort: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lsdx.toml").write_text(f'stores = "{cohort}"')
+    assert str(load_settings().stores) == cohort
+    assert lsdx.open_sessions().sizes["session"] == 2
+    assert main(["info"]) == 0
+    assert f"{cohort}: catalog" in capsys.readouterr().out
+    assert main(["doctor"]) == 0
+    assert cohort in capsys.readouterr().out
+    (tmp_path / "lsdx.toml").unlink()
+    monkeypatch.setenv("LSDX_STORES", f"{cohort}/")
+    assert str(load_settings().stores) == cohort
+    assert main(["copy", cohort, str(tmp_path / "back")]) == 0
+    assert "were there" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["build", "gc", "verify", "tag"])
+def test_what_needs_a_folder_says_so(
+    command: str, cohort: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--stores", cohort]) == 1
+    told = capsys.readouterr().err
+    assert "expected stores in a folder" in told
+    assert "lsdx copy" in told
+    with pytest.raises(ConfigError, match="a folder of this machine"):
+        Path(remote_path(cohort))
+    with pytest.raises(ConfigError):
+        collect_garbage(local_folder(remote_path(cohort), "gc"))
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "told"),
+    [
+        ("s3://nobucket/x", StoreNotFound, "s3://nobucket/x: expected a bucket, found none"),
+        ("s3://lab/nothing", StoreNotFound, "s3://lab/nothing/catalog.json: expected a catalog"),
+        ("ftp://lab/x", ConfigError, "one of s3, gs, az"),
+        ("az://lab/x", ConfigError, "an address and its options"),
+    ],
+)
+def test_addresses_that_cannot_be_opened(
+    address: str, error: type[Exception], told: str, server: str
+) -> None:
+    with pytest.raises(error, match=told):
+        lsdx.open_units(address)
+
+
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    import lsdx.remote as remote
+
+    monkeypatch.setattr(remote, "_RETRY", {"max_retries": 0})
+    monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(StoreNotFound, match="expected an answer"):
+        lsdx.open_units("s3://silent/cohort")
+
+
+def test_the_package_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(MissingPackage, match=r"pip install 'lsdx\[cloud\]'"):
+        lsdx.open_units("s3://never/opened")
