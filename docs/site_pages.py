@@ -211,7 +211,10 @@ def write_figures(folder: Path) -> None:
         for function in drawing:
             plt.close("all")
             names: dict[str, object] = vars(module) | {}
-            for example in doctest.DocTestParser().get_examples(function.__doc__ or ""):
+            examples = doctest.DocTestParser().get_examples(function.__doc__ or "")
+            if any(e.exc_msg for e in examples):  # it shows what is missing: there is no picture
+                continue
+            for example in examples:
                 exec(compile(example.source, function.__name__, "exec"), names)
             told = inspect.cleandoc(function.__doc__ or "").splitlines()[0]
             picture = f"{name}-{function.__name__}.png"
