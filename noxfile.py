@@ -20,8 +20,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PROJECT = "-e.[plot,notebooks,distributed,units]"
-# A file's tests stay together: they share what is costly to make. Of three processes one often waits,
-# for a disk or for a process that it has started: on two cores they take a sixth less time than two.
+# A file's tests stay together: they share what is costly to make. Of three processes one often
+# waits, for a disk or for a process that it started: on two cores they take a sixth less time.
 THREE_AT_A_TIME = ("--numprocesses=3", "--dist=loadfile")
 
 
@@ -41,7 +41,7 @@ def run_pytest(session: nox.Session, *args: str) -> None:
 
 
 def run_tests(session: nox.Session) -> None:
-    """Install lsdx with everything its tests need, then run tests and doctests, three at a time."""
+    """Install lsdx with everything its tests need, then run tests and doctests, three at once."""
     session.install(PROJECT, *group("test"))
     run_pytest(session, *THREE_AT_A_TIME, "--durations=10", *session.posargs)
 
