@@ -20,9 +20,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PROJECT = "-e.[plot,notebooks,distributed,units]"
-# A file's tests stay together: they share what is costly to make. Of three processes one often
-# waits, for a disk or for a process that it started: on two cores they take a sixth less time.
-THREE_AT_A_TIME = ("--numprocesses=3", "--dist=loadfile")
+# A file's tests stay together: they share what is costly to make.
+TWO_AT_A_TIME = ("--numprocesses=2", "--dist=loadfile")
 
 
 def group(name: str) -> list[str]:
@@ -41,9 +40,9 @@ def run_pytest(session: nox.Session, *args: str) -> None:
 
 
 def run_tests(session: nox.Session) -> None:
-    """Install lsdx with everything its tests need, then run tests and doctests, three at once."""
+    """Install lsdx with everything its tests need, then run tests and doctests, two at a time."""
     session.install(PROJECT, *group("test"))
-    run_pytest(session, *THREE_AT_A_TIME, "--durations=10", *session.posargs)
+    run_pytest(session, *TWO_AT_A_TIME, "--durations=10", *session.posargs)
 
 
 @nox.session
@@ -97,7 +96,7 @@ def tests_minimum(session: nox.Session) -> None:
     session.install(*group("uv"))
     python = f"--python={session.bin}/python"
     session.run_install("uv", "pip", "install", python, PROJECT, *group("test"), *oldest)
-    run_pytest(session, *THREE_AT_A_TIME, *session.posargs)
+    run_pytest(session, *TWO_AT_A_TIME, *session.posargs)
 
 
 @nox.session(python=["3.11", "3.13"])
@@ -154,7 +153,7 @@ def coverage(session: nox.Session) -> None:
     """Run the tests; they must reach 95 % of lines and branches."""
     session.install(PROJECT, *group("test"))
     report = ("--cov", "--cov-fail-under=95", "--cov-report=term", "--cov-report=html")
-    run_pytest(session, *THREE_AT_A_TIME, *report, *session.posargs)
+    run_pytest(session, *TWO_AT_A_TIME, *report, *session.posargs)
 
 
 @nox.session
