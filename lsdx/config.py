@@ -253,13 +253,11 @@ class Settings:
         """Take paths as text too, refuse what is none, and join the names of conditions."""
         for name in _PATHS:
             value = getattr(self, name)
-            if name == "stores" and (isinstance(value, RemotePath) or is_url(value)):
-                object.__setattr__(self, name, stores_path(value))
-                continue
             if not isinstance(value, str | os.PathLike | None):
                 raise _wrong("settings", name, "a path", value)
             if value is not None:
-                object.__setattr__(self, name, user_path(value))
+                read = stores_path if name == "stores" else user_path
+                object.__setattr__(self, name, read(value))
         for name in _NAMES:
             value = getattr(self, name)
             if not isinstance(value, str | None):
@@ -302,7 +300,7 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         ) from None
 
 
-def stores_path(value: str | os.PathLike[str] | RemotePath) -> Path | RemotePath:
+def stores_path(value: str | os.PathLike[str]) -> Path | RemotePath:
     """Return where stores lie, from what a user wrote: a path, or an address.
 
     Examples
@@ -470,12 +468,11 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
     for key, value in values.items():
         if key not in known:
             raise _unknown(where, key, known)
-        if key == "stores" and (isinstance(value, RemotePath) or is_url(value)):
-            changed[key] = value if isinstance(value, RemotePath) else remote_path(str(value))
-        elif key in _PATHS:
+        if key in _PATHS:
             if not isinstance(value, str | os.PathLike):
                 raise _wrong(where, key, "a path", value)
-            changed[key] = base / user_path(value)
+            path = stores_path(value) if key == "stores" else user_path(value)
+            changed[key] = path if isinstance(path, RemotePath) else base / path
         elif key in _NAMES:
             if not isinstance(value, str) or not value.strip():
                 raise _wrong(where, key, "text", value)

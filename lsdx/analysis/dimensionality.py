@@ -380,25 +380,18 @@ def _common(
     pop: Population, ds: xr.Dataset, match_units: Any, match_rates: Any, min_units: int
 ) -> Any:
     """Return what the groups have in common, or the promise of it."""
-    from lsdx.kernels.matching import Common, in_common
+    from lsdx.kernels.matching import Common
 
     n_units = None if isinstance(match_units, str) else int(match_units or 0)
     if n_units is not None and match_rates != "all":
         return Common(n_units)
-    lazy = any(hasattr(u, "dask") for u in pop.used)
     flat: list[Any] = [None, None]
     if match_rates == "all":
         bins = (ds["duration"] / ds.attrs["bin_width"]).broadcast_like(ds["n_spikes"])
         for i, values in enumerate((ds["n_spikes"], bins)):
             ordered = values.transpose("unit", *pop.cells).data
             flat[i] = ordered.reshape((pop.counts.sizes["unit"], -1))
-        lazy |= any(hasattr(v, "dask") for v in flat)
-    arguments = (list(pop.used), list(pop.groups.rows), *flat, n_units, min_units)
-    if lazy:
-        from dask.delayed import delayed
-
-        return delayed(in_common, pure=True)(*arguments)
-    return in_common(*arguments)
+    return pop.in_common(n_units, min_units, *flat)
 
 
 # ---- labels ---------------------------------------------------------------------------------

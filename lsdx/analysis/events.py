@@ -343,15 +343,8 @@ def listed_events(
                 "Start from lsdx.open_events(), or add the columns.",
             )
         )
-    if "provenance" in events.variables and (events["provenance"] == "rig_clock").any():
-        raise SelectionError(
-            located(
-                f"{where}, events",
-                "times on the spike clock",
-                "some of the rig clock, whose error is larger than a response",
-                "Leave them out: events.isel(event=events.provenance != 'rig_clock').",
-            )
-        )
+    if "provenance" in events.variables:
+        require_spike_clock(events["provenance"], where)
     columns: dict[str, Any] = {n: events[n].values for n in ("session", "start", *names)}
     columns["in_phase"] = events["phase"].values if "phase" in events.variables else ""
     table = pd.DataFrame(columns)
@@ -394,6 +387,19 @@ def listed_events(
         for eid, t in table.sort_values("ticks", kind="stable").groupby("session")
     }
     return by_session, coords
+
+
+def require_spike_clock(provenance: Any, where: str) -> None:
+    """Refuse events whose times are of the rig's clock."""
+    if (np.asarray(provenance) == "rig_clock").any():
+        raise SelectionError(
+            located(
+                f"{where}, events",
+                "times on the spike clock",
+                "some of the rig clock, whose error is larger than a response",
+                "Leave them out: events.isel(event=events.provenance != 'rig_clock').",
+            )
+        )
 
 
 def _sites(ds: xr.Dataset, pool: str) -> tuple[np.ndarray, _Sites]:

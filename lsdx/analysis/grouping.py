@@ -68,6 +68,25 @@ class Population:
         """Number of cells."""
         return int(np.prod(self.cell_shape))
 
+    def cells_along(self, dim: str) -> np.ndarray:
+        """Return the numbers of the cells (n_labels, n_rest) by their label of one dimension."""
+        index = np.arange(self.n_cells).reshape(self.cell_shape)
+        along = np.moveaxis(index, self.cells.index(dim), 0)
+        return along.reshape(len(along), -1)
+
+    def in_common(
+        self, n_units: int | None, min_units: int, n_spikes: Any = None, bins: Any = None
+    ) -> Any:
+        """Return what `lsdx.kernels.matching.in_common` finds, or the promise of it."""
+        from lsdx.kernels.matching import in_common
+
+        arguments = (list(self.used), list(self.groups.rows), n_spikes, bins, n_units, min_units)
+        if any(hasattr(a, "dask") for a in (*self.used, n_spikes, bins)):
+            from dask.delayed import delayed
+
+            return delayed(in_common, pure=True)(*arguments)
+        return in_common(*arguments)
+
 
 def population(
     ds: xr.Dataset, by: str | Sequence[str], min_spikes: float, where: str

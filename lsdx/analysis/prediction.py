@@ -18,7 +18,7 @@ from lsdx.analysis.seeds import cell_keys, seed_of, unit_keys
 from lsdx.arguments import number_between, one_of, whole_number
 from lsdx.clock import to_seconds
 from lsdx.errors import ArgumentError, SelectionError, located
-from lsdx.kernels.matching import Common, in_common
+from lsdx.kernels.matching import Common
 from lsdx.kernels.prediction import LEAST_SHIFT, SCALARS, Options, given, predict_group
 from lsdx.kernels.regression import PENALTIES
 
@@ -184,7 +184,7 @@ def predict(
     )
     blocks, names = _blocks(pop, beside), _features(beside)
     matched = None if options.encode else match_units
-    keys, ids, common = unit_keys(ds), cell_keys(pop), common_units(pop, matched, min_units)
+    keys, ids, common = unit_keys(ds), cell_keys(pop), _common_units(pop, matched, min_units)
     arguments = [
         (keys[r], group_stream(pop, i), ids, common, block, options)
         for i, (r, block) in enumerate(zip(pop.groups.rows, blocks, strict=True))
@@ -276,12 +276,11 @@ def _pairs(pop: Population, between: Any) -> tuple[tuple[int, int], ...]:
             f"two of the phases {', '.join(map(str, known)) or '(none: a phase was selected)'}"
         )
         raise SelectionError(located("predict, between", expected, repr(between)))
-    index = np.arange(pop.n_cells).reshape(pop.cell_shape)
-    both = np.moveaxis(index, pop.cells.index("phase"), 0)[[known.index(p) for p in phases]]
-    return tuple((int(a), int(b)) for a, b in both.reshape(2, -1).T)
+    both = pop.cells_along("phase")[[known.index(p) for p in phases]]
+    return tuple((int(a), int(b)) for a, b in both.T)
 
 
-def common_units(pop: Population, match_units: Any, min_units: int) -> Any:
+def _common_units(pop: Population, match_units: Any, min_units: int) -> Any:
     """Return what the groups have in common, or the promise of it."""
     if isinstance(match_units, str):
         one_of(match_units, "predict, match_units", ("min", None))
@@ -289,12 +288,7 @@ def common_units(pop: Population, match_units: Any, min_units: int) -> Any:
         whole_number(match_units, "predict, match_units", least=1)
     if not isinstance(match_units, str):
         return Common(int(match_units or 0))
-    arguments = (list(pop.used), list(pop.groups.rows), None, None, None, min_units)
-    if any(hasattr(u, "dask") for u in pop.used):
-        from dask.delayed import delayed
-
-        return delayed(in_common, pure=True)(*arguments)
-    return in_common(*arguments)
+    return pop.in_common(None, min_units)
 
 
 def _blocks(pop: Population, beside: xr.DataArray) -> list[Any]:

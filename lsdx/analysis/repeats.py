@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lsdx.analysis.events import require_spike_clock
 from lsdx.analysis.grouping import Population
 from lsdx.analysis.inputs import with_text
 from lsdx.errors import SelectionError, located
@@ -103,15 +104,8 @@ def _table(events: Any, stimulus: str | Sequence[str] | None, where: str) -> pd.
                 "Start from lsdx.open_events(), or add them.",
             )
         )
-    if "provenance" in have and (np.asarray(events["provenance"]) == "rig_clock").any():
-        raise SelectionError(
-            located(
-                f"{where}, events",
-                "times on the spike clock",
-                "some of the rig clock, whose error is larger than a response",
-                "Leave them out: events.isel(event=events.provenance != 'rig_clock').",
-            )
-        )
+    if "provenance" in have:
+        require_spike_clock(events["provenance"], where)
     table = pd.DataFrame({n: np.asarray(events[n]) for n in ("session", "start")})
     table["session"] = table["session"].astype(str)
     values = pd.DataFrame({n: np.asarray(events[n]).astype(str) for n in names})

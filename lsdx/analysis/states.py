@@ -209,11 +209,10 @@ def states(
     else:
         pop, last = _of_behavior(ds, on, by)
         keys = pd.util.hash_array(pop.groups.coords["session"][1].astype(object)).tolist()
-    cells, along = pop.cells, pop.cells.index("phase") if "phase" in pop.cells else None
-    index = np.arange(pop.n_cells).reshape(pop.cell_shape)
-    sets = index.reshape(-1, 1)
-    if along is not None:
-        sets = np.moveaxis(index, along, -1).reshape(-1, index.shape[along])
+    cells = pop.cells
+    sets = np.arange(pop.n_cells)[:, None]
+    if "phase" in cells:
+        sets = pop.cells_along("phase").T
     ids = [int(i) for i in cell_keys(pop)]
     arguments = [(k, ids, sets, width, hmm, options) for k in keys]
     arrays = map_groups(pop, states_of_cells, arguments, _fields(pop, len(last), options.most))

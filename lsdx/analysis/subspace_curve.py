@@ -12,8 +12,8 @@ from lsdx.analysis.grouping import Field, map_groups, population, result_coords
 from lsdx.analysis.inputs import binned
 from lsdx.analysis.results import result_attrs
 from lsdx.analysis.seeds import cell_keys, seed_of, unit_keys
+from lsdx.analysis.subspaces import pairs_of_labels
 from lsdx.arguments import one_of, whole_number
-from lsdx.errors import SelectionError, located
 
 
 def subspace_curve(
@@ -103,19 +103,7 @@ def subspace_curve(
     )
     ds = binned(ds, "subspace_curve")
     pop = population(ds, by, min_spikes, "subspace_curve")
-    if between not in pop.cells or pop.counts.sizes[between] != 2:
-        sizes = ", ".join(f"{d} ({pop.counts.sizes[d]})" for d in pop.cells)
-        raise SelectionError(
-            located(
-                "subspace_curve, between",
-                "a dimension of two labels, beside unit and time",
-                f"{between!r} among {sizes or 'none'}",
-                "Name another, or select two labels of it.",
-            )
-        )
-    rest = tuple(d for d in pop.cells if d != between)
-    index = np.arange(pop.n_cells).reshape(pop.cell_shape)
-    pairs = np.moveaxis(index, pop.cells.index(between), 0).reshape(2, -1).T
+    rest, pairs = pairs_of_labels(pop, between, "subspace_curve")
     n = len(pairs)
     curves = ("similarity", "similarity_between", "similarity_chance")
     fields = dict.fromkeys(curves, Field((n, most))) | {

@@ -248,22 +248,33 @@ def subspaces(
     )
 
 
-def _of_labels(ds: xr.Dataset, pop: Population, between: str, options: Options) -> xr.Dataset:
-    from lsdx.kernels.subspaces import N_PARTS, compare_pairs
+def pairs_of_labels(
+    pop: Population, between: str, where: str, more: str = ""
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the other dimensions of the cells, and the cells (n_pairs, 2) of two labels.
 
+    Raises
+    ------
+    SelectionError
+        If ``between`` is no dimension of two labels; ``more`` says what else it may be.
+    """
     if between not in pop.cells or pop.counts.sizes[between] != 2:
         sizes = ", ".join(f"{d} ({pop.counts.sizes[d]})" for d in pop.cells)
         raise SelectionError(
             located(
-                "subspaces, between",
-                "a dimension of two labels, beside unit and time, or window",
+                f"{where}, between",
+                f"a dimension of two labels, beside unit and time{more}",
                 f"{between!r} among {sizes or 'none'}",
                 "Name another, or select two labels of it.",
             )
         )
-    rest = tuple(d for d in pop.cells if d != between)
-    index = np.arange(pop.n_cells).reshape(pop.cell_shape)
-    pairs = np.moveaxis(index, pop.cells.index(between), 0).reshape(2, -1).T
+    return tuple(d for d in pop.cells if d != between), pop.cells_along(between).T
+
+
+def _of_labels(ds: xr.Dataset, pop: Population, between: str, options: Options) -> xr.Dataset:
+    from lsdx.kernels.subspaces import N_PARTS, compare_pairs
+
+    rest, pairs = pairs_of_labels(pop, between, "subspaces", ", or window")
     n = len(pairs)
     scalar = ("similarity", "similarity_chance", "similarity_between", "pc1_angle", "quarter")
     fields = dict.fromkeys(scalar, Field((n,))) | {

@@ -12,7 +12,14 @@ from pathlib import Path
 from uuid import uuid4
 
 from lsdx.builders.lock import building, publishing
-from lsdx.builders.write import MANIFEST, TEMPORARY, check_bytes, find_store, replace_file
+from lsdx.builders.write import (
+    MANIFEST,
+    TEMPORARY,
+    check_bytes,
+    find_store,
+    publish_store,
+    replace_file,
+)
 from lsdx.errors import RecipeError, StoreCorrupt, StoreNotFound, located
 from lsdx.remote import RemotePath
 from lsdx.store.catalog import CATALOG, Catalog, Entry
@@ -117,23 +124,17 @@ def _check_replaces(place: Place, catalog: Catalog, tag: str | None) -> None:
 
 def _is_there(place: Place, entry: Entry) -> bool:
     """Return whether a store was published whole: its manifest comes last."""
-    path = place.within(entry).parent / MANIFEST
-    if isinstance(path, RemotePath):
-        return path.is_file()
-    return find_store(_folder(place), entry.path) is not None
-
-
-def _folder(place: Place) -> Path:
     if isinstance(place.path, RemotePath):
-        raise TypeError(f"{place}: no folder")
-    return place.path
+        return (place.within(entry).parent / MANIFEST).is_file()
+    return find_store(place.path, entry.path) is not None
 
 
 def _copy_store(source: Place, target: Place, entry: Entry) -> None:
     """Copy the folder of one store, whose bytes are checked where they lie on this machine."""
     with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch) if isinstance(source.path, RemotePath) else _folder(source)
-        if isinstance(source.path, RemotePath):
+        root = source.path
+        if isinstance(root, RemotePath):
+            root = Path(scratch)
             _download(source, entry, root)
         problems = check_bytes(root, entry)
         if problems:
@@ -143,13 +144,9 @@ def _copy_store(source: Place, target: Place, entry: Entry) -> None:
             _upload(local, target.within(entry).parent)
             return
         beside = target.path / TEMPORARY / f"{uuid4().hex}.store"
-        final = (target.path / entry.path).parent
-        final.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copytree(local, beside)
-            if final.exists():  # damaged, or it would have been found
-                final.rename(target.path / TEMPORARY / f"{uuid4().hex}.damaged")
-            beside.rename(final)
+            publish_store(target.path, beside, entry)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 

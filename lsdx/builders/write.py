@@ -114,7 +114,7 @@ def write_store(
             _write_zarr(target / name, ds, schema, cohort=cohort)
         entry = describe(folder, (temporary / name).as_posix(), dict(ds.sizes), attrs)
         _compare(folder, entry, ds, schema)
-        return _publish(folder, target, replace(entry, path=path))
+        return publish_store(folder, target, replace(entry, path=path))
     finally:
         shutil.rmtree(target, ignore_errors=True)
 
@@ -211,7 +211,7 @@ def replace_file(folder: Path, name: str, text: str) -> None:
     os.replace(beside, folder / name)
 
 
-def _publish(folder: Path, target: Path, entry: Entry) -> tuple[Entry, bool]:
+def publish_store(folder: Path, target: Path, entry: Entry) -> tuple[Entry, bool]:
     """Return a verified store its name; where another builder was first, take what is there."""
     content = asdict(entry)
     (target / MANIFEST).write_text(

@@ -10,6 +10,7 @@ import numpy as np
 
 from lsdx.kernels.covariance import scaled
 from lsdx.kernels.matching import NOT_WHOLE, is_whole, n_observed_bins
+from lsdx.kernels.prediction import p_of_shifts
 from lsdx.kernels.resampling import equal_rate_share, stream_keys, thin
 
 LEAST_SEGMENTS = 4
@@ -194,10 +195,8 @@ def shift_p(observed: np.ndarray, shifted: np.ndarray) -> tuple[np.ndarray, np.n
     >>> [p.tolist() for p in shift_p(np.array([2.0, 0.0]), np.array([[1.0, 3.0]]))]
     [[0.5, 1.0], [1.0, 1.0]]
     """
-    n = len(shifted) + 1
     largest = shifted.max(axis=1, keepdims=True)
-    p, corrected = ((1 + (null >= observed).sum(axis=0)) / n for null in (shifted, largest))
-    return np.asarray(p), np.asarray(corrected)
+    return p_of_shifts(observed, shifted), p_of_shifts(observed, largest)
 
 
 def shift_offsets(keys: np.ndarray, n_bins: int, least: int) -> np.ndarray:

@@ -288,6 +288,14 @@ def learn(axes: FittedAxes, y: np.ndarray) -> Learned:
     return Learned(axes, mean, products / kind.type(axes.rows.size))
 
 
+def _products(x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return sums of targets, and of their products with the units, over some bins."""
+    at: Any = rows
+    if rows.size and rows[-1] - rows[0] + 1 == rows.size:  # they follow one another: no copy
+        at = slice(int(rows[0]), int(rows[-1]) + 1)
+    return y[at].sum(axis=0, dtype=np.float64).astype(y.dtype), x[at].T @ y[at]
+
+
 class _Training:
     """The bins that are learned from when one or two blocks are left out, as sums over bins.
 
@@ -309,17 +317,9 @@ class _Training:
         fewest = min(rows.size for rows in sets.pairs.values())
         self.as_sums = x.shape[1] <= fewest
         self.own = (
-            {k: self._products(self.x, r) for k, r in self.parts.items()} if self.as_sums else {}
+            {k: _products(self.x, self.x, r) for k, r in self.parts.items()} if self.as_sums else {}
         )
         self.of_targets: dict[int, dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]]] = {}
-
-    def _products(self, y: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return sums of targets, and of their products with the units, over some bins."""
-        first = rows.size and slice(int(rows[0]), int(rows[-1]) + 1)
-        whole = rows.size and rows[-1] - rows[0] + 1 == rows.size
-        at: Any = first if whole else rows
-        x = self.x if y.dtype == self.x.dtype else self.x.astype(y.dtype)
-        return y[at].sum(axis=0, dtype=np.float64).astype(y.dtype), x[at].T @ y[at]
 
     def _left(self, sums: Any, out: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Return the sums over what is learned if blocks are left out."""
@@ -355,7 +355,8 @@ class _Training:
         if isinstance(axes, FittedAxes):
             return learn(axes, y)
         if batch not in self.of_targets:
-            self.of_targets[batch] = {k: self._products(y, r) for k, r in self.parts.items()}
+            x = self.x.astype(y.dtype, copy=False)
+            self.of_targets[batch] = {k: _products(x, y, r) for k, r in self.parts.items()}
         n, kind = self.rows(*out).size, y.dtype
         total, products = self._left(self.of_targets[batch], out)
         products -= np.outer(axes.mean.astype(kind), total)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lsdx.kernels.subspaces import N_PARTS, Options, _bases, _draws, _observed
+from lsdx.kernels.subspaces import N_PARTS, Options, bases, draws_of, observed_part
 
 
 def similarity_curve(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -79,7 +79,9 @@ def compare_curves(
     }
     first, second = np.triu_indices(N_PARTS, 1)
     for i, pair in enumerate(pairs):
-        both = [x for x in (_observed(counts[units, c]) for c in pair if cells[c]) if x is not None]
+        both = [
+            x for x in (observed_part(counts[units, c]) for c in pair if cells[c]) if x is not None
+        ]
         length = min((len(x) for x in both), default=0)
         part, k = length // N_PARTS, min(most, n - 1)
         if len(both) < 2:
@@ -92,10 +94,10 @@ def compare_curves(
             continue
         rows = np.stack([x[:length].T for x in both], axis=1)
         drawn = []
-        for thinned in _draws(rows, keys[units], [ids[c] for c in pair], options):
-            whole = _bases(thinned, options)[..., :k]
+        for thinned in draws_of(rows, keys[units], [ids[c] for c in pair], options):
+            whole = bases(thinned, options)[..., :k]
             cut = thinned[..., : part * N_PARTS].reshape(n, 2 * N_PARTS, part)
-            parts = _bases(cut, options)[..., :k].reshape(2, N_PARTS, n, k)
+            parts = bases(cut, options)[..., :k].reshape(2, N_PARTS, n, k)
             between = similarity_curve(parts[0][:, None], parts[1])
             within = similarity_curve(parts[:, first], parts[:, second])
             drawn.append(

@@ -134,7 +134,7 @@ def components_of_cells(
         "explained_variance": np.full((n_cells, n_components), np.nan),
     }
     for c in np.flatnonzero(cells):
-        x = _observed(counts[units, c])
+        x = observed_part(counts[units, c])
         if x is None or not x.shape[1]:
             continue
         share, loadings = principal_components(x, n_components=n_components, scale=scale)
@@ -185,7 +185,7 @@ def compare_pairs(
     }
     least = max(k + 1, 2)
     for i, pair in enumerate(pairs):
-        seen = [_observed(counts[units, c]) if cells[c] else None for c in pair]
+        seen = [observed_part(counts[units, c]) if cells[c] else None for c in pair]
         both = [x for x in seen if x is not None]
         if len(both) < 2:
             out["note"][i] = "not observed for all units in both"
@@ -200,12 +200,12 @@ def compare_pairs(
         rows = np.stack([x[:length].T for x in both], axis=1)
         side, place = np.repeat([0, 1], N_PARTS), np.tile(np.arange(N_PARTS), 2)
         drawn = []
-        for thinned in _draws(rows, keys[units], [ids[c] for c in pair], options):
-            whole = _bases(thinned, options)
+        for thinned in draws_of(rows, keys[units], [ids[c] for c in pair], options):
+            whole = bases(thinned, options)
             parts = [
                 thinned[:, c, p * part : (p + 1) * part] for c, p in zip(side, place, strict=True)
             ]
-            similar = _similarities(_bases(np.stack(parts, axis=1), options))
+            similar = _similarities(bases(np.stack(parts, axis=1), options))
             angles = principal_angles(*whole)
             drawn.append(
                 {
@@ -262,7 +262,7 @@ def compare_windows(
         "note": _too_few(n, options) if cells.any() else "not observed",
         "n_units": n,
     }
-    seen = {c: _observed(counts[units, c]) for c in np.flatnonzero(cells & (side != 0))}
+    seen = {c: observed_part(counts[units, c]) for c in np.flatnonzero(cells & (side != 0))}
     good = [int(c) for c, x in seen.items() if x is not None and len(x) == counts.shape[2]]
     least = max(options.n_components + 1, 2)
     if not out["note"]:
@@ -277,8 +277,8 @@ def compare_windows(
         out["note"] = f"no window {'before' if side.min() else 'after'} 0"
     rows = np.ascontiguousarray(counts[units][:, good])
     drawn = [
-        _by_lag(_similarities(_bases(thinned, options)), side, centre[good], lags)
-        for thinned in _draws(rows, keys[units], [ids[c] for c in good], options)
+        _by_lag(_similarities(bases(thinned, options)), side, centre[good], lags)
+        for thinned in draws_of(rows, keys[units], [ids[c] for c in good], options)
     ]
     out["similarity_within"] = np.mean([d[0] for d in drawn], axis=0)
     out["similarity_between"] = np.mean([d[1] for d in drawn], axis=0)
@@ -293,7 +293,7 @@ def _too_few(n: int, options: Options) -> str:
     return f"{n} units, fewer than n_components + 1 = {least}" if n < least else ""
 
 
-def _draws(
+def draws_of(
     rows: np.ndarray, keys: np.ndarray, ids: Sequence[int], options: Options
 ) -> Iterator[np.ndarray]:
     """Yield counts (n_units, n_cells, n_bins), thinned anew in each draw to equal rates."""
@@ -310,7 +310,7 @@ def _draws(
         yield np.stack(cells, axis=1)
 
 
-def _bases(rows: np.ndarray, options: Options) -> np.ndarray:
+def bases(rows: np.ndarray, options: Options) -> np.ndarray:
     """Return the loadings of each cell of (n_units, n_cells, n_bins): (n_cells, n_units, k)."""
     how: dict[str, Any] = {"n_components": options.n_components, "scale": options.scale}
     return np.stack([principal_components(x.T, **how)[1] for x in np.moveaxis(rows, 1, 0)])
@@ -339,7 +339,7 @@ def _by_lag(
     return out[:2], out[2]
 
 
-def _observed(counts: np.ndarray) -> np.ndarray | None:
+def observed_part(counts: np.ndarray) -> np.ndarray | None:
     """Return the bins observed from the start, (n_bins, n_units); None if there are gaps."""
     length = n_observed_bins(counts)
     return counts[:, :length].T if length >= 2 else None

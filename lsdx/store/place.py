@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from lsdx.clock import to_bin_ticks
-from lsdx.config import Settings, load_settings, stores_path, user_path
+from lsdx.config import Settings, load_settings, stores_path
 from lsdx.errors import (
     REBUILD,
     ConfigError,
@@ -110,13 +110,11 @@ def find_place(stores: str | os.PathLike[str] | None = None) -> Place:
         For what is no path: units, or a bin width, that were meant for another argument.
     """
     value: object = _default_folder() if stores is None else stores
-    if isinstance(value, RemotePath) or is_url(value):
-        return Place(stores_path(value))  # type: ignore[arg-type]
     width = _is_width(value)
     if isinstance(value, os.PathLike) or (
-        isinstance(value, str) and (not width or Path(value).is_dir())
+        isinstance(value, str) and (is_url(value) or not width or Path(value).is_dir())
     ):
-        return Place(user_path(value).absolute())
+        return Place(stores_path(value).absolute())
     found, do = type(value).__name__, "Pass the folder's path."
     if width:
         found, do = repr(value), f"Pass a bin width by its name: bin_width={value!r}."
