@@ -14,6 +14,7 @@ from benchmarks.cameras import cameras
 from benchmarks.cohort import building, cohorts, many_sessions, one_session, opening, reading
 from benchmarks.comparisons import resampling
 from benchmarks.dimensionality import spectra, whole_cohort
+from benchmarks.far_away import far_away
 from benchmarks.importing import importing
 from benchmarks.overview import page
 from benchmarks.prediction import predicting
@@ -45,6 +46,7 @@ def results(quick: bool, folder: Path) -> Iterator[Result]:
     yield from whole_cohort(large, quick)
     yield page(large)
     yield from many_sessions(small)
+    yield from far_away(large, small)
 
 
 def main() -> int:

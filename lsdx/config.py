@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 from uuid import UUID
 
 from lsdx.errors import ConfigError, located
@@ -303,6 +305,8 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 def stores_path(value: str | os.PathLike[str]) -> Path | RemotePath:
     """Return where stores lie, from what a user wrote: a path, or an address.
 
+    ``file://`` is a folder of this machine.
+
     Examples
     --------
     >>> str(stores_path("s3://lab/cohort/")), stores_path("built").name
@@ -310,26 +314,11 @@ def stores_path(value: str | os.PathLike[str]) -> Path | RemotePath:
     """
     if isinstance(value, RemotePath):
         return value
-    return remote_path(value) if isinstance(value, str) and is_url(value) else user_path(value)
-
-
-def local_folder(stores: Path | RemotePath, where: str) -> Path:
-    """Return a folder of this machine, for what cannot be done at an address.
-
-    Raises
-    ------
-    ConfigError
-        For an address.
-
-    Examples
-    --------
-    >>> local_folder(Path("stores"), "lsdx build").name
-    'stores'
-    """
-    if isinstance(stores, RemotePath):
-        do = "Work on a folder, and copy it there: lsdx copy FOLDER ADDRESS."
-        raise ConfigError(located(where, "stores in a folder", str(stores), do))
-    return stores
+    if not isinstance(value, str) or not is_url(value):
+        return user_path(value)
+    if value.lower().startswith("file://"):
+        return Path(url2pathname(urlsplit(value).path))
+    return remote_path(value)
 
 
 def is_folder_name(name: str) -> bool:

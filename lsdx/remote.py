@@ -1,4 +1,4 @@
-"""Paths in an object store: the part of `pathlib.Path` that stores are read by.
+"""Paths in an object store: the part of `pathlib.Path` that stores are read and written by.
 
 The one home of ``obstore``. Options and credentials come from the environment, under the names
 that obstore gives them (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT``, ``GOOGLE_SERVICE_ACCOUNT``,
@@ -12,10 +12,11 @@ import functools
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import PurePosixPath
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lsdx.errors import ConfigError, StoreNotFound, located, missing_package
@@ -23,7 +24,8 @@ from lsdx.errors import ConfigError, StoreNotFound, located, missing_package
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "https", "http", "file")
+SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "https", "http", "memory")
+AT_ONCE = 16  # requests
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 # bounded, so that a server that says nothing is told within minutes
 _CLIENT: Any = {"timeout": "60s", "connect_timeout": "10s"}
@@ -40,6 +42,20 @@ def is_url(value: object) -> bool:
     (True, False)
     """
     return isinstance(value, str) and _URL.match(value) is not None
+
+
+class PublishedMeanwhile(StoreNotFound):
+    """What was to be replaced is another by now."""
+
+
+@dataclass(frozen=True)
+class RemoteObject:
+    """One object: its path, its bytes, when it was written, and what the store calls it."""
+
+    path: RemotePath
+    size: int
+    modified: datetime
+    tag: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +108,7 @@ class RemotePath:
         StoreNotFound
             If it may not be read, or nobody answers.
         """
-        with _told(self):
+        with _told(self, "read"):
             return bytes(_store(self.root).get(self.key).bytes())
 
     def write_bytes(self, data: bytes, *, instead_of: str | None = None) -> None:
@@ -106,28 +122,41 @@ class RemotePath:
 
         Raises
         ------
+        PublishedMeanwhile
+            If another stands there.
         StoreNotFound
-            If it may not be written, or another stands there meanwhile.
+            If it may not be written, or nobody answers.
         """
         mode: Any = "overwrite"
         if instead_of is not None:
             mode = {"e_tag": instead_of} if instead_of else "create"
-        with _told(self):
+        with _told(self, "write"):
             _store(self.root).put(self.key, data, mode=mode)
+
+    def look(self) -> RemoteObject | None:
+        """Return what the store says of this object, None if there is none."""
+        try:
+            with _told(self, "read"):
+                return _object(self.root, _store(self.root).head(self.key))
+        except FileNotFoundError:
+            return None
 
     def tag(self) -> str:
         """Return what the store calls this version of the object, ``""`` if there is none."""
-        try:
-            with _told(self):
-                return str(_store(self.root).head(self.key)["e_tag"])
-        except FileNotFoundError:
-            return ""
+        found = self.look()
+        return found.tag if found else ""
 
-    def files(self) -> list[RemotePath]:
-        """List the objects below, at any depth."""
-        with _told(self):
-            found = [o["path"] for part in _store(self.root).list(f"{self.key}/") for o in part]
-        return [RemotePath(self.root, str(path)) for path in sorted(found)]
+    def unlink(self) -> None:
+        """Remove an object; that there is none is no error."""
+        with suppress(FileNotFoundError), _told(self, "remove"):
+            _store(self.root).delete(self.key)
+
+    def objects(self) -> list[RemoteObject]:
+        """List the objects below, at any depth, in the order of their paths."""
+        with _told(self, "list"):
+            listed = _store(self.root).list(f"{self.key}/" if self.key else None)
+            found = [_object(self.root, o) for part in listed for o in part]
+        return sorted(found, key=lambda o: o.path.key)
 
     def read_text(self, encoding: str = "utf-8") -> str:
         """Return an object as text."""
@@ -139,21 +168,16 @@ class RemotePath:
 
     def is_file(self) -> bool:
         """Return whether there is such an object."""
-        try:
-            with _told(self):
-                _store(self.root).head(self.key)
-        except FileNotFoundError:
-            return False
-        return True
+        return self.look() is not None
 
     def is_dir(self) -> bool:
         """Return whether there are objects below."""
-        with _told(self):
+        with _told(self, "list"):
             return bool(next(iter(_store(self.root).list(f"{self.key}/", chunk_size=1)), ()))
 
     def names(self) -> list[str]:
         """List the names of the objects and prefixes right below."""
-        with _told(self):
+        with _told(self, "list"):
             found = _store(self.root).list_with_delimiter(f"{self.key}/" if self.key else None)
         paths = [*(o["path"] for o in found["objects"]), *found["common_prefixes"]]
         return [PurePosixPath(p).name for p in paths]
@@ -162,12 +186,31 @@ class RemotePath:
         """Return whether there is such an object, or some below."""
         return self.is_file() or self.is_dir()
 
+    def write_folder(self, local: Path, last: str) -> None:
+        """Write the files of a folder below; the one that says that all are there at the end."""
+        files = [p for p in sorted(local.rglob("*")) if p.is_file() and p != local / last]
+
+        def put(file: Path) -> None:
+            (self / file.relative_to(local).as_posix()).write_bytes(file.read_bytes())
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(put, files))
+        put(local / last)
+
     def zarr_store(self) -> Any:
-        """Return what lies below as a Zarr store, read-only."""
+        """Return all below the address as a Zarr store, read-only: one connection for all of it."""
         from zarr.storage import ObjectStore
 
-        with _told(self):
-            return ObjectStore(_store(str(self)), read_only=True)
+        with _told(self, "read"):
+            return ObjectStore(_store(self.root), read_only=True)
+
+
+Root = Path | RemotePath
+
+
+def _object(root: str, told: Any) -> RemoteObject:
+    path = RemotePath(root, str(told["path"]))
+    return RemoteObject(path, told["size"], told["last_modified"], str(told["e_tag"]))
 
 
 def remote_path(address: str) -> RemotePath:
@@ -194,7 +237,7 @@ def remote_path(address: str) -> RemotePath:
 
 
 @contextmanager
-def _told(path: RemotePath) -> Iterator[None]:
+def _told(path: RemotePath, what: str) -> Iterator[None]:
     """Say in our own words what an object store answered; FileNotFoundError stays one."""
     try:
         from obstore import exceptions
@@ -209,24 +252,34 @@ def _told(path: RemotePath) -> Iterator[None]:
         raise FileNotFoundError(str(path)) from None
     except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
         do = "Somebody else published meanwhile: run it again."
-        raise StoreNotFound(located(str(path), "what was seen before", "another", do)) from error
+        raise PublishedMeanwhile(
+            located(str(path), "what was seen before", "another", do)
+        ) from error
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-        do = (
-            "Set credentials in the environment, such as AWS_ACCESS_KEY_ID; for a public bucket "
-            "AWS_SKIP_SIGNATURE=true."
-        )
-        raise StoreNotFound(located(str(path), "permission", "none", do)) from error
+        raise _not_allowed(path, what) from error
     except exceptions.BaseError as error:
         answer = str(error).split("\n")[0][:300]
+        if "403 Forbidden" in answer or "401 Unauthorized" in answer:
+            raise _not_allowed(path, what) from error
         do = "Check the address, and run it again."
         raise StoreNotFound(located(str(path), "an answer", answer, do)) from error
 
 
-@functools.lru_cache(maxsize=1024)
+def _not_allowed(path: RemotePath, what: str) -> StoreNotFound:
+    do = (
+        "Set credentials in the environment, such as AWS_ACCESS_KEY_ID; for a public bucket "
+        "AWS_SKIP_SIGNATURE=true."
+    )
+    return StoreNotFound(located(str(path), f"permission to {what}", "none", do))
+
+
+@functools.cache
 def _store(root: str) -> ObjectStore:
     from obstore.exceptions import BaseError
-    from obstore.store import from_url
+    from obstore.store import MemoryStore, from_url
 
+    if root.startswith("memory://"):
+        return MemoryStore()  # of this process, under this address
     try:
         # what is given here takes the place of the environment's
         plain = any(os.environ.get(n, "").lower() in ("true", "1") for n in _ALLOW_HTTP)

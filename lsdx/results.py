@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import xarray as xr
 
 from lsdx.arguments import one_of, some_of
 from lsdx.errors import LsdxError, StoreCorrupt, StoreNotFound, located
+from lsdx.remote import RemotePath
 from lsdx.store.place import Place, find_place
 
 FOLDER = "results"
@@ -105,7 +108,7 @@ def analyse(
     for name in (bar := tqdm(chosen, unit="analysis", disable=None if progress else True)):
         bar.set_description(name)
         digest = _digest(name, catalog)
-        if _held(place, name) == digest:
+        if _held(_path(place, name, digest)) == digest:
             done.append(Result(name, "found"))
             continue
         began = time.monotonic()
@@ -156,15 +159,18 @@ def open_result(
     """
     name = one_of(name, "open_result, name", ANALYSES)
     place = find_place(stores)
-    held = _held(place, name)
-    if held != _digest(name, place.catalog(tag).digest):
+    digest = _digest(name, place.catalog(tag).digest)
+    path = _path(place, name, digest)
+    held = _held(path)
+    if held != digest:
         found = "none" if held is None else "one of other stores or of another version"
         where = f"{place}/{FOLDER}/{name}"
         do = f"Compute it: lsdx analyse {name}"
         raise StoreNotFound(located(where, "a result of these stores", found, do))
-    path = _path(place, name)
     try:
-        ds = xr.open_zarr(path, consolidated=False, chunks=None).load()
+        remote = isinstance(path, RemotePath)
+        store, group = (path.zarr_store(), path.key) if remote else (path, None)
+        ds = xr.open_zarr(store, group=group, consolidated=False, chunks=None).load()
     except Exception as error:  # of Zarr and its codecs, of many kinds
         do = f"Remove it, and compute it again: lsdx analyse {name}"
         where = f"{place}/{FOLDER}/{path.name}"
@@ -187,14 +193,16 @@ def _digest(name: str, catalog: str) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _path(place: Place, name: str) -> Any:
-    return place.path / FOLDER / f"{name}.zarr"
+def _path(place: Place, name: str, digest: str) -> Any:
+    """Return where a result lies: at an address, where nothing is renamed, each has its own."""
+    own = f"-{digest}" if isinstance(place.path, RemotePath) else ""
+    return place.path / FOLDER / f"{name}{own}.zarr"
 
 
-def _held(place: Place, name: str) -> str | None:
+def _held(path: Any) -> str | None:
     """Return the digest of the result that is there, None without one."""
     try:
-        text = (_path(place, name) / "zarr.json").read_text(encoding="utf-8")
+        text = (path / "zarr.json").read_text(encoding="utf-8")
         found = json.loads(text)["attributes"]["result"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -216,9 +224,10 @@ def _computed(name: str, place: Place, tag: str | None) -> xr.Dataset:
 
 def _write(found: xr.Dataset, place: Place, name: str, digest: str) -> None:
     """Write a result beside its place and give it its name when it is whole."""
-    path = _path(place, name)
-    path.parent.mkdir(exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    path = _path(place, name, digest)
+    remote = isinstance(path, RemotePath)
+    if not remote:
+        path.parent.mkdir(exist_ok=True)
     arguments = json.dumps(dict(ANALYSES[name].arguments), sort_keys=True)
     attrs = {k: v.item() if isinstance(v, np.generic) else v for k, v in found.attrs.items()}
     told = {"result": digest, "arguments": arguments, "lsdx": version("lsdx")}
@@ -226,7 +235,8 @@ def _write(found: xr.Dataset, place: Place, name: str, digest: str) -> None:
     found = found.assign(
         {n: v.astype(object) for n, v in found.variables.items() if v.dtype.kind == "U"}
     )
-    try:
+    with tempfile.TemporaryDirectory(prefix=".", dir=None if remote else path.parent) as made:
+        scratch = Path(made) / path.name
         found.drop_encoding().assign_attrs(attrs | told).to_zarr(
             scratch,
             mode="w",
@@ -234,10 +244,11 @@ def _write(found: xr.Dataset, place: Place, name: str, digest: str) -> None:
             zarr_format=3,
             encoding={str(n): {"compressors": [_CHECKED]} for n in found.variables},
         )
-        shutil.rmtree(path, ignore_errors=True)
-        scratch.rename(path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if remote:
+            path.write_folder(scratch, "zarr.json")
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+            scratch.rename(path)
 
 
 def _alignment(stores: Any, tag: str | None, _: Any, **arguments: Any) -> xr.Dataset:

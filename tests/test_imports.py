@@ -56,7 +56,7 @@ LAYERS: dict[str, set[str]] = {
     "open_field": {"arguments", "clock", "kernels"},
     "figures": {"config", "lazy", "regions", "schema"},
     "export": {"clock", "lazy", "regions", "schema"},
-    "results": {"analysis", "arguments", "check", "store"},
+    "results": {"analysis", "arguments", "check", "remote", "store"},
     "overview": {
         "analysis",
         "check",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 import xarray as xr
 
 import lsdx
+from lsdx.builders.upkeep import verify
 from lsdx.errors import ConfigError, SelectionError, StoreCorrupt, StoreNotFound
 from lsdx.store.catalog import Entry
 from lsdx.store.place import Place
@@ -479,19 +483,47 @@ def test_a_missing_chunk_is_refused_by_name(damaged: Path) -> None:
 
 
 @pytest.mark.parametrize("noun", [*LIGHT, "units"])
-def test_changed_metadata_are_refused(damaged: Path, noun: str) -> None:
+def test_metadata_are_read_from_the_catalog_and_verified_on_disk(damaged: Path, noun: str) -> None:
+    expected = getattr(lsdx, f"open_{noun}")(damaged)
     entry = Place(damaged).catalog().flat[noun]
     path = next(p for p in sorted((damaged / entry.path).rglob("zarr.json")) if p.parent.name != "")
     path.write_bytes(path.read_bytes().replace(b"{", b"{ ", 1))
-    with pytest.raises(StoreCorrupt, match=r"zarr\.json"):
-        getattr(lsdx, f"open_{noun}")(damaged)
+    xr.testing.assert_identical(getattr(lsdx, f"open_{noun}")(damaged), expected)
+    (problem,) = [c.problem for c in verify(damaged) if c.problem]
+    assert re.search(r"zarr\.json: expected the metadata built, found another", problem)
+
+
+def test_stores_of_format_1_open_and_refuse_changed_metadata(damaged: Path) -> None:
+    """Their catalogs hold the SHA-256 of each zarr.json, not its text."""
+    units, spikes = lsdx.open_units(damaged), lsdx.open_spikes(damaged).spike_time.values
+
+    def earlier(entry: Entry) -> Entry:
+        digests = {
+            n: hashlib.sha256(t.encode()).hexdigest() if t.startswith("{") else t
+            for n, t in entry.metadata.items()
+        }
+        return replace(entry, metadata=digests)
+
+    now = Place(damaged).catalog()
+    parts = {n: {eid: earlier(e) for eid, e in p.items()} for n, p in now.parts.items()}
+    flat = {n: earlier(e) for n, e in now.flat.items()}
+    then = replace(now, parts=parts, flat=flat, format=1)
+    (damaged / "catalog.json").write_text(then.to_json())
+    attrs = {"catalog": then.digest[:16]}
+    xr.testing.assert_identical(lsdx.open_units(damaged), units.assign_attrs(attrs))
+    np.testing.assert_array_equal(lsdx.open_spikes(damaged).spike_time.values, spikes)
+    path = damaged / then.flat["units"].path / "region" / "zarr.json"
+    path.write_bytes(path.read_bytes().replace(b"{", b"{ ", 1))
+    with pytest.raises(StoreCorrupt, match=r"region, zarr\.json: expected the metadata built"):
+        lsdx.open_units(damaged)
 
 
 def test_a_missing_or_foreign_array_is_refused(damaged: Path) -> None:
     folder = damaged / Place(damaged).catalog().flat["units"].path
     shutil.copytree(folder / "region", folder / "region2")
-    with pytest.raises(StoreCorrupt, match="region2"):
-        lsdx.open_units(damaged)
+    assert "region2" not in lsdx.open_units(damaged).variables
+    (problem,) = [c.problem for c in verify(damaged) if c.problem]
+    assert "Remove what is foreign" in problem
     shutil.rmtree(folder / "region2")
     shutil.rmtree(folder / "region")
     with pytest.raises(StoreCorrupt, match="region"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,20 +12,22 @@ import xarray as xr
 from lsdx.assemble.cohort import Cohort
 from lsdx.assemble.stored import Joining, Part
 from lsdx.assemble.stores import STORED
-from lsdx.builders.write import find_store, unit_digest, write_store
+from lsdx.builders.manifest import find_store
+from lsdx.builders.write import unit_digest, write_store
 from lsdx.errors import RecipeError, SourceError, located
 from lsdx.readers.records import SessionRecord
+from lsdx.remote import Root
 from lsdx.schema import SCHEMAS, Schema
 from lsdx.store.access import read_store
 from lsdx.store.catalog import Entry, digest_of
 from lsdx.store.place import Place
 
 
-def stored_sessions(folder: Path, parts: Mapping[str, Entry]) -> tuple[SessionRecord, ...]:
+def stored_sessions(root: Root, parts: Mapping[str, Entry]) -> tuple[SessionRecord, ...]:
     """Return the records of the sessions that are stored, in the order of the flat stores."""
     records = []
     for eid, entry in parts.items():
-        ds = read_store(Place(folder), entry).isel(session=0)
+        ds = read_store(Place(root), entry).isel(session=0)
         records.append(
             SessionRecord(
                 eid=eid,
@@ -41,7 +42,7 @@ def stored_sessions(folder: Path, parts: Mapping[str, Entry]) -> tuple[SessionRe
 
 
 def compile_store(
-    folder: Path,
+    root: Root,
     recipe: Mapping[str, Any],
     name: str,
     entries: Mapping[str, Entry],
@@ -53,7 +54,7 @@ def compile_store(
 
     Parameters
     ----------
-    folder : Path
+    root : Path or RemotePath
     recipe : mapping
         The recipe's description.
     name : str
@@ -100,17 +101,17 @@ def compile_store(
         }
     )
     path = f"flat/{name}-{digest[:20]}/{schema.name}.zarr"
-    entry = find_store(folder, path)
+    entry = find_store(root, path)
     if entry is not None:
         return "reused", entry
     attrs = {"recipe": name, "simulated": max(e.attrs["simulated"] for _, e in chosen)}
     attrs |= {k: chosen[0][1].attrs[k] for k in stored.kept}
-    parts = [Part(e.attrs, e.sizes, partial(read_store, Place(folder), e)) for _, e in chosen]
+    parts = [Part(e.attrs, e.sizes, partial(read_store, Place(root), e)) for _, e in chosen]
     ds = stored.join(parts, joining)
     _check_keys(ds, schema)
     if "unit" in ds.dims:
         attrs["unit_digest"] = unit_digest(ds)
-    entry, _ = write_store(folder, path, ds, schema, cohort=True, attrs=attrs)
+    entry, _ = write_store(root, path, ds, schema, cohort=True, attrs=attrs)
     return "built", entry
 
 

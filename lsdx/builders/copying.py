@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from uuid import uuid4
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from lsdx.builders.lock import building, publishing
-from lsdx.builders.write import (
-    MANIFEST,
-    TEMPORARY,
-    check_bytes,
-    find_store,
-    publish_store,
+from lsdx.builders.manifest import MANIFEST, check_bytes, find_store
+from lsdx.builders.placing import (
+    catalog_tag,
+    make_root,
+    place_store,
+    replace_catalog,
     replace_file,
+    scratch,
 )
-from lsdx.errors import RecipeError, StoreCorrupt, StoreNotFound, located
-from lsdx.remote import RemotePath
-from lsdx.store.catalog import CATALOG, Catalog, Entry
+from lsdx.builders.publish import current_catalog
+from lsdx.errors import RecipeError, StoreCorrupt, located
+from lsdx.remote import AT_ONCE, RemotePath, Root
+from lsdx.store.catalog import Catalog, Entry
 from lsdx.store.place import Place, find_place
-
-_AT_ONCE = 16  # objects of one store
 
 
 @dataclass(frozen=True)
@@ -78,8 +73,9 @@ def copy_stores(
     n_copied = n_bytes = 0
     off = None if progress else True
     size = sum(e.bytes for e in entries)
+    make_root(there.path)
     with (
-        _open_for_writing(there),
+        building(there.path),
         tqdm(total=size, desc="copy", unit="B", unit_scale=True, disable=off) as bar,
     ):
         for entry in entries:
@@ -91,30 +87,15 @@ def copy_stores(
     return Copied(n_copied, len(entries) - n_copied, n_bytes)
 
 
-@contextmanager
-def _open_for_writing(place: Place) -> Iterator[None]:
-    if isinstance(place.path, RemotePath):
-        yield
-        return
-    place.path.mkdir(parents=True, exist_ok=True)
-    with building(place.path):
-        yield
-
-
-def _current(place: Place) -> Catalog | None:
-    try:
-        return place.catalog()
-    except StoreNotFound:
-        if isinstance(place.path, RemotePath) and (place.path / CATALOG).is_file():
-            raise
-        return None
-
-
 def _check_replaces(place: Place, catalog: Catalog, tag: str | None) -> None:
-    """Refuse to take the place of what has sessions that are not in the copy."""
-    now = None if tag is not None else _current(place)
-    if now is None:
+    """Refuse to take the place of what has sessions that are not in the copy, or of a tag."""
+    if tag is not None:
+        there = place.catalog(tag).digest if place.tag(tag).is_file() else catalog.digest
+        if there != catalog.digest:
+            do = "Name another target, or remove that tag: lsdx tag --remove."
+            raise RecipeError(located(f"{place}, tag {tag}", "the same catalog", "another", do))
         return
+    now = current_catalog(place.path)
     lost = sorted(set(now.parts.get("sessions", {})) - set(catalog.parts.get("sessions", {})))
     if lost:
         found = f"{len(lost)} others, such as {lost[0]}"
@@ -131,67 +112,41 @@ def _is_there(place: Place, entry: Entry) -> bool:
 
 def _copy_store(source: Place, target: Place, entry: Entry) -> None:
     """Copy the folder of one store, whose bytes are checked where they lie on this machine."""
-    with tempfile.TemporaryDirectory() as scratch:
-        root = source.path
-        if isinstance(root, RemotePath):
-            root = Path(scratch)
-            _download(source, entry, root)
-        problems = check_bytes(root, entry)
+    with scratch(target.path) as (folder, temporary):
+        local = folder / temporary
+        files = _files_of(source.within(entry).parent)
+
+        def get(item: tuple[str, Root]) -> None:
+            name, path = item
+            (local / name).parent.mkdir(parents=True, exist_ok=True)
+            (local / name).write_bytes(path.read_bytes())
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(get, files.items()))
+        beside = f"{temporary}/{PurePosixPath(entry.path).name}"
+        problems = check_bytes(folder, replace(entry, path=beside))
         if problems:
-            raise StoreCorrupt(problems[0].replace(str(root), str(source)))
-        local = (root / entry.path).parent
-        if isinstance(target.path, RemotePath):
-            _upload(local, target.within(entry).parent)
-            return
-        beside = target.path / TEMPORARY / f"{uuid4().hex}.store"
-        try:
-            shutil.copytree(local, beside)
-            publish_store(target.path, beside, entry)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            here = str(folder / beside)
+            raise StoreCorrupt(problems[0].replace(here, str(source.within(entry))))
+        place_store(target.path, local, entry)
 
 
-def _download(source: Place, entry: Entry, root: Path) -> None:
-    below = source.within(entry).parent
-    if not isinstance(below, RemotePath):
-        raise TypeError(f"{below}: no address")
-
-    def get(path: RemotePath) -> None:
-        file = root / (root / entry.path).parent / Path(path.relative_to(below))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(path.read_bytes())
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(get, below.files()))
-
-
-def _upload(local: Path, target: Path | RemotePath) -> None:
-    files = [p for p in sorted(local.rglob("*")) if p.is_file()]
-    last = local / MANIFEST
-
-    def put(file: Path) -> None:
-        to = target / file.relative_to(local).as_posix()
-        to.write_bytes(file.read_bytes())
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(put, [f for f in files if f != last]))
-    put(last)
+def _files_of(store: Root) -> dict[str, Root]:
+    """List the files below a store's folder, by their way from there."""
+    if isinstance(store, RemotePath):
+        return {o.path.relative_to(store).as_posix(): o.path for o in store.objects()}
+    files = sorted(p for p in store.rglob("*") if p.is_file())
+    return {p.relative_to(store).as_posix(): p for p in files}
 
 
 def _publish(place: Place, catalog: Catalog, tag: str | None) -> None:
     """Write the catalog: the one step that makes the copy current."""
-    names = [CATALOG] if tag is None else [f"tags/{tag}.json"]
-    if tag is not None and _current(place) is None:
-        names.append(CATALOG)
-    text = catalog.to_json()
-    if not isinstance(place.path, RemotePath):
-        with publishing(place.path):
-            _check_replaces(place, catalog, tag)
-            for name in names:
-                replace_file(place.path, name, text)
-        return
-    for name in names:
-        path = place.path / name
-        seen = path.tag()
+    root = place.path
+    with publishing(root):
+        seen = catalog_tag(root)
+        now = current_catalog(root)
         _check_replaces(place, catalog, tag)
-        path.write_bytes(text.encode(), instead_of=seen)
+        if tag is not None:
+            replace_file(root, f"tags/{tag}.json", catalog.to_json())
+        if tag is None or not now.recipes:
+            replace_catalog(root, catalog, now, seen)

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from lsdx.assemble.cohort import Cohort
 from lsdx.assemble.stores import STORED
 from lsdx.builders.compile import compile_store, stored_sessions
+from lsdx.builders.lock import publishing
+from lsdx.builders.placing import catalog_tag, replace_catalog
 from lsdx.builders.recipe import Recipe, made_by
 from lsdx.builders.report import Line
 from lsdx.builders.task import SessionResult
-from lsdx.builders.write import replace_file
-from lsdx.config import Settings, local_folder
+from lsdx.config import Settings
 from lsdx.errors import LsdxError, RecipeError, StoreCorrupt, StoreNotFound, located
+from lsdx.remote import PublishedMeanwhile, RemotePath, Root
 from lsdx.store.catalog import CATALOG, Catalog, Entry
 from lsdx.store.place import Place
 
+_TRIES = 20  # of a publication, where others publish at the same address
 
-def current_catalog(folder: Path) -> Catalog:
+
+def current_catalog(root: Root) -> Catalog:
     """Return what is published; an empty catalog where nothing is."""
     try:
-        return Place(folder).catalog()
+        return Place(root).catalog()
     except StoreNotFound:
+        # at an address: there may be one, but nobody answers, or it may not be read
+        if isinstance(root, RemotePath) and (root / CATALOG).is_file():
+            raise
         return Catalog()
     except StoreCorrupt as error:
         raise RecipeError(
             located(
-                str(folder / CATALOG),
+                str(root / CATALOG),
                 "a whole catalog",
                 "a damaged one",
                 "Restore the file, or remove it and build: finished parts are used again.",
@@ -79,7 +86,8 @@ def publish(
 ) -> tuple[Catalog, list[Line]]:
     """Merge into the catalog as it is now, compile what changed, replace the catalog.
 
-    Call it under the lock `lsdx.builders.lock.publishing`.
+    In a folder one builder publishes at a time. At an address, who comes second does it again
+    with what the first has published.
 
     Parameters
     ----------
@@ -107,18 +115,58 @@ def publish(
     ------
     RecipeError
         If a flat store cannot be made; nothing is published then.
+    PublishedMeanwhile
+        If others published each time that it was tried.
     """
+    root = settings.stores
+    for left in reversed(range(_TRIES)):
+        with publishing(root):
+            tag = catalog_tag(root)
+            now = current_catalog(root)
+            check_same_world(now, simulated, settings)
+            catalog, lines = _merged_catalog(
+                settings,
+                now,
+                results,
+                recipes,
+                cohort,
+                simulated=simulated,
+                names=names,
+                gone=gone,
+                progress=progress,
+            )
+            try:
+                replace_catalog(root, catalog, now, tag)
+            except PublishedMeanwhile:
+                if not left:
+                    raise
+                time.sleep(random.random())
+            else:
+                break
+    return catalog, lines
+
+
+def _merged_catalog(
+    settings: Settings,
+    now: Catalog,
+    results: Sequence[SessionResult],
+    recipes: Sequence[Recipe],
+    cohort: Cohort,
+    *,
+    simulated: bool,
+    names: Collection[str],
+    gone: Collection[str],
+    progress: bool,
+) -> tuple[Catalog, list[Line]]:
     from tqdm import tqdm
 
-    folder = local_folder(settings.stores, "lsdx build")
-    now = current_catalog(folder)
-    check_same_world(now, simulated, settings)
+    root = settings.stores
     old = {n: d for n, d in now.recipes.items() if n in names}
     described = old | {r.name: r.describe() | {"made_by": made_by(r, recipes)} for r in recipes}
     parts = {n: p for n, p in _merge(now.parts, results, recipes).items() if n in described}
     listed = {s.eid for s in cohort.sessions}
     parts = {n: {eid: e for eid, e in p.items() if eid not in gone} for n, p in parts.items()}
-    stored = stored_sessions(folder, parts.get("sessions", {}))
+    stored = stored_sessions(root, parts.get("sessions", {}))
     order = [s.eid for s in stored]
     whole = replace(
         cohort, sessions=(*cohort.sessions, *(s for s in stored if s.eid not in listed))
@@ -137,11 +185,11 @@ def publish(
                 continue
         try:
             made = compile_store(
-                folder, described[name], name, parts.get(name, {}), order, whole, n_units
+                root, described[name], name, parts.get(name, {}), order, whole, n_units
             )
         except (LsdxError, OSError) as error:
             raise RecipeError(
-                f"{folder}, store {name}: {error} Nothing was published; what was before stays."
+                f"{root}, store {name}: {error} Nothing was published; what was before stays."
             ) from error
         if made is not None:
             status, flat[name] = made
@@ -154,7 +202,6 @@ def publish(
         flat=flat,
         protocol=_protocol_names(settings),
     )
-    replace_file(folder, CATALOG, catalog.to_json())
     return catalog, lines
 
 

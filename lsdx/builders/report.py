@@ -6,12 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from lsdx.builders.write import replace_file
+from lsdx.builders.placing import replace_file
+from lsdx.remote import Root
 
 REPORT = "report.json"
 
@@ -57,9 +57,9 @@ class Report:
         names = [f.name for f in fields(Line) if f.name != "trace"]
         return pd.DataFrame([asdict(line) for line in self.lines], columns=names)
 
-    def save(self, folder: Path) -> None:
+    def save(self, root: Root) -> None:
         """Save the report as JSON beside the catalog."""
-        replace_file(folder, REPORT, json.dumps(asdict(self), indent=1))
+        replace_file(root, REPORT, json.dumps(asdict(self), indent=1))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON has it, sessions by id and name."""

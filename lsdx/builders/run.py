@@ -7,19 +7,19 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from lsdx.assemble.cohort import Cohort
 from lsdx.assemble.plan import LabTables
 from lsdx.assemble.stores import STORED
-from lsdx.builders.lock import building, publishing
+from lsdx.builders.lock import building
+from lsdx.builders.placing import make_root
 from lsdx.builders.publish import check_same_world, current_catalog, publish
 from lsdx.builders.recipe import choose, inputs_of, load_recipes
 from lsdx.builders.report import Line, Report
 from lsdx.builders.session import plan_session
 from lsdx.builders.task import SessionResult, build_session
-from lsdx.builders.write import TEMPORARY
-from lsdx.config import Settings, local_folder
+from lsdx.config import Settings
 from lsdx.errors import ConfigError, RecipeError, SourceError, located
 from lsdx.readers.lab import (
     odd_administrations,
@@ -30,6 +30,7 @@ from lsdx.readers.lab import (
     read_trajectories,
 )
 from lsdx.readers.records import DatasetRecord, SessionRecord
+from lsdx.remote import Root
 from lsdx.schema import SCHEMAS
 from lsdx.sources import Source, open_source
 from lsdx.store.access import read_store
@@ -93,41 +94,40 @@ def build(
     lsdx.errors.ConfigError: cache_dir: expected the root of a ONE cache, or NWB files, found ...
     """
     all_recipes = load_recipes(recipes)
-    folder = local_folder(settings.stores, "lsdx build")
+    root = settings.stores
     source, settings = open_source(settings, offline=offline, refresh=refresh, progress=progress)
     chosen_sessions = _choose_sessions(source, sessions)
     lab, cohort, notes = _lab(settings, source)
-    _make_folder(folder)
-    inputs = inputs_of(choose(all_recipes, names, current_catalog(folder).recipes))
+    make_root(root)
+    inputs = inputs_of(choose(all_recipes, names, current_catalog(root).recipes))
     source.download(_needed(source, chosen_sessions, lab.revision, inputs), progress=progress)
-    with building(folder):
-        before = current_catalog(folder)
+    with building(root):
+        before = current_catalog(root)
         check_same_world(before, source.simulated, settings)
         chosen = choose(all_recipes, names, before.recipes)
-        arguments = [(source, s, chosen, lab, folder) for s in chosen_sessions]
+        arguments = [(source, s, chosen, lab, root) for s in chosen_sessions]
         results = list(_run(arguments, client, progress))
-        with publishing(folder):
-            catalog, lines = publish(
-                settings,
-                results,
-                chosen,
-                cohort,
-                simulated=source.simulated,
-                names=all_recipes,
-                gone=_gone(before, source) if prune else (),
-                progress=progress,
-            )
+        catalog, lines = publish(
+            settings,
+            results,
+            chosen,
+            cohort,
+            simulated=source.simulated,
+            names=all_recipes,
+            gone=_gone(before, source) if prune else (),
+            progress=progress,
+        )
     notes += [
         f"store {n} has no recipe any more and is no longer published; tags keep it"
         for n in sorted(set(before.recipes) - set(all_recipes))
     ]
     for name, entry in catalog.flat.items():
         if say := STORED[catalog.recipes[name]["store"]].notes:
-            notes += say(read_store(Place(folder), entry))
-    notes += _unknown_ids(folder, catalog, cohort)
+            notes += say(read_store(Place(root), entry))
+    notes += _unknown_ids(root, catalog, cohort)
     labels = {s.eid: s.label for s in source.sessions()}
     if "sessions" in catalog.flat:
-        stored = read_store(Place(folder), catalog.flat["sessions"])
+        stored = read_store(Place(root), catalog.flat["sessions"])
         labels |= dict(zip(stored["session"].values, stored["session_label"].values, strict=True))
     notes += [
         f"session {r.eid} ({labels[r.eid]}) keeps what was published of it before, "
@@ -148,10 +148,10 @@ def build(
         names=labels,
         notes=(*source.notes, *notes),
         simulated=source.simulated,
-        stores=str(folder),
+        stores=str(root),
         catalog=catalog.digest,
     )
-    report.save(folder)
+    report.save(root)
     return report
 
 
@@ -172,8 +172,8 @@ def to_download(
     progress: bool = False,
 ) -> list[tuple[str, int]]:
     """List what a build would download: session and dataset, bytes (-1: not recorded)."""
-    folder = local_folder(settings.stores, "lsdx build")
-    inputs = inputs_of(choose(load_recipes(recipes), names, current_catalog(folder).recipes))
+    published = current_catalog(settings.stores).recipes
+    inputs = inputs_of(choose(load_recipes(recipes), names, published))
     source, settings = open_source(settings, offline=offline, refresh=refresh, progress=progress)
     return [
         (f"{session.label}  {d.where}", -1 if d.size is None else d.size)
@@ -191,14 +191,14 @@ def _needed(
             yield session.eid, plan_session(source, session, revision, inputs).files
 
 
-def _unknown_ids(folder: Path, catalog: Catalog, cohort: Cohort) -> list[str]:
+def _unknown_ids(root: Root, catalog: Catalog, cohort: Cohort) -> list[str]:
     """Say which ids of the lab's tables name nothing."""
     eids = {s.eid for s in cohort.sessions}
     known = set(eids)
     for name, entry in catalog.flat.items():
         schema = SCHEMAS[catalog.recipes[name]["store"]]
         if any(v.name == "exclusion" for v in schema.variables):
-            known |= set(read_store(Place(folder), entry)[schema.concat].values)
+            known |= set(read_store(Place(root), entry)[schema.concat].values)
     notes = [f"exclusions: {i} names nothing" for i in sorted(set(cohort.exclusions) - known)]
     strange = len(set(cohort.trajectories) - eids)
     if strange:
@@ -290,18 +290,6 @@ def _choose_sessions(source: Source, wanted: Iterable[str]) -> tuple[SessionReco
                 )
             )
     return tuple(by_eid[e] for e in dict.fromkeys(ids)) if ids else listed
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        (folder / TEMPORARY).mkdir(parents=True, exist_ok=True)
-        probe = folder / TEMPORARY / f"{uuid4().hex}.probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise RecipeError(
-            located(str(folder), "a folder to write to", str(error), "Name another: --stores DIR.")
-        ) from error
 
 
 def _run(

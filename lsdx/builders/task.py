@@ -6,12 +6,12 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from lsdx.assemble.plan import LabTables, SessionPlan
+from lsdx.builders.manifest import find_store
 from lsdx.builders.recipe import Recipe, inputs_of, lineage, made_by
 from lsdx.builders.report import Line
 from lsdx.builders.session import (
@@ -20,9 +20,10 @@ from lsdx.builders.session import (
     read_recording,
     session_inputs,
 )
-from lsdx.builders.write import find_store, unit_digest, write_store
+from lsdx.builders.write import unit_digest, write_store
 from lsdx.errors import LsdxError
 from lsdx.readers.records import SessionRecord
+from lsdx.remote import Root
 from lsdx.schema import SCHEMAS
 from lsdx.sources import Source
 from lsdx.store.access import read_store
@@ -56,7 +57,7 @@ def build_session(
     session: SessionRecord,
     recipes: Sequence[Recipe],
     lab: LabTables,
-    folder: Path,
+    root: Root,
 ) -> SessionResult:
     """Find or build the parts of one session.
 
@@ -66,7 +67,7 @@ def build_session(
     started = time.perf_counter()
     try:
         plan = plan_session(source, session, lab.revision, inputs_of(recipes), folder=lab.bombcell)
-        parts = _find_all(folder, source, plan, recipes, lab)
+        parts = _find_all(root, source, plan, recipes, lab)
         lines = [Line(session.eid, "read", "skipped", 0.0, 0, reason) for reason in plan.lacking]
         if parts is not None and not plan.problems:
             lines += [_line(session.eid, r, "reused", parts[r.name], 0.0) for r in recipes]
@@ -90,7 +91,7 @@ def build_session(
             reading = replace(reading, recording=reading.recording.without_of_spikes())
         started = time.perf_counter()
         try:
-            status, entry = _build_part(folder, source, recipe, recipes, reading, inputs, made)
+            status, entry = _build_part(root, source, recipe, recipes, reading, inputs, made)
             built[recipe.name] = entry
             seconds = time.perf_counter() - started
             line = _line(session.eid, recipe, status, entry, seconds)
@@ -116,7 +117,7 @@ def part_path(
 
 
 def _find_all(
-    folder: Path,
+    root: Root,
     source: Source,
     plan: SessionPlan,
     recipes: Sequence[Recipe],
@@ -129,16 +130,14 @@ def _find_all(
         if not recipe.has(plan, lab):
             parts[recipe.name] = None
             continue
-        parts[recipe.name] = find_store(
-            folder, part_path(recipe, recipes, plan.session.eid, inputs)
-        )
+        parts[recipe.name] = find_store(root, part_path(recipe, recipes, plan.session.eid, inputs))
         if parts[recipe.name] is None:
             return None
     return parts
 
 
 def _build_part(
-    folder: Path,
+    root: Root,
     source: Source,
     recipe: Recipe,
     recipes: Sequence[Recipe],
@@ -148,13 +147,13 @@ def _build_part(
 ) -> tuple[str, Entry | None]:
     eid = reading.recording.session.eid
     path = part_path(recipe, recipes, eid, inputs)
-    entry = find_store(folder, path)
+    entry = find_store(root, path)
     is_needed = any(recipe.store in r.needs for r in recipes)
     schema = SCHEMAS[recipe.store]
     if entry is not None:
         if is_needed:
             raw = any(v.dtype == "ticks" for v in schema.variables)
-            made[recipe.store] = read_store(Place(folder), entry, decode=not raw)
+            made[recipe.store] = read_store(Place(root), entry, decode=not raw)
         return "reused", entry
     needed = {name: made.get(name) for name in recipe.needs}
     ds = recipe.assemble(reading.recording, **needed, **recipe.parameters)
@@ -171,7 +170,7 @@ def _build_part(
     }
     if "unit" in ds.dims:
         attrs["unit_digest"] = unit_digest(ds)
-    entry, first = write_store(folder, path, ds, schema, cohort=False, attrs=attrs)
+    entry, first = write_store(root, path, ds, schema, cohort=False, attrs=attrs)
     return "built" if first else "found", entry
 
 

@@ -12,7 +12,6 @@ from lsdx.cli.parser import (
     add_csv,
     add_json,
     add_settings,
-    folder_of,
     path,
     settings_of,
 )
@@ -78,7 +77,7 @@ def add(commands: Any) -> None:
 def _verify(arguments: argparse.Namespace) -> int:
     from lsdx.builders.upkeep import verify
 
-    stores = folder_of(arguments, "lsdx verify")
+    stores = settings_of(arguments).stores
     checks = verify(stores, arguments.tag, progress=not arguments.quiet)
     names = session_names(stores, arguments.tag)
     rows: list[dict[str, Any]] = []

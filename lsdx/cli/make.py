@@ -14,7 +14,6 @@ from lsdx.cli.parser import (
     add_json,
     add_sessions,
     add_settings,
-    folder_of,
     path,
     settings_of,
 )
@@ -260,18 +259,18 @@ def _tag(arguments: argparse.Namespace) -> int:
     if arguments.name and arguments.remove:
         do = "Run the command twice."
         raise ArgumentError(located("tag", "a new tag, or one to remove", "both", do))
-    folder = folder_of(arguments, "lsdx tag")
+    stores = settings_of(arguments).stores
     if arguments.name:
-        catalog = keep_tag(folder, arguments.name)
+        catalog = keep_tag(stores, arguments.name)
         tell(arguments, f"{arguments.name}: catalog {catalog.digest[:16]}")
     elif arguments.remove:
-        remove_tag(folder, arguments.remove)
+        remove_tag(stores, arguments.remove)
         tell(arguments, f"{arguments.remove}: removed; its stores stay until lsdx gc")
     else:
-        Place(folder).catalog()
-        found = Place(folder).tags()
+        Place(stores).catalog()
+        found = Place(stores).tags()
         for name in found:
-            say(arguments, f"{name}: catalog {Place(folder).catalog(name).digest[:16]}")
+            say(arguments, f"{name}: catalog {Place(stores).catalog(name).digest[:16]}")
         if not found:
             tell(arguments, "no tags; keep the current catalog under a name: lsdx tag NAME")
     return 0
@@ -287,13 +286,22 @@ def _add_gc(commands: Any) -> None:
         stays="What a catalog or a tag names is whole.",
     )
     gc.add_argument("--dry-run", action="store_true", help="only list")
+    gc.add_argument(
+        "--grace",
+        type=float,
+        default=7.0,
+        metavar="DAYS",
+        help="at an address, leave what is younger, or was current then (default: 7.0)",
+    )
     add_settings(gc, "stores")
 
 
 def _gc(arguments: argparse.Namespace) -> int:
     from lsdx.builders.upkeep import collect_garbage
 
-    removed = collect_garbage(folder_of(arguments, "lsdx gc"), dry_run=arguments.dry_run)
+    removed = collect_garbage(
+        settings_of(arguments).stores, dry_run=arguments.dry_run, grace=arguments.grace
+    )
     for name in removed:
         (say if arguments.dry_run else tell)(arguments, name)
     tell(arguments, f"{len(removed)} {'to remove' if arguments.dry_run else 'removed'}")

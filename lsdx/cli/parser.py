@@ -15,7 +15,6 @@ from lsdx.config import (
     SOURCES,
     Settings,
     load_settings,
-    local_folder,
     setting_origins,
     user_path,
 )
@@ -188,11 +187,6 @@ def add_csv(command: Parser) -> None:
     """Add CSV, to a file or standard output."""
     text = "write it as CSV; '-' is standard output, and nothing else goes there"
     command.add_argument("--csv", type=path, metavar="FILE", help=text)
-
-
-def folder_of(arguments: argparse.Namespace, where: str) -> Path:
-    """Read the settings' folder of stores, for what cannot be done at an address."""
-    return local_folder(settings_of(arguments).stores, where)
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

@@ -69,8 +69,8 @@ BEHAVIOR = Schema(
     variables=(
         label("session", "session", "Session id (eid).", unique=True),
         label("feature", "feature", "Camera and measure, as camera/measure.", unique=True),
-        label("phase", "phase", "Passive run, relative to the injection.", unique=True),
-        label("epoch", "epoch", "Epoch of a run.", unique=True),
+        label("phase", "phase", "Passive run, relative to the injection.", unique=True, whole=True),
+        label("epoch", "epoch", "Epoch of a run.", unique=True, whole=True),
         label("camera", "camera", "Camera.", unique=True),
         Variable(
             "time",

@@ -14,8 +14,8 @@ COUNTS = Schema(
     chunks={"unit": 256, "phase": 1, "epoch": 1},
     variables=(
         label("unit", "unit", "Unit id.", unique=True, whole=True),
-        label("phase", "phase", "Passive run, relative to the injection.", unique=True),
-        label("epoch", "epoch", "Epoch of a run.", unique=True),
+        label("phase", "phase", "Passive run, relative to the injection.", unique=True, whole=True),
+        label("epoch", "epoch", "Epoch of a run.", unique=True, whole=True),
         Variable(
             "time",
             ("time",),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lsdx.config import Settings, fill_from, local_folder
+from lsdx.config import Settings, fill_from
 from lsdx.errors import ConfigError, SourceError, located
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
 
@@ -109,7 +109,7 @@ def open_source(
         alyx = AlyxSource(root, settings, offline=offline, refresh=refresh, progress=progress)
         return alyx, fill_from(replace(settings, cache_dir=root), root / "lsdx.toml")
     if settings.source == "demo":
-        root = settings.cache_dir or local_folder(settings.stores, "lsdx build") / "demo"
+        root = settings.cache_dir or _beside(settings) / "demo"
         if not (root / "sessions.pqt").is_file():
             from lsdx.demo import write_cohort
 
@@ -128,7 +128,7 @@ def open_source(
         from lsdx.sources.nwb import NwbSource
 
         found = fill_from(settings, settings.cache_dir / "lsdx.toml")
-        kept = local_folder(settings.stores, "lsdx build") / "nwb"
+        kept = _beside(settings) / "nwb"
         nwb = NwbSource(settings.cache_dir, kept, found, progress=progress)
         return nwb, nwb.settings
     source = CacheSource(settings.cache_dir)
@@ -142,3 +142,8 @@ def open_source(
             )
         )
     return source, fill_from(settings, settings.cache_dir / "lsdx.toml")
+
+
+def _beside(settings: Settings) -> Path:
+    """Return the folder of stores for what is made on this machine, whatever stores' address."""
+    return settings.stores if isinstance(settings.stores, Path) else Path("stores")

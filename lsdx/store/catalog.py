@@ -16,7 +16,8 @@ CATALOG = "catalog.json"
 RESTORE = (
     "Restore the file, or remove it and build from the same source: finished parts are used again."
 )
-FORMAT = 1
+FORMAT = 2
+_READ = (1, FORMAT)
 _DIGEST = re.compile(r'\A\{\n "digest": "([0-9a-f]{64})",\n')
 
 
@@ -24,8 +25,9 @@ _DIGEST = re.compile(r'\A\{\n "digest": "([0-9a-f]{64})",\n')
 class Entry:
     """One Zarr store of the catalog: where it is, and what its bytes must be.
 
-    ``metadata`` maps each ``zarr.json`` (by its array's name, ``""`` for the group) to its
-    SHA-256; ``sizes`` are lengths by dimension; ``attrs`` what need not be read from it.
+    ``metadata`` holds each ``zarr.json`` (by its array's name, ``""`` for the group), in format 1
+    its SHA-256; of a store of one file its SHA-256. ``sizes`` are lengths by dimension; ``attrs``
+    what need not be read from it.
     """
 
     path: str
@@ -102,11 +104,11 @@ def parse_catalog(text: str, where: str) -> Catalog:
         raise StoreCorrupt(
             located(where, "a whole catalog", f"a damaged one ({error})", RESTORE)
         ) from error
-    if raw["format"] != FORMAT:
+    if raw["format"] not in _READ:
         raise StoreCorrupt(
             located(
                 where,
-                f"format {FORMAT}",
+                f"format {FORMAT} or older",
                 f"format {raw['format']}",
                 "Read it with the lsdx that wrote it, or build into another folder.",
             )

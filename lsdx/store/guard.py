@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
@@ -13,14 +12,14 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store
 from zarr.storage import LocalStore, WrapperStore
 
 from lsdx.errors import REBUILD, LsdxError, StoreCorrupt, StoreNotFound, located
-from lsdx.remote import RemotePath
+from lsdx.remote import RemotePath, Root
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
 
 
-def gone(path: Path | RemotePath) -> StoreNotFound:
+def gone(path: Root) -> StoreNotFound:
     """Say that a whole store is no longer where the catalog has it."""
     return StoreNotFound(
         located(
@@ -35,23 +34,25 @@ def gone(path: Path | RemotePath) -> StoreNotFound:
 class GuardedStore(WrapperStore[Store]):
     """A store in a folder or an object store, read-only, that checks all it reads.
 
-    Each ``zarr.json`` must have the SHA-256 that the catalog states; each chunk must be
-    there and end in its CRC32C. (The codec checks the CRC too, but cannot name the file; a
-    missing chunk would read as the fill value.) Where the whole store is gone, that is said.
+    The catalog holds the text of each ``zarr.json``, and so what arrays there are: nothing is
+    asked for them. (A catalog of format 1 holds their SHA-256, which what is read must have.)
+    Each chunk must be there and end in its CRC32C. (The codec checks the CRC too, but cannot name
+    the file; a missing chunk would read as the fill value.) Where the whole store is gone, that is
+    said.
     """
 
     metadata: Mapping[str, str]
-    place: Path | RemotePath
+    place: Root
+    prefix: str
 
     @classmethod
-    def open(cls, path: Path | RemotePath, metadata: Mapping[str, str]) -> GuardedStore:  # type: ignore[override]
-        """Guard the store at ``path``; ``metadata`` maps array names to SHA-256."""
-        inner: Store = (
-            path.zarr_store() if isinstance(path, RemotePath) else LocalStore(path, read_only=True)
-        )
-        store = cls(inner)
-        store.metadata = metadata
-        store.place = path
+    def open(cls, path: Root, metadata: Mapping[str, str]) -> GuardedStore:  # type: ignore[override]
+        """Guard the store at ``path``; ``metadata`` is that of its entry in the catalog."""
+        if isinstance(path, RemotePath):
+            store, prefix = cls(path.zarr_store()), f"{path.key}/"
+        else:
+            store, prefix = cls(LocalStore(path, read_only=True)), ""
+        store.metadata, store.place, store.prefix = metadata, path, prefix
         return store
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -67,12 +68,11 @@ class GuardedStore(WrapperStore[Store]):
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """Read one key, checked whole, then cut to ``byte_range``."""
-        buffer = await self._store.get(key, prototype)
-        name, _, last = key.rpartition("/")
-        if last == "zarr.json":
-            self._check_metadata(name, buffer)
-        elif "/c/" in f"/{key}":
-            self._check_chunk(key, buffer)
+        told = self._told(key)
+        if told is not None and told.startswith("{"):
+            buffer: Buffer | None = prototype.buffer.from_bytes(told.encode())
+        else:
+            buffer = await self.stored(key, prototype)
         if byte_range is None or buffer is None:
             return buffer
         if isinstance(byte_range, RangeByteRequest):
@@ -81,15 +81,43 @@ class GuardedStore(WrapperStore[Store]):
             return buffer[byte_range.offset :]
         return buffer[-byte_range.suffix :]
 
-    def _check_metadata(self, name: str, buffer: Buffer | None) -> None:
-        if name not in self.metadata:
-            if buffer is not None:
-                raise self._damaged(
-                    name or "group", "nothing but what was built", "a foreign array"
-                )
-            return
-        found = None if buffer is None else hashlib.sha256(buffer.to_bytes()).hexdigest()
-        if found != self.metadata[name]:
+    async def stored(self, key: str, prototype: BufferPrototype) -> Buffer | None:
+        """Read one key as it lies there, and check it.
+
+        Raises
+        ------
+        StoreCorrupt, StoreNotFound
+            If it is not what was built, or the whole store is gone.
+        """
+        buffer = await self._store.get(self.prefix + key, prototype)
+        told = self._told(key)
+        if told is not None:
+            self._check_metadata(key.rpartition("/")[0], told, buffer)
+        elif "/c/" in f"/{key}":
+            self._check_chunk(key, buffer)
+        return buffer
+
+    async def exists(self, key: str) -> bool:
+        """Return whether there is such a key."""
+        return self._told(key) is not None or await self._store.exists(self.prefix + key)
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """List the arrays, which the catalog names."""
+        above = f"{prefix.rstrip('/')}/" if prefix else ""
+        keys = [f"{n}/zarr.json" if n else "zarr.json" for n in self.metadata]
+        below = [k.removeprefix(above).partition("/")[0] for k in keys if k.startswith(above)]
+        for name in dict.fromkeys(below):
+            yield name
+
+    def _told(self, key: str) -> str | None:
+        """Return what the catalog says of a ``zarr.json``."""
+        name, _, last = key.rpartition("/")
+        return self.metadata.get(name) if last == "zarr.json" else None
+
+    def _check_metadata(self, name: str, told: str, buffer: Buffer | None) -> None:
+        data = None if buffer is None else buffer.to_bytes()
+        found = None if data is None else hashlib.sha256(data).hexdigest()
+        if data is None or told not in (found, data.decode(errors="replace")):
             state = "none" if found is None else "another"
             raise self._damaged(f"{name or 'group'}, zarr.json", "the metadata built", state)
 
@@ -108,5 +136,5 @@ class GuardedStore(WrapperStore[Store]):
             return gone(self.place)
         do = REBUILD
         if isinstance(self.place, RemotePath):
-            do = f"Remove {self.place.parent}, and copy it there again: lsdx copy FOLDER ADDRESS"
+            do = f"{REBUILD}; or remove {self.place.parent}, and copy it there again: lsdx copy"
         return StoreCorrupt(located(f"{self.place}, {where}", expected, found, do))

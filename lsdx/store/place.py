@@ -1,4 +1,4 @@
-"""Where stores lie: a folder."""
+"""Where stores lie: a folder, or an address."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from lsdx.errors import (
     StoreNotFound,
     located,
 )
-from lsdx.remote import RemotePath, is_url
+from lsdx.remote import RemotePath, Root, is_url
 from lsdx.store.catalog import CATALOG, RESTORE, Catalog, Entry, parse_catalog
 
 if TYPE_CHECKING:
-    from zarr.abc.store import Store
+    from lsdx.store.guard import GuardedStore
 
 _CHECKOUT = (".git", "pyproject.toml")  # what the top of one holds
 _BUILD_OR_SAY = "Build them: lsdx build; or say where they are: stores=..., or LSDX_STORES."
@@ -33,7 +33,7 @@ _BUILD_OR_SAY = "Build them: lsdx build; or say where they are: stores=..., or L
 class Place:
     """A folder of stores, or an address: its catalog, its tags, and each store that these name."""
 
-    path: Path | RemotePath
+    path: Root
 
     def __str__(self) -> str:
         return str(self.path)
@@ -62,7 +62,7 @@ class Place:
             ) from error
         return parse_catalog(text, str(path))
 
-    def tag(self, tag: str) -> Path | RemotePath:
+    def tag(self, tag: str) -> Root:
         """Return the path of a tagged catalog."""
         tag = str(tag)
         if not tag or not all(c.isalnum() or c in "-_." for c in tag) or tag.startswith("."):
@@ -82,7 +82,7 @@ class Place:
             names = [p.name for p in folder.glob("*.json")]
         return sorted(n.removesuffix(".json") for n in names if n.endswith(".json"))
 
-    def within(self, entry: Entry) -> Path | RemotePath:
+    def within(self, entry: Entry) -> Root:
         """Return the path of a store of the catalog; none lies outside the folder."""
         pure = PurePosixPath(entry.path)
         if pure.is_absolute() or ".." in pure.parts:
@@ -91,12 +91,12 @@ class Place:
             )
         return self.path / str(pure)
 
-    def open(self, entry: Entry) -> Store:
+    def open(self, entry: Entry) -> GuardedStore:
         """Open one Zarr store of the catalog read-only; what is read is checked."""
         from lsdx.store.guard import GuardedStore, gone
 
         path = self.within(entry)
-        if not path.is_dir():
+        if isinstance(path, Path) and not path.is_dir():  # at an address the first chunk says it
             raise gone(path)
         return GuardedStore.open(path, entry.metadata)
 
@@ -123,7 +123,7 @@ def find_place(stores: str | os.PathLike[str] | None = None) -> Place:
     raise ConfigError(located("stores", "a folder", found, do))
 
 
-def _default_folder() -> Path | RemotePath:
+def _default_folder() -> Root:
     """Return the settings' folder of stores, else that of the checkout.
 
     A notebook runs in its own folder: where no setting names stores and the working directory

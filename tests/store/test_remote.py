@@ -5,20 +5,17 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 import xarray as xr
 
 import lsdx
 from lsdx.builders import build, copying
 from lsdx.builders.copying import copy_stores
-from lsdx.builders.upkeep import collect_garbage, keep_tag, verify
+from lsdx.builders.upkeep import keep_tag, verify
 from lsdx.cli import main
-from lsdx.config import Settings, load_settings, local_folder
-from lsdx.demo import write_cohort
+from lsdx.config import Settings, load_settings
 from lsdx.errors import (
     ConfigError,
     MissingPackage,
@@ -26,7 +23,8 @@ from lsdx.errors import (
     StoreCorrupt,
     StoreNotFound,
 )
-from lsdx.remote import remote_path
+from lsdx.remote import RemotePath, remote_path
+from lsdx.store.catalog import Entry
 from lsdx.store.place import Place
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the server
@@ -41,35 +39,10 @@ OPENERS = (
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Return the address of an S3 server on loopback, with the bucket ``lab``."""
-    from moto.server import ThreadedMotoServer
-
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    address = f"http://{host}:{port}"
-    told = {
-        "AWS_ACCESS_KEY_ID": "a-key-id",
-        "AWS_SECRET_ACCESS_KEY": "a-secret",
-        "AWS_ENDPOINT": address,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in told.items():
-            patch.setenv(name, value)
-        requests.put(f"{address}/lab", timeout=10).raise_for_status()
-        yield address
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stores(cache: Path) -> Path:
     """Build small stores of two sessions, without cameras."""
-    folder = tmp_path_factory.mktemp("two")
-    made = write_cohort(folder / "cohort", n_sessions=2, n_units=8)
-    settings = Settings(source="cache", cache_dir=made, stores=folder / "stores")
+    folder = cache.parent
+    settings = Settings(source="cache", cache_dir=cache, stores=folder / "stores")
     names = ["sessions", "insertions", "epochs", "units", "counts", "spikes"]
     assert not build(settings, names=names, progress=False).failed
     return folder / "stores"
@@ -135,15 +108,15 @@ def test_a_tag_is_copied_as_one(cohort: str, stores: Path, tmp_path: Path, serve
 def test_a_copy_that_was_stopped_publishes_nothing_and_goes_on(
     stores: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload, done = copying._upload, []
+    place, done = copying.place_store, []
 
-    def stopping(local: Path, target: object) -> None:
+    def stopping(root: RemotePath, local: Path, entry: Entry) -> tuple[Entry, bool]:
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(local)
-        upload(local, target)  # type: ignore[arg-type]
+        return place(root, local, entry)
 
-    monkeypatch.setattr(copying, "_upload", stopping)
+    monkeypatch.setattr(copying, "place_store", stopping)
     with pytest.raises(KeyboardInterrupt):
         copy_stores(stores, "s3://lab/stopped")
     with pytest.raises(StoreNotFound, match="a catalog, found none"):
@@ -156,7 +129,7 @@ def test_a_copy_that_was_stopped_publishes_nothing_and_goes_on(
 def test_another_byte_is_refused_by_name(stores: Path, server: str, tmp_path: Path) -> None:
     address = "s3://lab/damaged"
     copy_stores(stores, address)
-    files = (remote_path(address) / "flat").files()
+    files = [o.path for o in (remote_path(address) / "flat").objects()]
     region = [f for f in files if "/units.zarr/region/" in str(f)]
     assert {f.name for f in region} == {"zarr.json", "0"}
     for victim in region:
@@ -164,8 +137,9 @@ def test_another_byte_is_refused_by_name(stores: Path, server: str, tmp_path: Pa
         data = bytearray(whole)
         data[len(data) // 2] ^= 1
         victim.write_bytes(bytes(data))
-        with pytest.raises(StoreCorrupt, match=r"units\.zarr, region.*and copy it there again"):
-            lsdx.open_units(address)
+        if victim.name == "0":  # the rest is read from the catalog
+            with pytest.raises(StoreCorrupt, match=r"units\.zarr, region.*copy it there again"):
+                lsdx.open_units(address)
         with pytest.raises(StoreCorrupt, match=f"{address}/flat/units"):
             copy_stores(address, tmp_path / "back")
         assert not (tmp_path / "back" / "catalog.json").exists()
@@ -215,18 +189,9 @@ def test_settings_take_an_address(
     assert "were there" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["build", "gc", "verify", "tag"])
-def test_what_needs_a_folder_says_so(
-    command: str, cohort: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([command, "--stores", cohort]) == 1
-    told = capsys.readouterr().err
-    assert "expected stores in a folder" in told
-    assert "lsdx copy" in told
+def test_what_opens_files_says_where_it_was_given_an_address(cohort: str) -> None:
     with pytest.raises(ConfigError, match="a folder of this machine"):
         Path(remote_path(cohort))
-    with pytest.raises(ConfigError):
-        collect_garbage(local_folder(remote_path(cohort), "gc"))
 
 
 @pytest.mark.parametrize(
