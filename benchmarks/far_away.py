@@ -16,6 +16,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import dask
+
 import lsdx
 from benchmarks.cohort import EPOCH, PHASE, Cohort
 from benchmarks.timing import Result, measure
@@ -94,11 +96,14 @@ def far_away(large: Cohort, small: Cohort) -> Iterator[Result]:
             chosen = chosen.sel(phase=PHASE, epoch=EPOCH)
             asked(address)
             chosen.counts.mean().compute()
-            yield measure(
-                f"{cohort.region} x one epoch x mean, 30 ms a request",
-                lambda chosen=chosen: chosen.counts.mean().compute(),
-                note=asked(address),
-            )
+            note = asked(address)
+            for threads in (2, 16):
+                with dask.config.set(num_workers=threads):
+                    yield measure(
+                        f"{cohort.region} x one epoch x mean, 30 ms a request, {threads} threads",
+                        lambda chosen=chosen: chosen.counts.mean().compute(),
+                        note=note,
+                    )
 
 
 def main() -> None:

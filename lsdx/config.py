@@ -231,7 +231,7 @@ class Settings:
     """
 
     source: str = "demo"
-    cache_dir: Path | None = None
+    cache_dir: Path | RemotePath | None = None
     base_url: str | None = None
     project: str = "psychedelics"
     task_protocol: str = "passiveChoiceWorld"
@@ -258,7 +258,7 @@ class Settings:
             if not isinstance(value, str | os.PathLike | None):
                 raise _wrong("settings", name, "a path", value)
             if value is not None:
-                read = stores_path if name == "stores" else user_path
+                read = stores_path if name in _PLACES else user_path
                 object.__setattr__(self, name, read(value))
         for name in _NAMES:
             value = getattr(self, name)
@@ -270,7 +270,8 @@ class Settings:
 
 
 _TABLES = ("epochs", "events", "administrations", "trajectories", "exclusions")
-_PATHS = ("cache_dir", "stores", *_TABLES)
+_PLACES = ("cache_dir", "stores")  # these may be addresses
+_PATHS = (*_PLACES, *_TABLES)
 _NAMES = ("base_url", "project", "task_protocol", "stock_concentration")
 _SCALARS = ("source", *_NAMES, *_PATHS)
 
@@ -303,7 +304,7 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 
 
 def stores_path(value: str | os.PathLike[str]) -> Path | RemotePath:
-    """Return where stores lie, from what a user wrote: a path, or an address.
+    """Return where stores or a cache lie, from what a user wrote: a path, or an address.
 
     ``file://`` is a folder of this machine.
 
@@ -460,7 +461,7 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
         if key in _PATHS:
             if not isinstance(value, str | os.PathLike):
                 raise _wrong(where, key, "a path", value)
-            path = stores_path(value) if key == "stores" else user_path(value)
+            path = stores_path(value) if key in _PLACES else user_path(value)
             changed[key] = path if isinstance(path, RemotePath) else base / path
         elif key in _NAMES:
             if not isinstance(value, str) or not value.strip():

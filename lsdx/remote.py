@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from lsdx.errors import ConfigError, StoreNotFound, located, missing_package
 
@@ -110,6 +111,20 @@ class RemotePath:
         """
         with _told(self, "read"):
             return bytes(_store(self.root).get(self.key).bytes())
+
+    def download(self, to: Path) -> None:
+        """Write an object to a file of this machine, in one step; errors are those of reading."""
+        to.parent.mkdir(parents=True, exist_ok=True)
+        part = to.with_name(f"{to.name}.{uuid4().hex}.part")
+        try:
+            with _told(self, "read"):
+                found = _store(self.root).get(self.key)
+                with part.open("wb") as stream:
+                    for block in found.stream():
+                        stream.write(block)
+            part.replace(to)
+        finally:
+            part.unlink(missing_ok=True)
 
     def write_bytes(self, data: bytes, *, instead_of: str | None = None) -> None:
         """Write an object whole; as the commit, only in the place of one that was seen.

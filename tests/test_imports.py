@@ -32,7 +32,7 @@ LAYERS: dict[str, set[str]] = {
     "regions": set(),
     "demo": {"arguments"},
     "readers": {"clock", "config", "kernels", "schema"},
-    "sources": {"readers", "config", "demo", "regions"},
+    "sources": {"readers", "config", "demo", "regions", "remote"},
     "assemble": {"clock", "config", "readers", "kernels", "regions", "schema"},
     "store": {"arguments", "clock", "config", "remote", "schema"},
     "builders": {
@@ -51,7 +51,7 @@ LAYERS: dict[str, set[str]] = {
     "accessor": {"analysis"},
     "check": {"analysis", "arguments", "store"},
     "reconcile": {"kernels", "schema", "store"},
-    "spike_sorting": {"assemble", "config", "lazy", "readers", "sources"},
+    "spike_sorting": {"assemble", "config", "lazy", "readers", "remote", "sources"},
     "video": {"arguments"},
     "open_field": {"arguments", "clock", "kernels"},
     "figures": {"config", "lazy", "regions", "schema"},

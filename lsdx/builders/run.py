@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from lsdx.assemble.cohort import Cohort
@@ -18,7 +18,7 @@ from lsdx.builders.publish import check_same_world, current_catalog, publish
 from lsdx.builders.recipe import choose, inputs_of, load_recipes
 from lsdx.builders.report import Line, Report
 from lsdx.builders.session import plan_session
-from lsdx.builders.task import SessionResult, build_session
+from lsdx.builders.workers import check_workers, current_client, run_tasks
 from lsdx.config import Settings
 from lsdx.errors import ConfigError, RecipeError, SourceError, located
 from lsdx.readers.lab import (
@@ -65,7 +65,8 @@ def build(
     recipes : Path, optional
         Folder of recipes; the checkout's or the package's own by default.
     client : distributed.Client, optional
-        Where to run; else the current one, else local threads.
+        Where to run; else the current one, else local threads. Its workers read the recordings
+        and write the stores: both lie where all of them see it, or in an object store.
     prune : bool
         Whether stored sessions that are no longer in the source are taken out of the catalog;
         tags keep them, and their bytes lie there until ``lsdx gc``.
@@ -99,14 +100,18 @@ def build(
     chosen_sessions = _choose_sessions(source, sessions)
     lab, cohort, notes = _lab(settings, source)
     make_root(root)
-    inputs = inputs_of(choose(all_recipes, names, current_catalog(root).recipes))
-    source.download(_needed(source, chosen_sessions, lab.revision, inputs), progress=progress)
+    client = client or current_client()
+    if client is None:
+        inputs = inputs_of(choose(all_recipes, names, current_catalog(root).recipes))
+        source.download(_needed(source, chosen_sessions, lab.revision, inputs), progress=progress)
+    else:  # each worker fetches what it builds
+        check_workers(client, source, root)
     with building(root):
         before = current_catalog(root)
         check_same_world(before, source.simulated, settings)
         chosen = choose(all_recipes, names, before.recipes)
-        arguments = [(source, s, chosen, lab, root) for s in chosen_sessions]
-        results = list(_run(arguments, client, progress))
+        arguments = [(source, s, chosen, lab, root.absolute()) for s in chosen_sessions]
+        results = list(run_tasks(arguments, client, progress))
         catalog, lines = publish(
             settings,
             results,
@@ -290,64 +295,3 @@ def _choose_sessions(source: Source, wanted: Iterable[str]) -> tuple[SessionReco
                 )
             )
     return tuple(by_eid[e] for e in dict.fromkeys(ids)) if ids else listed
-
-
-def _run(
-    arguments: Sequence[tuple[Any, ...]], client: Client | None, progress: bool
-) -> Iterator[SessionResult]:
-    """Run one task a session; results in the order of the sessions."""
-    from threadpoolctl import threadpool_limits
-    from tqdm import tqdm
-
-    client = client or _current_client()
-    bar = tqdm(
-        total=len(arguments), desc="sessions", unit="session", disable=None if progress else True
-    )
-    with bar, threadpool_limits(1):
-        if client is not None:
-            yield from _on_client(arguments, client, bar)
-        else:
-            yield from _on_threads(arguments, bar)
-
-
-def _on_client(
-    arguments: Sequence[tuple[Any, ...]], client: Client, bar: Any
-) -> Iterator[SessionResult]:
-    from distributed import as_completed
-
-    futures = [client.submit(build_session, *a, pure=False) for a in arguments]
-    for _ in as_completed(futures):
-        bar.update()
-    for future, (_, session, *_rest) in zip(futures, arguments, strict=True):
-        error = future.exception()
-        if error is None:
-            yield future.result()
-        else:
-            line = Line(session.eid, "read", "failed", 0.0, 0, f"worker: {error}")
-            yield SessionResult(session.eid, (line,), None)
-
-
-def _on_threads(arguments: Sequence[tuple[Any, ...]], bar: Any) -> Iterator[SessionResult]:
-    from dask.base import compute
-    from dask.delayed import delayed
-
-    def one(*args: Any) -> SessionResult:
-        result = build_session(*args)
-        bar.update()
-        return result
-
-    tasks = [delayed(one, pure=False, traverse=False)(*a) for a in arguments]
-    yield from compute(*tasks, scheduler="threads")
-
-
-def _current_client() -> Client | None:
-    import sys
-
-    if "distributed" not in sys.modules:
-        return None
-    from distributed import get_client
-
-    try:
-        return get_client()
-    except ValueError:
-        return None

@@ -58,15 +58,33 @@ def build_session(
     recipes: Sequence[Recipe],
     lab: LabTables,
     root: Root,
+    *,
+    fetch: bool = False,
 ) -> SessionResult:
-    """Find or build the parts of one session.
+    """Find or build the parts of one session; ``fetch`` its files first, where nobody has.
 
     Any error of a recipe is caught here, and nowhere else, so that one session cannot stop
     the others; it is told in the report with its traceback.
     """
+    try:
+        return _build_session(source, session, recipes, lab, root, fetch)
+    finally:
+        source.release(session.eid)
+
+
+def _build_session(
+    source: Source,
+    session: SessionRecord,
+    recipes: Sequence[Recipe],
+    lab: LabTables,
+    root: Root,
+    fetch: bool,
+) -> SessionResult:
     started = time.perf_counter()
     try:
         plan = plan_session(source, session, lab.revision, inputs_of(recipes), folder=lab.bombcell)
+        if fetch:
+            source.download([(session.eid, plan.files)])
         parts = _find_all(root, source, plan, recipes, lab)
         lines = [Line(session.eid, "read", "skipped", 0.0, 0, reason) for reason in plan.lacking]
         if parts is not None and not plan.problems:

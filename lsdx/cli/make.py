@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -50,6 +51,9 @@ def _add_build(commands: Any) -> None:
     build.add_argument("--offline", action="store_true", help="do without Alyx")
     build.add_argument("--refresh", action="store_true", help="read Alyx's records again")
     build.add_argument("--dry-run", action="store_true", help="list what would be downloaded")
+    build.add_argument(
+        "--scheduler", metavar="ADDRESS", help="build on the workers of this Dask scheduler"
+    )
     add_json(build)
     build.add_argument("names", nargs="*", metavar="NAME", help="stores to build (default: all)")
 
@@ -57,6 +61,7 @@ def _add_build(commands: Any) -> None:
 def _build(arguments: argparse.Namespace) -> int:
     from lsdx.builders import build
     from lsdx.builders.recipe import load_recipes
+    from lsdx.builders.workers import connected
 
     settings = settings_of(arguments)
     # "--sessions EID NAME", "--json NAME": what names a recipe is neither a session nor a file
@@ -67,16 +72,18 @@ def _build(arguments: argparse.Namespace) -> int:
         names, arguments.json = [str(arguments.json), *names], STDOUT
     if arguments.dry_run:
         return _list_downloads(arguments, settings, names, sessions)
-    report = build(
-        settings,
-        names,
-        sessions=sessions,
-        recipes=arguments.recipes,
-        prune=arguments.prune,
-        offline=arguments.offline,
-        refresh=arguments.refresh,
-        progress=not arguments.quiet,
-    )
+    with connected(arguments.scheduler) if arguments.scheduler else nullcontext() as client:
+        report = build(
+            settings,
+            names,
+            sessions=sessions,
+            recipes=arguments.recipes,
+            client=client,
+            prune=arguments.prune,
+            offline=arguments.offline,
+            refresh=arguments.refresh,
+            progress=not arguments.quiet,
+        )
     write_json(arguments, report.to_dict())
     if not arguments.quiet:
         before = report.simulated * "SIMULATED: the lsdx demo cohort, not recordings."

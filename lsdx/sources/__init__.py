@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from lsdx.config import Settings, fill_from
 from lsdx.errors import ConfigError, SourceError, located
 from lsdx.readers.records import DatasetRecord, InsertionRecord, SessionRecord
+from lsdx.remote import RemotePath
 
 if TYPE_CHECKING:
     from lsdx.sources.download import Download
@@ -40,6 +41,15 @@ class Source(Protocol):
     @property
     def insertion_advice(self) -> str:
         """What to do about a probe without an insertion record, as a sentence for an error."""
+
+    def unreachable(self) -> str:
+        """Say why this process, such as a worker's, cannot read the recordings; blank if it can."""
+
+    def of_session(self, eid: str) -> Source:
+        """Return the same source with the records of one session alone, to be sent to a worker."""
+
+    def release(self, eid: str) -> None:
+        """Let go of what was fetched of a session for its build alone."""
 
     def sessions(self) -> tuple[SessionRecord, ...]:
         """List every session, in order of start, then eid."""
@@ -101,21 +111,24 @@ def open_source(
     """
     from lsdx.sources.cache import CacheSource
 
+    given = settings.cache_dir
+    if isinstance(given, RemotePath):
+        return _open_remote(settings, given)
     if settings.source == "alyx":
         from lsdx.sources.alyx import AlyxSource
         from lsdx.sources.connection import default_root
 
-        root = settings.cache_dir or default_root(settings)
+        root = given or default_root(settings)
         alyx = AlyxSource(root, settings, offline=offline, refresh=refresh, progress=progress)
         return alyx, fill_from(replace(settings, cache_dir=root), root / "lsdx.toml")
     if settings.source == "demo":
-        root = settings.cache_dir or _beside(settings) / "demo"
-        if not (root / "sessions.pqt").is_file():
+        given = given or _beside(settings) / "demo"
+        if not (given / "sessions.pqt").is_file():
             from lsdx.demo import write_cohort
 
-            write_cohort(root, progress=progress)
-        settings = replace(settings, cache_dir=root)
-    if settings.cache_dir is None:
+            write_cohort(given, progress=progress)
+        settings = replace(settings, cache_dir=given)
+    if given is None:
         raise ConfigError(
             located(
                 "cache_dir",
@@ -127,21 +140,31 @@ def open_source(
     if settings.source == "nwb":
         from lsdx.sources.nwb import NwbSource
 
-        found = fill_from(settings, settings.cache_dir / "lsdx.toml")
-        kept = _beside(settings) / "nwb"
-        nwb = NwbSource(settings.cache_dir, kept, found, progress=progress)
+        found = fill_from(settings, given / "lsdx.toml")
+        nwb = NwbSource(given, _beside(settings) / "nwb", found, progress=progress)
         return nwb, nwb.settings
-    source = CacheSource(settings.cache_dir)
+    source = CacheSource(given)
     if settings.source == "demo" and not source.simulated:
         raise SourceError(
             located(
-                str(settings.cache_dir),
+                str(given),
                 "a simulated cohort (source 'demo')",
                 "recordings",
                 "Pass --source cache to build from them.",
             )
         )
-    return source, fill_from(settings, settings.cache_dir / "lsdx.toml")
+    return source, fill_from(settings, given / "lsdx.toml")
+
+
+def _open_remote(settings: Settings, address: RemotePath) -> tuple[Source, Settings]:
+    from lsdx.sources.remote_cache import RemoteCache
+
+    if settings.source != "cache":
+        do = "Pass --source cache, or name a folder of this machine."
+        found = f"{address} with source {settings.source!r}"
+        raise ConfigError(located("cache_dir", "a folder", found, do))
+    source = RemoteCache(address)
+    return source, fill_from(settings, source.root / "lsdx.toml")
 
 
 def _beside(settings: Settings) -> Path:

@@ -104,6 +104,15 @@ class AlyxSource(LocalFiles):
         """What to do about a probe without an insertion record."""
         return "Register the insertion in Alyx, then pass --refresh."
 
+    def unreachable(self) -> str:
+        """Say why this process cannot keep the files that it downloads; blank if it can."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            do = "Name a folder that every worker can make: --cache-dir DIR."
+            return located(str(self.root), "a folder for downloads", str(error), do)
+        return ""
+
     def _is_readable(self, eid: str, dataset: DatasetRecord) -> bool:
         return (dataset.present and not self.offline) or self.path(eid, dataset).is_file()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from lsdx.errors import SourceError, located
 from lsdx.readers.files import md5_of
@@ -71,7 +72,7 @@ class LocalFiles:
         problems: Mapping[str, str] | None = None,
         folders: Mapping[str, str] | None = None,
     ) -> None:
-        self.root = root
+        self.root = root.absolute()  # a worker has another working directory
         self.simulated = simulated
         self.notes = notes
         self.problems = problems or {}
@@ -98,6 +99,24 @@ class LocalFiles:
                     )
                 )
             seen[folder] = eid
+
+    def unreachable(self) -> str:
+        """Say why this process cannot read the recordings; blank if it can."""
+        if self.root.is_dir():
+            return ""
+        do = "Keep it where all workers see it, or in an object store: --cache-dir s3://..."
+        return located(str(self.root), "the folder of the recordings", "none", do)
+
+    def of_session(self, eid: str) -> Self:
+        """Return the same source with the records of one session alone."""
+        cut = copy.copy(self)
+        for name in ("_sessions", "_insertions", "_datasets", "_folders"):
+            records = getattr(self, name)
+            setattr(cut, name, {eid: records[eid]} if eid in records else {})
+        return cut
+
+    def release(self, eid: str) -> None:
+        """Let go of nothing: the files are no copies."""
 
     def sessions(self) -> tuple[SessionRecord, ...]:
         """List every session, in order of start, then eid."""

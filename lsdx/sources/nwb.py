@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -60,6 +60,7 @@ class NwbSource(LocalFiles):
     def __init__(
         self, files: Path, root: Path, settings: Settings, *, progress: bool = False
     ) -> None:
+        self.files = files
         sessions, notes, problems = _read_all(files, progress)
         simulated = {s.simulated for s in sessions}
         if len(simulated) > 1:
@@ -116,6 +117,19 @@ class NwbSource(LocalFiles):
     def insertion_advice(self) -> str:
         """What to do about a probe without an insertion record."""
         return "Give the units of the NWB file electrodes, whose group is the probe."
+
+    def unreachable(self) -> str:
+        """Say why this process cannot read the NWB files; blank if it can."""
+        if all(s.path.is_file() for s in self._sessions_of.values()):
+            return super().unreachable()
+        do = "Keep them, and the folder of the stores, where all workers see them."
+        return located(str(self.files), "the NWB files", "none of that name", do)
+
+    def of_session(self, eid: str) -> Self:
+        """Return the same source with the records of one session alone."""
+        cut = super().of_session(eid)
+        cut._sessions_of = {eid: self._sessions_of[eid]}
+        return cut
 
     def fetch(self, eid: str, dataset: DatasetRecord) -> Path:
         """Return the local path of a dataset, written from the NWB file if it must be.

@@ -21,6 +21,7 @@ from lsdx.assemble.layout import find_probes, find_sorting, pinned
 from lsdx.config import Settings, is_folder_name
 from lsdx.errors import (
     ArgumentError,
+    ConfigError,
     LsdxError,
     SelectionError,
     SourceError,
@@ -28,6 +29,7 @@ from lsdx.errors import (
     missing_package,
 )
 from lsdx.readers.records import DatasetRecord
+from lsdx.remote import RemotePath
 from lsdx.sources import open_source
 from lsdx.spike_sorting.unpacking import unpack
 
@@ -172,6 +174,11 @@ def _plan(
     progress: bool,
 ) -> tuple[list[_Task], list[Outcome]]:
     """Return what is to be run, and the probes that need no run or cannot have one."""
+    if isinstance(settings.cache_dir, RemotePath):
+        do = "bombcell writes beside the recordings: name a folder of this machine."
+        raise ConfigError(
+            located("quality run, cache_dir", "a folder", str(settings.cache_dir), do)
+        )
     source, settings = open_source(settings, offline=offline, progress=progress)
     records = {s.eid: s for s in source.sessions()}
     for eid in sessions:

@@ -1,0 +1,148 @@
+"""Where the tasks of a build run: threads of this process, or the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from lsdx.builders.placing import TEMPORARY
+from lsdx.builders.report import Line
+from lsdx.builders.task import SessionResult, build_session
+from lsdx.errors import ConfigError, LsdxError, located
+from lsdx.remote import RemotePath, Root
+from lsdx.sources import Source
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_TIMEOUT = 30  # s, for a scheduler to answer
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Client]:
+    """Connect to a Dask scheduler.
+
+    Raises
+    ------
+    ConfigError
+        If nobody answers there.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_TIMEOUT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        do = "Start one, such as `dask scheduler`, and give the address that it prints."
+        where = f"scheduler {address}"
+        raise ConfigError(located(where, "a Dask scheduler", str(error), do)) from error
+    with client:
+        yield client
+
+
+def current_client() -> Client | None:
+    """Return the Dask client of this process, None without one."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_client
+
+    try:
+        return get_client()
+    except ValueError:
+        return None
+
+
+def check_workers(client: Client, source: Source, root: Root) -> None:
+    """Check that each worker has this lsdx, reads the recordings, and writes to the stores.
+
+    Workers that join later are not asked: what they cannot do is said of their sessions.
+
+    Raises
+    ------
+    ConfigError
+        Naming one that cannot.
+    """
+    probe = root.absolute() / TEMPORARY / f"{uuid4().hex}.probe"
+    if not isinstance(probe, RemotePath):
+        probe.touch()
+    first = next((s.eid for s in source.sessions()), "")
+    try:
+        told = client.run(_problem, source.of_session(first), probe, version("lsdx"))
+    finally:
+        if not isinstance(probe, RemotePath):
+            probe.unlink()
+    for worker, problem in told.items():
+        if problem:
+            raise ConfigError(f"worker {worker}: {problem}")
+
+
+def _problem(source: Source, probe: Root, ours: str) -> str:
+    """Say what a worker lacks; blank if nothing. It runs there."""
+    theirs = version("lsdx")
+    if theirs != ours:
+        return located("lsdx", f"version {ours}, as here", theirs, "Install the same.")
+    try:
+        if isinstance(probe, RemotePath):
+            probe.write_bytes(b"")
+            probe.unlink()
+        elif not probe.is_file():
+            do = "Name one that all see, or an address: --stores s3://..."
+            return located(str(probe.parent.parent), "the stores folder", "another or none", do)
+    except LsdxError as error:
+        return str(error)
+    return source.unreachable()
+
+
+def run_tasks(
+    arguments: Sequence[tuple[Any, ...]], client: Client | None, progress: bool
+) -> Iterator[SessionResult]:
+    """Run one task a session; results in the order of the sessions."""
+    from threadpoolctl import threadpool_limits
+    from tqdm import tqdm
+
+    bar = tqdm(
+        total=len(arguments), desc="sessions", unit="session", disable=None if progress else True
+    )
+    with bar, threadpool_limits(1):
+        if client is not None:
+            yield from _on_client(arguments, client, bar)
+        else:
+            yield from _on_threads(arguments, bar)
+
+
+def _on_client(
+    arguments: Sequence[tuple[Any, ...]], client: Client, bar: Any
+) -> Iterator[SessionResult]:
+    from distributed import as_completed
+
+    futures = [
+        client.submit(
+            build_session, source.of_session(session.eid), session, *more, fetch=True, pure=False
+        )
+        for source, session, *more in arguments
+    ]
+    for _ in as_completed(futures, loop=client.loop):
+        bar.update()
+    for future, (_, session, *_rest) in zip(futures, arguments, strict=True):
+        error = future.exception()
+        if error is None:
+            yield future.result()
+        else:
+            line = Line(session.eid, "read", "failed", 0.0, 0, f"worker: {error}")
+            yield SessionResult(session.eid, (line,), None)
+
+
+def _on_threads(arguments: Sequence[tuple[Any, ...]], bar: Any) -> Iterator[SessionResult]:
+    from dask.base import compute
+    from dask.delayed import delayed
+
+    def one(*args: Any) -> SessionResult:
+        result = build_session(*args)
+        bar.update()
+        return result
+
+    tasks = [delayed(one, pure=False, traverse=False)(*a) for a in arguments]
+    yield from compute(*tasks, scheduler="threads")
