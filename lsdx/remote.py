@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -49,14 +49,18 @@ class PublishedMeanwhile(StoreNotFound):
     """What was to be replaced is another by now."""
 
 
+# what tells one version of an object from another: an e-tag, with Google a generation besides
+Version = Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class RemoteObject:
-    """One object: its path, its bytes, when it was written, and what the store calls it."""
+    """One object: its path, its bytes, when it was written, and what tells this version of it."""
 
     path: RemotePath
     size: int
     modified: datetime
-    tag: str
+    version: Version
 
 
 @dataclass(frozen=True)
@@ -126,14 +130,14 @@ class RemotePath:
         finally:
             part.unlink(missing_ok=True)
 
-    def write_bytes(self, data: bytes, *, instead_of: str | None = None) -> None:
+    def write_bytes(self, data: bytes, *, instead_of: Version | None = None) -> None:
         """Write an object whole; as the commit, only in the place of one that was seen.
 
         Parameters
         ----------
         data : bytes
-        instead_of : str, optional
-            The tag (`tag`) of the object that it replaces, ``""`` if there must be none.
+        instead_of : mapping, optional
+            The `version` of the object that it replaces, empty if there must be none.
 
         Raises
         ------
@@ -144,7 +148,7 @@ class RemotePath:
         """
         mode: Any = "overwrite"
         if instead_of is not None:
-            mode = {"e_tag": instead_of} if instead_of else "create"
+            mode = dict(instead_of) or "create"
         with _told(self, "write"):
             _store(self.root).put(self.key, data, mode=mode)
 
@@ -156,10 +160,10 @@ class RemotePath:
         except FileNotFoundError:
             return None
 
-    def tag(self) -> str:
-        """Return what the store calls this version of the object, ``""`` if there is none."""
+    def version(self) -> Version:
+        """Return what tells this version of the object, nothing if there is none."""
         found = self.look()
-        return found.tag if found else ""
+        return found.version if found else {}
 
     def unlink(self) -> None:
         """Remove an object; that there is none is no error."""
@@ -225,7 +229,8 @@ Root = Path | RemotePath
 
 def _object(root: str, told: Any) -> RemoteObject:
     path = RemotePath(root, str(told["path"]))
-    return RemoteObject(path, told["size"], told["last_modified"], str(told["e_tag"]))
+    version = {name: str(told[name]) for name in ("e_tag", "version") if told.get(name)}
+    return RemoteObject(path, told["size"], told["last_modified"], version)
 
 
 def remote_path(address: str) -> RemotePath:

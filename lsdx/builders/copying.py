@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from lsdx.builders.lock import building, publishing
 from lsdx.builders.manifest import MANIFEST, check_bytes, find_store
 from lsdx.builders.placing import (
-    catalog_tag,
+    catalog_version,
     make_root,
     place_store,
     replace_catalog,
@@ -143,7 +143,7 @@ def _publish(place: Place, catalog: Catalog, tag: str | None) -> None:
     """Write the catalog: the one step that makes the copy current."""
     root = place.path
     with publishing(root):
-        seen = catalog_tag(root)
+        seen = catalog_version(root)
         now = current_catalog(root)
         _check_replaces(place, catalog, tag)
         if tag is not None:

@@ -19,7 +19,7 @@ from uuid import uuid4
 from lsdx.builders.lock import mending
 from lsdx.builders.manifest import MANIFEST, find_store, manifest_text
 from lsdx.errors import RecipeError, StoreNotFound, located
-from lsdx.remote import AT_ONCE, RemoteObject, RemotePath, Root
+from lsdx.remote import AT_ONCE, RemoteObject, RemotePath, Root, Version
 from lsdx.store.catalog import CATALOG, Catalog, Entry
 
 TEMPORARY = "tmp"
@@ -114,13 +114,13 @@ def replace_file(root: Root, name: str, text: str) -> None:
     os.replace(beside, final)
 
 
-def catalog_tag(root: Root) -> str:
+def catalog_version(root: Root) -> Version:
     """Return which catalog is current, for `replace_catalog`; read the catalog after it."""
     path = root / CATALOG
-    return path.tag() if isinstance(path, RemotePath) else ""
+    return path.version() if isinstance(path, RemotePath) else {}
 
 
-def replace_catalog(root: Root, catalog: Catalog, before: Catalog | None, tag: str) -> None:
+def replace_catalog(root: Root, catalog: Catalog, before: Catalog | None, version: Version) -> None:
     """Make a catalog current: the one step that publishes.
 
     Parameters
@@ -131,8 +131,8 @@ def replace_catalog(root: Root, catalog: Catalog, before: Catalog | None, tag: s
     before : Catalog, optional
         The one that it replaces. At an address it is kept below ``past`` until ``lsdx gc``, for
         those who have it open.
-    tag : str
-        What `catalog_tag` said before that one was read.
+    version : mapping
+        What `catalog_version` said before that one was read.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def replace_catalog(root: Root, catalog: Catalog, before: Catalog | None, tag: s
     _each(_renew, new)
     if before is not None and before.recipes and before.digest != catalog.digest:
         keep_past(root, before)
-    path.write_bytes(catalog.to_json().encode(), instead_of=tag)
+    path.write_bytes(catalog.to_json().encode(), instead_of=version)
     _each(_require, new)
 
 
@@ -171,7 +171,7 @@ def _manifest(root: Root, entry: Entry) -> RemotePath:
 def _renew(manifest: RemotePath) -> None:
     """Make a manifest young, so that ``gc`` leaves its store alone, unless it has begun."""
     found = _require(manifest)
-    manifest.write_bytes(manifest.read_bytes(), instead_of=found.tag)
+    manifest.write_bytes(manifest.read_bytes(), instead_of=found.version)
 
 
 def _require(manifest: RemotePath) -> RemoteObject:

@@ -11,7 +11,7 @@ from lsdx.assemble.cohort import Cohort
 from lsdx.assemble.stores import STORED
 from lsdx.builders.compile import compile_store, stored_sessions
 from lsdx.builders.lock import publishing
-from lsdx.builders.placing import catalog_tag, replace_catalog
+from lsdx.builders.placing import catalog_version, replace_catalog
 from lsdx.builders.recipe import Recipe, made_by
 from lsdx.builders.report import Line
 from lsdx.builders.task import SessionResult
@@ -121,7 +121,7 @@ def publish(
     root = settings.stores
     for left in reversed(range(_TRIES)):
         with publishing(root):
-            tag = catalog_tag(root)
+            version = catalog_version(root)
             now = current_catalog(root)
             check_same_world(now, simulated, settings)
             catalog, lines = _merged_catalog(
@@ -136,7 +136,7 @@ def publish(
                 progress=progress,
             )
             try:
-                replace_catalog(root, catalog, now, tag)
+                replace_catalog(root, catalog, now, version)
             except PublishedMeanwhile:
                 if not left:
                     raise

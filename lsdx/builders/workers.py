@@ -70,13 +70,16 @@ def check_workers(client: Client, source: Source, root: Root) -> None:
         probe.touch()
     first = next((s.eid for s in source.sessions()), "")
     try:
-        told = client.run(_problem, source.of_session(first), probe, version("lsdx"))
+        told = client.run(
+            _problem, source.of_session(first), probe, version("lsdx"), on_error="return"
+        )
     finally:
         if not isinstance(probe, RemotePath):
             probe.unlink()
     for worker, problem in told.items():
         if problem:
-            raise ConfigError(f"worker {worker}: {problem}")
+            said = problem if isinstance(problem, str) else repr(problem)
+            raise ConfigError(f"worker {worker}: {said}")
 
 
 def _problem(source: Source, probe: Root, ours: str) -> str:
@@ -124,15 +127,18 @@ def _on_client(
         )
         for source, session, *more in arguments
     ]
-    for _ in as_completed(futures, loop=client.loop):
+    results: dict[Any, SessionResult] = {}
+    sessions = dict(zip((f.key for f in futures), (s for _, s, *_ in arguments), strict=True))
+    for future in as_completed(futures, loop=client.loop):
         bar.update()
-    for future, (_, session, *_rest) in zip(futures, arguments, strict=True):
         error = future.exception()
-        if error is None:
-            yield future.result()
-        else:
-            line = Line(session.eid, "read", "failed", 0.0, 0, f"worker: {error}")
-            yield SessionResult(session.eid, (line,), None)
+        if error is None:  # fetched now: its worker may die later
+            results[future.key] = future.result()
+            continue
+        eid = sessions[future.key].eid
+        line = Line(eid, "read", "failed", 0.0, 0, f"worker: {error or type(error).__name__}")
+        results[future.key] = SessionResult(eid, (line,), None)
+    yield from (results[future.key] for future in futures)
 
 
 def _on_threads(arguments: Sequence[tuple[Any, ...]], bar: Any) -> Iterator[SessionResult]:

@@ -129,7 +129,8 @@ def test_conditions_differ_for_readers_with_any_colour_vision() -> None:
 
 @pytest.fixture
 def as_set() -> Iterator[None]:
-    """Style as it is set, whatever a test used."""
+    """Style as it is set, whatever a test used, before or here."""
+    style.use()
     yield
     style.use()
 

@@ -213,7 +213,16 @@ def test_a_worker_killed_on_the_way_costs_nothing(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    command = ["build", "--scheduler", cluster.address, "--source", "cache", "--stores", stores]
+    command = [
+        "--debug",
+        "build",
+        "--scheduler",
+        cluster.address,
+        "--source",
+        "cache",
+        "--stores",
+        stores,
+    ]
     assert main([*command, "--cache-dir", recordings, "-q", *NAMES]) == 0
     killer.join()
     assert killed.is_set()

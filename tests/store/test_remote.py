@@ -162,10 +162,10 @@ def test_what_has_other_sessions_is_not_replaced(
 
 def test_a_stale_writer_is_refused(server: str) -> None:
     path = remote_path("s3://lab/stale") / "catalog.json"
-    path.write_bytes(b"first", instead_of="")
-    seen = path.tag()
+    path.write_bytes(b"first", instead_of={})
+    seen = path.version()
     path.write_bytes(b"second", instead_of=seen)
-    for stale in (seen, ""):
+    for stale in (seen, {}):
         with pytest.raises(StoreNotFound, match="Somebody else published meanwhile"):
             path.write_bytes(b"third", instead_of=stale)
     assert path.read_bytes() == b"second"
