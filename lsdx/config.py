@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 from uuid import UUID
 
 from lsdx.errors import ConfigError, located
-from lsdx.remote import RemotePath, is_url, remote_path
+from lsdx.remote import PREFIXES, RemotePath, is_url, remote_path
 
 SOURCES = ("demo", "cache", "alyx", "nwb")
 TRACKERS = ("dlc", "lightning_pose")
@@ -26,6 +26,7 @@ CREDENTIALS = ("LSDX_ALYX_USER", "LSDX_ALYX_PASSWORD", "LSDX_ALYX_TOKEN")
 
 _VARIABLE = re.compile(r"\$(\w+|\{\w+\})")  # as os.path.expandvars reads it
 _FOLDER = re.compile(r"\w[\w.-]*")
+_SECRET = re.compile("key|secret|token|password|credential|sas")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -219,6 +220,9 @@ class Settings:
         Colours, sizes and fonts of figures.
     nwb : mapping
         What ``lsdx export nwb`` says of animal and file: `lsdx.export.nwb.to_nwb` lists the names.
+    storage : mapping of str to str
+        Options of object stores, such as ``{"aws_endpoint": "https://s3.lab.org"}``, where the
+        environment does not say otherwise. No credentials: those belong in the environment.
     conditions : mapping of str to tuple of str
         Session ids (eids) of each condition that no table tells, such as the controls.
     stock_concentration : str, optional
@@ -248,6 +252,7 @@ class Settings:
     quality: Quality = field(default_factory=Quality)
     figures: Figures = field(default_factory=Figures)
     nwb: Mapping[str, Any] = field(default_factory=dict)
+    storage: Mapping[str, str] = field(default_factory=dict)
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stock_concentration: str | None = None
 
@@ -258,8 +263,10 @@ class Settings:
             if not isinstance(value, str | os.PathLike | None):
                 raise _wrong("settings", name, "a path", value)
             if value is not None:
-                read = stores_path if name in _PLACES else user_path
-                object.__setattr__(self, name, read(value))
+                path = stores_path(value) if name in _PLACES else user_path(value)
+                if isinstance(path, RemotePath):
+                    path = replace(path, options=tuple(sorted(self.storage.items())))
+                object.__setattr__(self, name, path)
         for name in _NAMES:
             value = getattr(self, name)
             if not isinstance(value, str | None):
@@ -486,6 +493,8 @@ def _merge(settings: Settings, values: Mapping[str, object], where: str, base: P
             if not isinstance(value, Mapping):
                 raise _wrong(where, key, "a table", value)
             changed[key] = dict(value)
+        elif key == "storage":
+            changed[key] = _storage(value, where)
         elif key == "administration":
             given = isinstance(value, Pharmacology)
             changed[key] = value if given else _administration(value, where)
@@ -572,6 +581,24 @@ def _quality(value: object, where: str) -> Quality:
         if key == "parameters" and not isinstance(item, Mapping):
             raise _wrong(where, key, "a table of bombcell's parameters", item)
     return Quality(**value)
+
+
+def _storage(value: object, where: str) -> dict[str, str]:
+    where = f"{where} [storage]"
+    if not isinstance(value, Mapping):
+        raise _wrong(where, "storage", "a table", value)
+    prefixes = tuple(sorted(set(PREFIXES.values())))
+    options: dict[str, str] = {}
+    for key, item in value.items():
+        if not key.startswith(prefixes):
+            raise _wrong(where, key, "a name that begins with " + ", ".join(prefixes), item)
+        if _SECRET.search(key):
+            do = f"Set {key.upper()} in the environment, and remove it here."
+            raise ConfigError(located(f"{where}, {key}", "no credentials in settings", "one", do))
+        if not isinstance(item, str | bool | int) or item == "" or "@" in str(item):
+            raise _wrong(where, key, "text without a login, or true or false", "another")
+        options[key] = str(item).lower() if isinstance(item, bool) else str(item)
+    return options
 
 
 def read_figures(value: object, where: str, base: Path = Path()) -> Figures:

@@ -3,7 +3,8 @@
 The one home of ``obstore``. Options and credentials come from the environment, under the names
 that obstore gives them (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT``, ``GOOGLE_SERVICE_ACCOUNT``,
 ``AZURE_STORAGE_ACCOUNT_NAME``, ...); they are never kept, printed or pickled. A path that is
-pickled is its address alone: a worker opens it with the worker's own environment.
+pickled is its address and the options of the settings, which hold no credentials: a worker opens
+it with the worker's own environment.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -27,10 +28,18 @@ if TYPE_CHECKING:
 
 SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "https", "http", "memory")
 AT_ONCE = 16  # requests
+# of the names of options, by scheme
+PREFIXES = {
+    "s3": "aws_",
+    "gs": "google_",
+    "az": "azure_",
+    "abfs": "azure_",
+    "abfss": "azure_",
+}
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 # bounded, so that a server that says nothing is told within minutes
 _CLIENT: Any = {"timeout": "60s", "connect_timeout": "10s"}
-_ALLOW_HTTP = ("AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP")
+_ALLOW_HTTP = ("aws_allow_http", "azure_allow_http", "google_allow_http")
 _RETRY: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=90)}
 
 
@@ -76,12 +85,13 @@ class RemotePath:
 
     root: str
     key: str = ""
+    options: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.root}/{self.key}" if self.key else self.root
 
     def __truediv__(self, other: object) -> RemotePath:
-        return RemotePath(self.root, str(PurePosixPath(self.key, str(other))))
+        return replace(self, key=str(PurePosixPath(self.key, str(other))))
 
     def __fspath__(self) -> str:
         """Refuse: what opens files by their path would look for it on this machine."""
@@ -97,7 +107,7 @@ class RemotePath:
     def parent(self) -> RemotePath:
         """Return the path without its last part; the root is its own."""
         above = str(PurePosixPath(self.key).parent)
-        return RemotePath(self.root, "" if above == "." else above)
+        return replace(self, key="" if above == "." else above)
 
     def absolute(self) -> RemotePath:
         """Return the path: an address is absolute."""
@@ -114,7 +124,7 @@ class RemotePath:
             If it may not be read, or nobody answers.
         """
         with _told(self, "read"):
-            return bytes(_store(self.root).get(self.key).bytes())
+            return bytes(_store(self).get(self.key).bytes())
 
     def download(self, to: Path) -> None:
         """Write an object to a file of this machine, in one step; errors are those of reading."""
@@ -122,7 +132,7 @@ class RemotePath:
         part = to.with_name(f"{to.name}.{uuid4().hex}.part")
         try:
             with _told(self, "read"):
-                found = _store(self.root).get(self.key)
+                found = _store(self).get(self.key)
                 with part.open("wb") as stream:
                     for block in found.stream():
                         stream.write(block)
@@ -150,13 +160,13 @@ class RemotePath:
         if instead_of is not None:
             mode = dict(instead_of) or "create"
         with _told(self, "write"):
-            _store(self.root).put(self.key, data, mode=mode)
+            _store(self).put(self.key, data, mode=mode)
 
     def look(self) -> RemoteObject | None:
         """Return what the store says of this object, None if there is none."""
         try:
             with _told(self, "read"):
-                return _object(self.root, _store(self.root).head(self.key))
+                return self._object(_store(self).head(self.key))
         except FileNotFoundError:
             return None
 
@@ -168,13 +178,13 @@ class RemotePath:
     def unlink(self) -> None:
         """Remove an object; that there is none is no error."""
         with suppress(FileNotFoundError), _told(self, "remove"):
-            _store(self.root).delete(self.key)
+            _store(self).delete(self.key)
 
     def objects(self) -> list[RemoteObject]:
         """List the objects below, at any depth, in the order of their paths."""
         with _told(self, "list"):
-            listed = _store(self.root).list(f"{self.key}/" if self.key else None)
-            found = [_object(self.root, o) for part in listed for o in part]
+            listed = _store(self).list(f"{self.key}/" if self.key else None)
+            found = [self._object(o) for part in listed for o in part]
         return sorted(found, key=lambda o: o.path.key)
 
     def read_text(self, encoding: str = "utf-8") -> str:
@@ -192,12 +202,12 @@ class RemotePath:
     def is_dir(self) -> bool:
         """Return whether there are objects below."""
         with _told(self, "list"):
-            return bool(next(iter(_store(self.root).list(f"{self.key}/", chunk_size=1)), ()))
+            return bool(next(iter(_store(self).list(f"{self.key}/", chunk_size=1)), ()))
 
     def names(self) -> list[str]:
         """List the names of the objects and prefixes right below."""
         with _told(self, "list"):
-            found = _store(self.root).list_with_delimiter(f"{self.key}/" if self.key else None)
+            found = _store(self).list_with_delimiter(f"{self.key}/" if self.key else None)
         paths = [*(o["path"] for o in found["objects"]), *found["common_prefixes"]]
         return [PurePosixPath(p).name for p in paths]
 
@@ -221,16 +231,15 @@ class RemotePath:
         from zarr.storage import ObjectStore
 
         with _told(self, "read"):
-            return ObjectStore(_store(self.root), read_only=True)
+            return ObjectStore(_store(self), read_only=True)
+
+    def _object(self, told: Any) -> RemoteObject:
+        path = replace(self, key=str(told["path"]))
+        version = {name: str(told[name]) for name in ("e_tag", "version") if told.get(name)}
+        return RemoteObject(path, told["size"], told["last_modified"], version)
 
 
 Root = Path | RemotePath
-
-
-def _object(root: str, told: Any) -> RemoteObject:
-    path = RemotePath(root, str(told["path"]))
-    version = {name: str(told[name]) for name in ("e_tag", "version") if told.get(name)}
-    return RemoteObject(path, told["size"], told["last_modified"], version)
 
 
 def remote_path(address: str) -> RemotePath:
@@ -239,7 +248,7 @@ def remote_path(address: str) -> RemotePath:
     Raises
     ------
     ConfigError
-        For a scheme that nobody knows.
+        For a scheme that nobody knows, and for a login inside the address.
 
     Examples
     --------
@@ -253,6 +262,11 @@ def remote_path(address: str) -> RemotePath:
         expected = "an address that begins with one of " + ", ".join(SCHEMES)
         scheme = "none" if found is None else found[1]
         raise ConfigError(located(address, expected, scheme))
+    if "@" in address or "?" in address:  # not shown: it may hold a secret
+        do = "Set them in the environment, such as AWS_ACCESS_KEY_ID."
+        raise ConfigError(
+            located(f"{found[1]}://...", "an address", "one with a login or a query", do)
+        )
     return RemotePath(address.rstrip("/"))
 
 
@@ -293,18 +307,25 @@ def _not_allowed(path: RemotePath, what: str) -> StoreNotFound:
     return StoreNotFound(located(str(path), f"permission to {what}", "none", do))
 
 
+def _store(path: RemotePath) -> ObjectStore:
+    prefix = PREFIXES.get(path.root.split("://")[0].lower(), "none")
+    return _connected(path.root, tuple(o for o in path.options if o[0].startswith(prefix)))
+
+
 @functools.cache
-def _store(root: str) -> ObjectStore:
+def _connected(root: str, options: tuple[tuple[str, str], ...]) -> ObjectStore:
     from obstore.exceptions import BaseError
     from obstore.store import MemoryStore, from_url
 
     if root.startswith("memory://"):
         return MemoryStore()  # of this process, under this address
     try:
-        # what is given here takes the place of the environment's
-        plain = any(os.environ.get(n, "").lower() in ("true", "1") for n in _ALLOW_HTTP)
-        options = _CLIENT | {"allow_http": plain}
-        return from_url(root, client_options=options, retry_config=_RETRY)
+        # what is given to obstore takes the place of the environment's
+        given: Any = {k: v for k, v in options if k.upper() not in os.environ}
+        plain = [os.environ.get(k.upper(), given.pop(k, "")) for k in _ALLOW_HTTP]
+        client = _CLIENT | {"allow_http": any(v.lower() in ("true", "1") for v in plain)}
+        return from_url(root, config=given, client_options=client, retry_config=_RETRY)
     except (BaseError, ValueError) as error:
         answer = str(error).split("\n")[0][:300]
-        raise ConfigError(located(root, "an address and its options", answer)) from error
+        do = "Check the environment, and [storage] of the settings."
+        raise ConfigError(located(root, "an address and its options", answer, do)) from error

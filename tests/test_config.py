@@ -195,6 +195,9 @@ WRONG = {
     "text for a condition": (f'[conditions]\nsaline = "{EID}"\n', "saline"),
     "no session in a condition": ('[conditions]\nsaline = ["ZFM-1"]\n', "saline"),
     "a number in a condition": ("[conditions]\nsaline = [7]\n", "saline"),
+    "text for the storage": ('storage = "s3"\n', "storage"),
+    "an option of no object store": ('[storage]\nendpoint = "https://s3.lab.org"\n', "endpoint"),
+    "a list for an option": ("[storage]\naws_region = []\n", "aws_region"),
 }
 
 
@@ -206,6 +209,22 @@ def test_a_value_of_the_wrong_kind_is_refused_by_file_and_key(
     message = refused(load_settings, file=path, environ={})
     assert message.startswith(str(path))
     assert key in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("aws_secret_access_key", "hidden"),
+        ("azure_storage_sas_token", "hidden"),
+        ("google_service_account_key", "hidden"),
+        ("aws_endpoint", "https://me:hidden@s3.lab.org"),
+    ],
+)
+def test_credentials_in_a_file_are_refused_and_not_shown(toml: Toml, name: str, value: str) -> None:
+    path = toml(f'[storage]\n{name} = "{value}"\n')
+    message = refused(load_settings, file=path, environ={})
+    assert f"[storage], {name}" in message
+    assert "hidden" not in message
 
 
 def test_an_unknown_source_lists_the_known_ones() -> None:

@@ -114,7 +114,10 @@ def find_place(stores: str | os.PathLike[str] | None = None) -> Place:
     if isinstance(value, os.PathLike) or (
         isinstance(value, str) and (is_url(value) or not width or Path(value).is_dir())
     ):
-        return Place(stores_path(value).absolute())
+        path = stores_path(value)
+        if isinstance(value, str) and isinstance(path, RemotePath):
+            path = load_settings(stores=value).stores  # and its options
+        return Place(path.absolute())
     found, do = type(value).__name__, "Pass the folder's path."
     if width:
         found, do = repr(value), f"Pass a bin width by its name: bin_width={value!r}."

@@ -106,10 +106,10 @@ def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     made = Proxy(server)
     monkeypatch.setenv("AWS_ENDPOINT", made.address)
     monkeypatch.setattr(remote, "_RETRY", {"max_retries": 0})
-    remote._store.cache_clear()
+    remote._connected.cache_clear()
     yield made
     made.closing.set()
     made.http.shutdown()
     made.http.server_close()
-    remote._store.cache_clear()
+    remote._connected.cache_clear()
     os.environ["AWS_ENDPOINT"] = server

@@ -189,6 +189,44 @@ def test_settings_take_an_address(
     assert "were there" in capsys.readouterr().out
 
 
+def test_options_stand_in_the_settings_where_the_environment_says_nothing(
+    cohort: str, server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An address in a call, in the settings, and a task on another machine are all read so."""
+    monkeypatch.chdir(tmp_path)
+    expected = lsdx.open_units(cohort).counts.sum().compute()
+    for name in ("AWS_ENDPOINT", "AWS_ALLOW_HTTP", "AWS_REGION"):
+        monkeypatch.delenv(name)
+    text = (
+        f'[storage]\naws_endpoint = "{server}"\naws_allow_http = true\nazure_use_emulator = true\n'
+    )
+    (tmp_path / "lsdx.toml").write_text(text)
+    total = lsdx.open_units(cohort).counts.sum()
+    xr.testing.assert_identical(total.compute(), expected)
+    path = load_settings(stores=cohort).stores
+    assert isinstance(path, RemotePath)
+    assert path.is_dir()
+    (tmp_path / "lsdx.toml").unlink()
+    (tmp_path / "total.pickle").write_bytes(pickle.dumps(total))
+    code = "import pickle; print(int(pickle.load(open('total.pickle', 'rb')).compute()))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert int(run.stdout) == int(expected)
+    (tmp_path / "lsdx.toml").write_text('[storage]\naws_nonsense = "1"\n')
+    with pytest.raises(ConfigError, match=r"aws_nonsense.*\[storage\] of the settings"):
+        lsdx.open_units(cohort)
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://me:hidden@lab/x", "https://lab.blob.org/x?sig=hidden", "az://lab?sig=hidden"]
+)
+def test_a_login_in_an_address_is_refused_and_not_shown(address: str) -> None:
+    with pytest.raises(ConfigError, match="found one with a login or a query") as told:
+        lsdx.open_units(address)
+    assert "hidden" not in str(told.value)
+
+
 def test_what_opens_files_says_where_it_was_given_an_address(cohort: str) -> None:
     with pytest.raises(ConfigError, match="a folder of this machine"):
         Path(remote_path(cohort))

@@ -187,7 +187,7 @@ def kill_many(
             assert not [c for c in verify(stores) if c.problem]
         built(cache, stores)
         same(stores, local)
-        remote._store.cache_clear()
+        remote._connected.cache_clear()
 
 
 def test_a_build_that_is_stopped_leaves_what_was_published(
