@@ -68,6 +68,28 @@ def to_bin_ticks(value: str | float, name: str = "bin_width") -> int:
     return whole
 
 
+def to_bins(value: str | float, bin_width: float, name: str, *, least: int | None = None) -> int:
+    """Parse a time as a whole number of bins of ``bin_width`` s, at least ``least`` if given.
+
+    Examples
+    --------
+    >>> to_bins("-1 s", 0.1, "window")
+    -10
+    >>> to_bins("0.25 s", 0.1, "window")
+    Traceback (most recent call last):
+        ...
+    lsdx.errors.ConfigError: window: expected a whole number of bins of 0.1 s, ...
+    """
+    bins = to_seconds(value, name) / bin_width
+    whole = round(bins)
+    if abs(bins - whole) > 1e-6 or (least is not None and whole < least):
+        expected = f"a whole number of bins of {bin_width:g} s"
+        expected += "" if least is None else f", at least {least}"
+        do = "Choose such a time, or bins of another width."
+        raise ConfigError(located(name, expected, repr(value), do))
+    return whole
+
+
 def to_ticks(seconds: np.ndarray | float) -> np.ndarray:
     """Convert seconds to ticks of 10 us.
 

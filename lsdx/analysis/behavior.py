@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from lsdx.analysis.results import result_attrs
-from lsdx.clock import to_bin_ticks, to_seconds
+from lsdx.clock import to_bins, to_seconds
 from lsdx.errors import ArgumentError, SelectionError, located
 
 _WINDOWS = ("session", "phase", "epoch")
@@ -235,8 +235,7 @@ def triggered(
         raise SelectionError(
             located("triggered, events", "session and start", "no " + ", ".join(missing), do)
         )
-    width = to_bin_ticks(float(ds.attrs["bin_width"]))
-    low, high = (_whole_bins(w, width) for w in window)
+    low, high = (to_bins(w, float(ds.attrs["bin_width"]), "triggered, window") for w in window)
     if low >= high:
         raise ArgumentError(located("triggered, window", "from low to high", repr(window)))
     lags = np.arange(low, high)
@@ -259,14 +258,6 @@ def triggered(
     labels = {n_: c for n_, c in ds.coords.items() if set(c.dims) <= {"session", "feature"}}
     out = xr.Dataset({"behavior": total, "n": n.assign_attrs(units="1")}, labels)
     return out.assign_coords(lag=("lag", lags * seconds, about)).assign_attrs(result_attrs(ds))
-
-
-def _whole_bins(value: str | float, width: int) -> int:
-    seconds = to_seconds(value, "triggered, window")
-    ticks = to_bin_ticks(abs(seconds), "triggered, window") if seconds else 0
-    if ticks % width:
-        raise ArgumentError(located("triggered, window", "a whole number of bins", f"{value!r}"))
-    return int(np.sign(seconds)) * (ticks // width)
 
 
 def _places(ds: xr.Dataset, events: xr.Dataset | pd.DataFrame) -> np.ndarray:

@@ -15,10 +15,11 @@ from lsdx.clock import (
     bin_centres,
     n_bins,
     to_bin_ticks,
+    to_bins,
     to_seconds,
     to_ticks,
 )
-from lsdx.errors import ArgumentError, ConfigError, located
+from lsdx.errors import ArgumentError, located
 from lsdx.kernels.trains import Trains
 from lsdx.schema.spec import text
 
@@ -175,7 +176,10 @@ def sliding(
     """
     ds = require_spikes(ds, "sliding", duplicates)
     bin_ticks = to_bin_ticks(bin_width)
-    long, apart = (_whole_bins(v, n, bin_ticks) for v, n in ((width, "width"), (step, "step")))
+    long, apart = (
+        to_bins(v, bin_ticks / TICKS_PER_SECOND, f"sliding, {n}", least=1) * bin_ticks
+        for v, n in ((width, "width"), (step, "step"))
+    )
     first = int(to_ticks(to_seconds(start, "start")))
     last = int(to_ticks(to_seconds(stop, "stop")))
     begin = np.arange(first, last - long + 1, apart, dtype=np.int64)
@@ -234,21 +238,6 @@ def sliding(
     )
     out = out.assign_coords(stimulus=("stimulus", text([*ds["epoch"].values, "none"])))
     return out.assign_attrs(relative_to=relative_to, width=long / TICKS_PER_SECOND)
-
-
-def _whole_bins(value: str | float, name: str, bin_ticks: int) -> int:
-    ticks = to_seconds(value, name) * TICKS_PER_SECOND
-    whole = round(ticks / bin_ticks) * bin_ticks
-    if whole < bin_ticks or abs(ticks - whole) > 1e-6:
-        raise ConfigError(
-            located(
-                f"sliding, {name}",
-                f"a whole number of bins of {bin_ticks / TICKS_PER_SECOND:g} s",
-                repr(value),
-                "Choose such a length, or another bin_width.",
-            )
-        )
-    return int(whole)
 
 
 def _stimulus_shares(ds: xr.Dataset, begin: np.ndarray, width: float) -> np.ndarray:

@@ -9,12 +9,12 @@ import numpy as np
 import xarray as xr
 
 from lsdx.analysis.communication import told_side, two_sides
-from lsdx.analysis.coupling import whole_bins
 from lsdx.analysis.grouping import Field, map_groups, population, result_coords
 from lsdx.analysis.inputs import binned
 from lsdx.analysis.results import result_attrs
 from lsdx.analysis.seeds import cell_keys, seed_of, stream_of, unit_keys
 from lsdx.arguments import whole_number
+from lsdx.clock import to_bins
 from lsdx.kernels.prediction import LEAST_SHIFT
 
 _WORDS = {
@@ -138,7 +138,7 @@ def coherence(
     ds = binned(ds, where)
     width = float(ds.attrs["bin_width"])
     options = Options(
-        whole_bins(segment, width, f"{where}, segment", least=4),
+        to_bins(segment, width, f"{where}, segment", least=4),
         width,
         int(np.ceil(LEAST_SHIFT / width - 1e-9)),
         whole_number(n_shifts, f"{where}, n_shifts", least=0),

@@ -15,7 +15,7 @@ from lsdx.analysis.repeats import trials_of_sessions
 from lsdx.analysis.results import result_attrs
 from lsdx.analysis.seeds import cell_keys, seed_of, unit_keys
 from lsdx.arguments import number_between, one_of, whole_number
-from lsdx.clock import to_seconds
+from lsdx.clock import to_bins, to_seconds
 from lsdx.errors import ArgumentError, SelectionError, located
 
 if TYPE_CHECKING:
@@ -323,7 +323,7 @@ def _options(
         number_between(cutoff, f"{where}, detrend", 0, np.inf)
     return Options(
         kind,
-        whole_bins(window, width, f"{where}, window"),
+        to_bins(window, width, f"{where}, window", least=1),
         width,
         bool(match_rates),
         whole_number(draws, f"{where}, draws", least=1),
@@ -333,21 +333,6 @@ def _options(
         *asked,
         cutoff,
     )
-
-
-def whole_bins(value: str | float, width: float, where: str, *, least: int = 1) -> int:
-    """Return a time as a whole number of bins.
-
-    Examples
-    --------
-    >>> whole_bins("1 s", 0.1, "test")
-    10
-    """
-    bins = to_seconds(value, where) / width
-    if round(bins) < least or abs(bins - round(bins)) > 1e-6:
-        expected = f"a whole number of bins of {width:g} s, at least {least}"
-        raise ArgumentError(located(where, expected, repr(value)))
-    return round(bins)
 
 
 def _places(ds: xr.Dataset, apart: float, where: str) -> Place:

@@ -16,7 +16,7 @@ from lsdx.analysis.results import carried_labels, result_attrs
 from lsdx.analysis.seeds import seed_of
 from lsdx.analysis.trains import Promised, map_trains
 from lsdx.arguments import whole_number
-from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
+from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_bins, to_ticks
 from lsdx.errors import ConfigError, SelectionError, located
 from lsdx.kernels.events import Bins, Design, Events, responses
 
@@ -237,16 +237,10 @@ def _bins(window: Any, baseline: Any, response: Any, bin_width: str | float) -> 
     width = to_bin_ticks(bin_width)
     found = []
     for name, span in (("window", window), ("baseline", baseline), ("response", response)):
-        edges = [to_seconds(t, f"psth, {name}") * TICKS_PER_SECOND / width for t in span]
-        if len(edges) != 2 or any(abs(e - round(e)) > 1e-6 for e in edges) or edges[0] >= edges[1]:
-            raise ConfigError(
-                located(
-                    f"psth, {name}",
-                    f"a start and a later stop, whole numbers of {width / TICKS_PER_SECOND:g} s",
-                    repr(span),
-                    "Choose such times, or another bin_width.",
-                )
-            )
+        two = span if np.shape(span) == (2,) else (0, 0)
+        edges = [to_bins(t, width / TICKS_PER_SECOND, f"psth, {name}") for t in two]
+        if edges[0] >= edges[1]:
+            raise ConfigError(located(f"psth, {name}", "a start and a later stop", repr(span)))
         if edges[1] - edges[0] > _MOST_BINS:
             raise ConfigError(
                 located(
@@ -256,7 +250,7 @@ def _bins(window: Any, baseline: Any, response: Any, bin_width: str | float) -> 
                     "Write the unit, such as '200 ms', or choose wider bins.",
                 )
             )
-        found.append(np.arange(round(edges[0]), round(edges[1])))
+        found.append(np.arange(*edges))
     _, before, after = found
     if len(before) < 2:
         do = "Lengthen it, or choose a smaller bin_width."

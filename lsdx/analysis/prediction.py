@@ -16,7 +16,7 @@ from lsdx.analysis.inputs import binned
 from lsdx.analysis.results import result_attrs
 from lsdx.analysis.seeds import cell_keys, seed_of, unit_keys
 from lsdx.arguments import number_between, one_of, whole_number
-from lsdx.clock import to_seconds
+from lsdx.clock import to_bins, to_seconds
 from lsdx.errors import ArgumentError, SelectionError, located
 from lsdx.kernels.matching import Common
 from lsdx.kernels.prediction import LEAST_SHIFT, SCALARS, Options, given, predict_group
@@ -254,11 +254,9 @@ def gap_bins(gap: str | float, width: float, where: str) -> int:
 def _lags(lags: Any, width: float, between: Any) -> tuple[int, ...]:
     """Return lags in bins."""
     listed: list[Any] = list(lags) if np.ndim(lags) else [lags]
-    bins = [to_seconds(lag, "predict, lags") / width for lag in listed]
-    whole = [round(b) for b in bins]
-    if not bins or any(abs(b - w) > 1e-6 for b, w in zip(bins, whole, strict=True)):
-        expected = f"whole numbers of bins of {width:g} s"
-        raise ArgumentError(located("predict, lags", expected, repr(lags)))
+    whole = [to_bins(lag, width, "predict, lags") for lag in listed]
+    if not whole:
+        raise ArgumentError(located("predict, lags", "at least one", repr(lags)))
     if len(set(whole)) < len(whole) or (between is not None and len(whole) > 1):
         expected = "different ones" if between is None else "one with between"
         raise ArgumentError(located("predict, lags", expected, repr(lags)))

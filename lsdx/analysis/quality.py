@@ -13,7 +13,7 @@ from lsdx.analysis.inputs import require_spikes
 from lsdx.analysis.results import result_attrs
 from lsdx.analysis.trains import Promised, map_trains
 from lsdx.arguments import number_between, some_of
-from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_ticks
+from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_bins, to_ticks
 from lsdx.errors import ArgumentError, SelectionError, located
 from lsdx.kernels import quality
 from lsdx.kernels.trains import Trains
@@ -150,12 +150,10 @@ def quality_metrics(
 
 def _lags(value: str | float, where: str) -> int:
     """Return a time as a number of bins of lags."""
-    ticks = 0 if str(value).split()[0] in ("0", "0.0") else to_bin_ticks(value)
-    width = round(_LAG * TICKS_PER_SECOND)
-    if ticks % width or ticks > _LONGEST * TICKS_PER_SECOND:
-        expected = "a whole number of 0.25 ms, up to 10 ms"
-        raise ArgumentError(located(where, expected, str(value)))
-    return ticks // width
+    bins = to_bins(value, _LAG, where, least=0)
+    if bins > round(_LONGEST / _LAG):
+        raise ArgumentError(located(where, "10 ms at the most", str(value)))
+    return bins
 
 
 def _measure(

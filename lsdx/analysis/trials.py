@@ -12,7 +12,7 @@ from lsdx.analysis.inputs import binned, require_spikes, with_text
 from lsdx.analysis.matrices import one_session
 from lsdx.analysis.results import result_attrs
 from lsdx.analysis.trains import Promised, map_trains
-from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_seconds, to_ticks
+from lsdx.clock import TICKS_PER_SECOND, to_bin_ticks, to_bins, to_ticks
 from lsdx.errors import ArgumentError, SelectionError, located
 from lsdx.kernels.events import peri_event_counts
 from lsdx.kernels.trains import Trains
@@ -89,7 +89,7 @@ def trials(
             raise ArgumentError(located("trials, bin_width", own, repr(bin_width), do))
     if np.shape(window) != (2,):
         raise ArgumentError(located("trials, window", "a start and a later stop", repr(window)))
-    low, high = (_whole_bins(t, width) for t in window)
+    low, high = (to_bins(t, width / TICKS_PER_SECOND, "trials, window") for t in window)
     if low >= high:
         raise ArgumentError(located("trials, window", "a start and a later stop", repr(window)))
     lags, n_events = np.arange(low, high), mine.sizes["event"]
@@ -151,14 +151,6 @@ def _events_of(events: Any, eid: str) -> xr.Dataset:
     chosen = events.isel(event=mine & np.isfinite(start.values))
     ordered: xr.Dataset = chosen.isel(event=np.argsort(chosen["start"].values, kind="stable"))
     return ordered
-
-
-def _whole_bins(value: str | float, width: int) -> int:
-    bins = to_seconds(value, "trials, window") * TICKS_PER_SECOND / width
-    if abs(bins - round(bins)) > 1e-6:
-        expected = f"a whole number of {width / TICKS_PER_SECOND:g} s"
-        raise ArgumentError(located("trials, window", expected, repr(value)))
-    return round(bins)
 
 
 def _of_spikes(

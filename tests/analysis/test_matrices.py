@@ -254,7 +254,7 @@ def test_trials_refuse_what_does_not_fit() -> None:
         trials(ds, events=events_of([1.0], "x"), epochs=starts())
     with pytest.raises(SelectionError, match="no session"):
         trials(ds, events=events.drop_vars("session"), epochs=starts())
-    with pytest.raises(ArgumentError, match=r"window: expected a whole number of 0.1 s"):
+    with pytest.raises(ArgumentError, match=r"window: expected a whole number of bins of 0.1 s"):
         trials(ds, events=events, window=(-0.25, 1), epochs=starts())
     with pytest.raises(ArgumentError, match="a start and a later stop"):
         trials(ds, events=events, window=(1, 0), epochs=starts())

@@ -320,7 +320,7 @@ def test_a_selected_phase_and_epoch_will_do() -> None:
         ({"direction": "encode", "between": ("pre", "post")}, "expected direction='decode'"),
         ({"between": ("pre", "later")}, "two of the phases pre, post"),
         ({"between": "pre"}, "two of the phases pre, post"),
-        ({"lags": "0.5 s"}, "whole numbers of bins of 1 s"),
+        ({"lags": "0.5 s"}, "a whole number of bins of 1 s"),
         ({"lags": [1, 1]}, "different ones"),
         ({"lags": [0, 1], "between": ("pre", "post")}, "one with between"),
         ({"n_folds": 2}, "at least 3"),
