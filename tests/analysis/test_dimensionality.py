@@ -213,7 +213,7 @@ def test_a_distributed_client_gives_the_same(demo_stores: Path) -> None:
     lazy = dimensionality(units, min_units=10, draws=2, rng=0).assign(r2=predicted.r2)
     expected = lazy.compute(scheduler="sync")
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster),
     ):
         found = lazy.compute()

@@ -29,6 +29,7 @@ from lsdx.builders import build
 from lsdx.builders.recipe import load_recipes
 from lsdx.config import Settings
 from tests.builders.outside import ENVIRONMENT, ROOT
+from tests.builders.same import WITHOUT_CAMERAS
 
 
 class Builder:
@@ -97,7 +98,7 @@ def main() -> None:
         if child == 0:
             status = 1
             try:
-                report = build(settings, sessions=sessions, progress=False)
+                report = build(settings, WITHOUT_CAMERAS, sessions=sessions, progress=False)
                 found = any(x.status in ("found", "reused") for x in report.lines)
                 status = 1 if report.failed else 2 if found else 0
             finally:

@@ -16,6 +16,7 @@ import dask
 from lsdx.builders import build
 from lsdx.config import Settings
 from lsdx.store.place import Place
+from tests.builders.same import WITHOUT_CAMERAS
 
 BYTES_PER_SPIKE = 8 + 4  # float64 times, int32 clusters
 
@@ -34,7 +35,8 @@ def main() -> None:
     with dask.config.set(num_workers=1):
         for cache in (small, large):
             folder = stores / cache.name
-            report = build(Settings(source="cache", cache_dir=cache, stores=folder), progress=False)
+            settings = Settings(source="cache", cache_dir=cache, stores=folder)
+            report = build(settings, WITHOUT_CAMERAS, progress=False)
             assert not report.failed
             peaks.append(peak())
     spikes = max(e.sizes["spike"] for e in Place(folder).catalog().parts["spikes"].values())

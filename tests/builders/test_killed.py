@@ -19,7 +19,7 @@ from lsdx.config import Settings
 from lsdx.demo import write_cohort
 from lsdx.errors import StoreNotFound
 from tests.builders.forked import Builder, builders
-from tests.builders.same import hashes
+from tests.builders.same import WITHOUT_CAMERAS, hashes
 
 
 def run(
@@ -50,7 +50,7 @@ def check(stores: Path, expected: dict[str, np.ndarray]) -> int:
 def kill_many(tmp_path: Path, times: int, seed: int) -> None:
     cache = write_cohort(tmp_path / "cohort", n_sessions=2, n_units=8)
     whole = Settings(source="cache", cache_dir=cache, stores=tmp_path / "whole")
-    build(whole, progress=False)
+    build(whole, WITHOUT_CAMERAS, progress=False)
     units = lsdx.open_units(whole.stores)
     values, labels = units.counts.values, units.session.values
     expected = {eid: values[labels == eid] for eid in set(labels)}

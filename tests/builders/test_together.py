@@ -21,7 +21,7 @@ from lsdx.config import Settings
 from lsdx.demo import write_cohort
 from lsdx.errors import RecipeError
 from tests.builders.forked import Builder, builders
-from tests.builders.same import hashes
+from tests.builders.same import WITHOUT_CAMERAS, hashes
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def expected(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     stores = tmp_path_factory.mktemp("alone") / "stores"
     settings = Settings(source="cache", cache_dir=cohort, stores=stores)
     with dask.config.set(num_workers=1):
-        assert not build(settings, progress=False).failed
+        assert not build(settings, WITHOUT_CAMERAS, progress=False).failed
     return hashes(stores)
 
 
@@ -60,7 +60,7 @@ def client() -> Iterator[Any]:
 
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", processes=True
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -73,7 +73,7 @@ def test_threads_do_not_matter(
 ) -> None:
     settings = Settings(source="cache", cache_dir=cohort, stores=tmp_path)
     with dask.config.set(num_workers=n_threads):
-        build(settings, progress=False)
+        build(settings, WITHOUT_CAMERAS, progress=False)
     assert hashes(tmp_path) == expected
 
 
@@ -132,7 +132,7 @@ def test_a_local_cluster_gives_the_same_bytes(
     client: Any, cohort: Path, expected: dict[str, str], tmp_path: Path
 ) -> None:
     settings = Settings(source="cache", cache_dir=cohort, stores=tmp_path / "stores")
-    assert not build(settings, client=client, progress=False).failed
+    assert not build(settings, WITHOUT_CAMERAS, client=client, progress=False).failed
     assert hashes(settings.stores) == expected
 
 
@@ -153,7 +153,7 @@ def test_a_worker_killed_in_mid_task_costs_nothing(
     killer = threading.Thread(target=kill, args=(pids[0],))
     killer.start()
     settings = Settings(source="cache", cache_dir=cohort, stores=stores)
-    report = build(settings, client=client, progress=False)
+    report = build(settings, WITHOUT_CAMERAS, client=client, progress=False)
     killer.join()
     assert killed.is_set()
     assert not report.failed

@@ -27,11 +27,11 @@ from lsdx.remote import remote_path
 from lsdx.sources.cache import CacheSource
 from lsdx.sources.remote_cache import RemoteCache
 from lsdx.store.place import Place
+from tests.builders.same import WITHOUT_CAMERAS
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the server
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["sessions", "insertions", "epochs", "units", "counts", "spikes"]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def recordings(cache: Path, server: str) -> str:
 def expected(cache: Path) -> Path:
     """Build in a folder, on threads."""
     settings = Settings(source="cache", cache_dir=cache, stores=cache.parent / "expected")
-    assert not build(settings, NAMES, progress=False).failed
+    assert not build(settings, WITHOUT_CAMERAS, progress=False).failed
     return cache.parent / "expected"
 
 
@@ -58,7 +58,9 @@ class Cluster:
         from distributed import LocalCluster
 
         self.folder = folder
-        made = LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1", protocol="tcp")
+        made = LocalCluster(
+            n_workers=0, dashboard_address="127.0.0.1:0", host="127.0.0.1", protocol="tcp"
+        )
         self.address: str = stack.enter_context(made).scheduler_address
         self.processes = [stack.enter_context(self.worker(i)) for i in range(2)]
         stack.callback(lambda: [p.kill() for p in self.processes])
@@ -100,7 +102,7 @@ def test_a_lazy_dataset_is_computed_where_nothing_is_on_disk(
 ) -> None:
     stores = remote_path("s3://lab/lazy")
     settings = Settings(source="cache", cache_dir=remote_path(recordings), stores=stores)
-    assert not build(settings, NAMES, client=client, progress=False).failed
+    assert not build(settings, WITHOUT_CAMERAS, client=client, progress=False).failed
     assert Place(stores).catalog().digest == Place(expected).catalog().digest
     units = lsdx.open_units(stores)
     there = client.compute(units.counts.mean(("unit", "time"))).result()
@@ -157,7 +159,7 @@ def test_workers_are_asked_before_a_build(
     monkeypatch.setattr(workers, "version", lambda _: "0.0.0")
     settings = Settings(source="cache", cache_dir=cache, stores=stores)
     with pytest.raises(ConfigError, match=r"worker tcp://.*expected version 0\.0\.0"):
-        build(settings, NAMES, client=client, progress=False)
+        build(settings, WITHOUT_CAMERAS, client=client, progress=False)
     assert not (stores / "parts").objects()
 
 
@@ -223,7 +225,7 @@ def test_a_worker_killed_on_the_way_costs_nothing(
         "--stores",
         stores,
     ]
-    assert main([*command, "--cache-dir", recordings, "-q", *NAMES]) == 0
+    assert main([*command, "--cache-dir", recordings, "-q", *WITHOUT_CAMERAS]) == 0
     killer.join()
     assert killed.is_set()
     assert Place(remote_path(stores)).catalog().digest == Place(expected).catalog().digest

@@ -26,6 +26,7 @@ from lsdx.errors import (
 from lsdx.remote import RemotePath, remote_path
 from lsdx.store.catalog import Entry
 from lsdx.store.place import Place
+from tests.builders.same import WITHOUT_CAMERAS
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the server
 
@@ -43,8 +44,7 @@ def stores(cache: Path) -> Path:
     """Build small stores of two sessions, without cameras."""
     folder = cache.parent
     settings = Settings(source="cache", cache_dir=cache, stores=folder / "stores")
-    names = ["sessions", "insertions", "epochs", "units", "counts", "spikes"]
-    assert not build(settings, names=names, progress=False).failed
+    assert not build(settings, WITHOUT_CAMERAS, progress=False).failed
     return folder / "stores"
 
 

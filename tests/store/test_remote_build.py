@@ -29,11 +29,10 @@ from lsdx.remote import RemotePath, remote_path
 from lsdx.results import analyse, open_result
 from lsdx.store.access import read_store
 from lsdx.store.place import Place
+from tests.builders.same import WITHOUT_CAMERAS
 from tests.store.conftest import Proxy
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the server
-
-NAMES = ["sessions", "insertions", "epochs", "units", "counts", "spikes"]
 
 
 def built(
@@ -41,7 +40,7 @@ def built(
 ) -> Report:
     """Build without cameras."""
     settings = Settings(source="cache", cache_dir=cache, stores=stores)
-    names = more.pop("names", NAMES)
+    names = more.pop("names", WITHOUT_CAMERAS)
     return build(settings, names, sessions=sessions or (), progress=False, **more)
 
 
@@ -320,40 +319,48 @@ def test_a_build_tells_that_gc_took_what_it_found(
     assert not [c for c in verify(stores) if c.problem]
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "told"),
-    [
-        (403, "AccessDenied", "permission to write"),
-        (400, "ExpiredToken", "ExpiredToken"),
-        pytest.param(503, "SlowDown", "an answer", marks=pytest.mark.slow),
-    ],
-)
-def test_a_server_that_refuses_in_mid_build(
-    status: int, code: str, told: str, cache: Path, local: Path, eids: list[str], proxy: Proxy
+def refuse(
+    answers: list[tuple[int, str, str]], cache: Path, local: Path, eids: list[str], proxy: Proxy
 ) -> None:
-    stores = remote_path(f"s3://lab/refused-{status}")
-    few = {"names": ["sessions"]}
+    """Refuse what is written from the fourth object on: nothing is lost, a rerun finishes."""
+    stores = remote_path(f"s3://lab/refused-{answers[0][0]}")
+    few = {"names": ["epochs"]}
     built(cache, stores, eids[:1], **few)
     before = Place(stores).catalog().digest
-    puts: list[str] = []
+    for status, code, told in answers:
+        puts: list[str] = []
 
-    def late(method: str, path: str) -> tuple[int, str] | None:
-        if method == "PUT":
-            puts.append(path)
-        return (status, code) if method == "PUT" and len(puts) > 3 else None
+        def late(
+            method: str, path: str, puts: list[str] = puts, answer: tuple[int, str] = (status, code)
+        ) -> tuple[int, str] | None:
+            if method == "PUT":
+                puts.append(path)
+            return answer if method == "PUT" and len(puts) > 3 else None
 
-    proxy.rule = late
-    try:
-        reasons = "; ".join(line.reason for line in built(cache, stores, **few).lines)
-    except LsdxError as error:
-        reasons = str(error)
-    assert told in reasons
-    proxy.rule = lambda *_: None
-    assert Place(stores).catalog().digest == before
+        proxy.rule = late
+        try:
+            reasons = "; ".join(line.reason for line in built(cache, stores, **few).lines)
+        except LsdxError as error:
+            reasons = str(error)
+        assert told in reasons
+        proxy.rule = lambda *_: None
+        assert Place(stores).catalog().digest == before
     built(cache, stores, **few)
-    expected = lsdx.open_sessions(local)
-    xr.testing.assert_equal(lsdx.open_sessions(stores), expected)
-    assert not [c for c in verify(stores) if c.problem]
+    xr.testing.assert_equal(lsdx.open_epochs(stores), lsdx.open_epochs(local))
+
+
+def test_a_server_that_refuses_in_mid_build(
+    cache: Path, local: Path, eids: list[str], proxy: Proxy
+) -> None:
+    answers = [(403, "AccessDenied", "permission to write"), (400, "ExpiredToken", "ExpiredToken")]
+    refuse(answers, cache, local, eids, proxy)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_overloaded_in_mid_build(
+    cache: Path, local: Path, eids: list[str], proxy: Proxy
+) -> None:
+    refuse([(503, "SlowDown", "an answer")], cache, local, eids, proxy)
 
 
 @pytest.mark.parametrize(
