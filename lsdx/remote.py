@@ -296,6 +296,8 @@ def _told(path: RemotePath, what: str) -> Iterator[None]:
         if "403 Forbidden" in answer or "401 Unauthorized" in answer:
             raise _not_allowed(path, what) from error
         do = "Check the address, and run it again."
+        if what == "list" and path.root.lower().startswith("http"):
+            do = "Most web servers list nothing: there, stores can be opened, and no more."
         raise StoreNotFound(located(str(path), "an answer", answer, do)) from error
 
 
@@ -308,12 +310,17 @@ def _not_allowed(path: RemotePath, what: str) -> StoreNotFound:
 
 
 def _store(path: RemotePath) -> ObjectStore:
+    """Return the one connection to an address, a new one when the environment has changed."""
     prefix = PREFIXES.get(path.root.split("://")[0].lower(), "none")
-    return _connected(path.root, tuple(o for o in path.options if o[0].startswith(prefix)))
+    options = tuple(o for o in path.options if o[0].startswith(prefix))
+    set_there = ((k.lower(), v) for k, v in os.environ.items())
+    return _connected(path.root, options, tuple(o for o in set_there if o[0].startswith(prefix)))
 
 
 @functools.cache
-def _connected(root: str, options: tuple[tuple[str, str], ...]) -> ObjectStore:
+def _connected(
+    root: str, options: tuple[tuple[str, str], ...], environment: tuple[tuple[str, str], ...]
+) -> ObjectStore:
     from obstore.exceptions import BaseError
     from obstore.store import MemoryStore, from_url
 
@@ -321,9 +328,10 @@ def _connected(root: str, options: tuple[tuple[str, str], ...]) -> ObjectStore:
         return MemoryStore()  # of this process, under this address
     try:
         # what is given to obstore takes the place of the environment's
-        given: Any = {k: v for k, v in options if k.upper() not in os.environ}
-        plain = [os.environ.get(k.upper(), given.pop(k, "")) for k in _ALLOW_HTTP]
-        client = _CLIENT | {"allow_http": any(v.lower() in ("true", "1") for v in plain)}
+        there = dict(environment)
+        given: Any = {k: v for k, v in options if k not in there}
+        plain = [there.get(k, given.pop(k, "")).lower() in ("true", "1") for k in _ALLOW_HTTP]
+        client = _CLIENT | {"allow_http": any(plain) or root.lower().startswith("http:")}
         return from_url(root, config=given, client_options=client, retry_config=_RETRY)
     except (BaseError, ValueError) as error:
         answer = str(error).split("\n")[0][:300]

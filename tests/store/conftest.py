@@ -22,8 +22,10 @@ Rule = Callable[[str, str], tuple[int, str] | None]
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Return the address of an S3 server on loopback, with the bucket ``lab``."""
+    from moto import backends
     from moto.server import ThreadedMotoServer
 
+    modules = list(backends.list_of_moto_modules())  # it lists a folder at each request
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
@@ -36,6 +38,7 @@ def server() -> Iterator[str]:
         "AWS_REGION": "us-east-1",
     }
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backends, "list_of_moto_modules", lambda: modules)
         for name, value in told.items():
             patch.setenv(name, value)
         requests.put(f"{address}/lab", timeout=10).raise_for_status()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import xarray as xr
 
 import lsdx
+from lsdx import remote
 from lsdx.builders import build, copying
 from lsdx.builders.copying import copy_stores
 from lsdx.builders.upkeep import keep_tag, verify
@@ -248,13 +252,36 @@ def test_addresses_that_cannot_be_opened(
         lsdx.open_units(address)
 
 
-def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, server: str) -> None:
-    import lsdx.remote as remote
-
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, cohort: str, server: str) -> None:
     monkeypatch.setattr(remote, "_RETRY", {"max_retries": 0})
     monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(StoreNotFound, match="expected an answer"):
-        lsdx.open_units("s3://silent/cohort")
+        lsdx.open_units(cohort)
+    monkeypatch.setenv("AWS_ENDPOINT", server)  # what was wrong is not kept
+    assert lsdx.open_units(cohort).sizes["unit"] > 0
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A web server of files: it lists nothing as WebDAV does."""
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_stores_are_opened_from_a_web_server(
+    stores: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(remote, "_RETRY", {"max_retries": 0})
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(stores))) as web:
+        threading.Thread(target=web.serve_forever).start()
+        try:
+            address = f"http://127.0.0.1:{web.server_port}"
+            there, here = lsdx.open_units(address), lsdx.open_units(stores)
+            xr.testing.assert_identical(there.load(), here.load())
+            with pytest.raises(StoreNotFound, match="Most web servers list nothing"):
+                copy_stores(address, tmp_path / "near")
+        finally:
+            web.shutdown()
 
 
 def test_the_package_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
