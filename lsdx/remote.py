@@ -297,7 +297,7 @@ def _told(path: RemotePath, what: str) -> Iterator[None]:
             raise _not_allowed(path, what) from error
         do = "Check the address, and run it again."
         if what == "list" and path.root.lower().startswith("http"):
-            do = "Most web servers list nothing: there, stores can be opened, and no more."
+            do = "Most web servers list nothing: there, stores can be opened and copied."
         raise StoreNotFound(located(str(path), "an answer", answer, do)) from error
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from lsdx.builders.lock import building, publishing
-from lsdx.builders.manifest import MANIFEST, check_bytes, find_store
+from lsdx.builders.manifest import MANIFEST, check_bytes, file_names, find_store
 from lsdx.builders.placing import (
     catalog_version,
     make_root,
@@ -18,7 +19,7 @@ from lsdx.builders.placing import (
 )
 from lsdx.builders.publish import current_catalog
 from lsdx.errors import RecipeError, StoreCorrupt, located
-from lsdx.remote import AT_ONCE, RemotePath, Root
+from lsdx.remote import AT_ONCE, RemotePath
 from lsdx.store.catalog import Catalog, Entry
 from lsdx.store.place import Place, find_place
 
@@ -113,30 +114,20 @@ def _is_there(place: Place, entry: Entry) -> bool:
 def _copy_store(source: Place, target: Place, entry: Entry) -> None:
     """Copy the folder of one store, whose bytes are checked where they lie on this machine."""
     with scratch(target.path) as (folder, temporary):
-        local = folder / temporary
-        files = _files_of(source.within(entry).parent)
+        beside = f"{temporary}/{PurePosixPath(entry.path).name}"
+        here, there = folder / beside, source.within(entry)
 
-        def get(item: tuple[str, Root]) -> None:
-            name, path = item
-            (local / name).parent.mkdir(parents=True, exist_ok=True)
-            (local / name).write_bytes(path.read_bytes())
+        def get(name: str) -> None:
+            (here / name).parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # said by what follows
+                (here / name).write_bytes((there / name).read_bytes())
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(get, files.items()))
-        beside = f"{temporary}/{PurePosixPath(entry.path).name}"
+            list(pool.map(get, file_names(source.path, entry)))
         problems = check_bytes(folder, replace(entry, path=beside))
         if problems:
-            here = str(folder / beside)
-            raise StoreCorrupt(problems[0].replace(here, str(source.within(entry))))
-        place_store(target.path, local, entry)
-
-
-def _files_of(store: Root) -> dict[str, Root]:
-    """List the files below a store's folder, by their way from there."""
-    if isinstance(store, RemotePath):
-        return {o.path.relative_to(store).as_posix(): o.path for o in store.objects()}
-    files = sorted(p for p in store.rglob("*") if p.is_file())
-    return {p.relative_to(store).as_posix(): p for p in files}
+            raise StoreCorrupt(problems[0].replace(str(here), str(there)))
+        place_store(target.path, folder / temporary, entry)
 
 
 def _publish(place: Place, catalog: Catalog, tag: str | None) -> None:

@@ -77,9 +77,6 @@ def check_bytes(root: Root, entry: Entry) -> list[str]:
     list of str
         One message a damaged, missing or foreign file; empty if all is well.
     """
-    import zarr
-
-    problems: list[str] = []
     try:
         if entry.path.endswith(SUFFIX):
             read_bytes(Place(root), entry)
@@ -87,16 +84,10 @@ def check_bytes(root: Root, entry: Entry) -> list[str]:
         store = Place(root).open(entry)
     except (StoreCorrupt, StoreNotFound) as error:
         return [str(error)]
-    problems += _read_all(store, [f"{n}/zarr.json" if n else "zarr.json" for n in entry.metadata])
+    problems = _read_all(store, _metadata_keys(entry))
     if problems:
         return problems
-    chunks = []
-    for name in entry.metadata:
-        if name:
-            array = zarr.open_array(store, path=name, mode="r", zarr_format=3)
-            grid = [-(-n // c) for n, c in zip(array.shape, array.chunks, strict=True)]
-            chunks += [f"{name}/c/{'/'.join(map(str, place))}" for place in np.ndindex(*grid)]
-    problems += _read_all(store, chunks)
+    problems = _read_all(store, _chunk_keys(store, entry))
     if not problems:
         where = root / entry.path
         found = _size(where)
@@ -104,6 +95,31 @@ def check_bytes(root: Root, entry: Entry) -> list[str]:
             do = "Remove what is foreign."
             problems.append(located(str(where), f"{entry.bytes} bytes", f"{found}", do))
     return problems
+
+
+def file_names(root: Root, entry: Entry) -> list[str]:
+    """Return the names of a store's files below its path, by what the catalog says of its arrays.
+
+    Nothing is listed: a web server could not. A store of one file has ``.`` alone.
+    """
+    if entry.path.endswith(SUFFIX):
+        return ["."]
+    return _metadata_keys(entry) + _chunk_keys(Place(root).open(entry), entry)
+
+
+def _metadata_keys(entry: Entry) -> list[str]:
+    return [f"{name}/zarr.json" if name else "zarr.json" for name in entry.metadata]
+
+
+def _chunk_keys(store: Any, entry: Entry) -> list[str]:
+    import zarr
+
+    keys = []
+    for name in filter(None, entry.metadata):
+        array = zarr.open_array(store, path=name, mode="r", zarr_format=3)
+        grid = [-(-n // c) for n, c in zip(array.shape, array.chunks, strict=True)]
+        keys += [f"{name}/c/{'/'.join(map(str, place))}" for place in np.ndindex(*grid)]
+    return keys
 
 
 def _read_all(store: Any, keys: list[str]) -> list[str]:

@@ -278,8 +278,12 @@ def test_stores_are_opened_from_a_web_server(
             address = f"http://127.0.0.1:{web.server_port}"
             there, here = lsdx.open_units(address), lsdx.open_units(stores)
             xr.testing.assert_identical(there.load(), here.load())
+            assert copy_stores(address, tmp_path / "near").found == 0
+            near, whole = Place(tmp_path / "near").catalog(), Place(stores).catalog()
+            assert near.digest == whole.digest
+            assert not [c for c in verify(tmp_path / "near") if c.problem]
             with pytest.raises(StoreNotFound, match="Most web servers list nothing"):
-                copy_stores(address, tmp_path / "near")
+                verify(remote_path(address))
         finally:
             web.shutdown()
 
