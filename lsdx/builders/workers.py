@@ -12,7 +12,7 @@ from uuid import uuid4
 from lsdx.builders.placing import TEMPORARY
 from lsdx.builders.report import Line
 from lsdx.builders.task import SessionResult, build_session
-from lsdx.errors import ConfigError, LsdxError, located
+from lsdx.errors import ConfigError, LsdxError, RecipeError, located
 from lsdx.remote import RemotePath, Root
 from lsdx.sources import Source
 
@@ -119,7 +119,7 @@ def run_tasks(
 def _on_client(
     arguments: Sequence[tuple[Any, ...]], client: Client, bar: Any
 ) -> Iterator[SessionResult]:
-    from distributed import as_completed
+    from distributed import CancelledError, as_completed
 
     futures = [
         client.submit(
@@ -129,15 +129,20 @@ def _on_client(
     ]
     results: dict[Any, SessionResult] = {}
     sessions = dict(zip((f.key for f in futures), (s for _, s, *_ in arguments), strict=True))
-    for future in as_completed(futures, loop=client.loop):
-        bar.update()
-        error = future.exception()
-        if error is None:  # fetched now: its worker may die later
-            results[future.key] = future.result()
-            continue
-        eid = sessions[future.key].eid
-        line = Line(eid, "read", "failed", 0.0, 0, f"worker: {error or type(error).__name__}")
-        results[future.key] = SessionResult(eid, (line,), None)
+    try:
+        for future in as_completed(futures, loop=client.loop):
+            bar.update()
+            error = future.exception()
+            if error is None:  # fetched now: its worker may die later
+                results[future.key] = future.result()
+                continue
+            eid = sessions[future.key].eid
+            line = Line(eid, "read", "failed", 0.0, 0, f"worker: {error or type(error).__name__}")
+            results[future.key] = SessionResult(eid, (line,), None)
+    except CancelledError as error:
+        do = "Build again when it is there: what the workers have finished is used."
+        expected = "an answer until all is built"
+        raise RecipeError(located("the Dask scheduler", expected, "none any more", do)) from error
     yield from (results[future.key] for future in futures)
 
 

@@ -73,6 +73,8 @@ def _build(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _list_downloads(arguments, settings, names, sessions)
     with connected(arguments.scheduler) if arguments.scheduler else nullcontext() as client:
+        if client is not None and not client.nthreads():
+            note(f"scheduler {arguments.scheduler}: no workers yet; the build waits for them")
         report = build(
             settings,
             names,

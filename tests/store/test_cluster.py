@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -171,6 +172,31 @@ def test_the_command_says_that_no_scheduler_answers(
         command = ["build", "--scheduler", address, "--source", "cache", "--cache-dir", str(cache)]
         assert main(command) == 1
         assert "expected a Dask scheduler" in capsys.readouterr().err
+
+
+def test_a_scheduler_that_dies_ends_the_build(
+    recordings: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It waits for workers, and says so; then nobody answers any more."""
+    alone = ["-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    file = tmp_path / "scheduler.json"
+    scheduler = subprocess.Popen(
+        [sys.executable, *alone, "--no-dashboard", "--scheduler-file", str(file)],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not file.is_file() or not file.read_text():
+            time.sleep(0.05)
+        address = json.loads(file.read_text())["address"]
+        threading.Timer(3, scheduler.kill).start()
+        command = ["build", "--scheduler", address, "--source", "cache", "--cache-dir", recordings]
+        assert main([*command, "--stores", str(tmp_path / "stores"), "sessions"]) == 1
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+    told = capsys.readouterr().err
+    assert "no workers yet; the build waits for them" in told
+    assert "expected an answer until all is built, found none any more" in told
 
 
 def test_a_cache_at_an_address(recordings: str, cache: Path, tmp_path: Path) -> None:
