@@ -226,6 +226,15 @@ class RemotePath:
             list(pool.map(put, files))
         put(local / last)
 
+    def read_folder(self, local: Path) -> None:
+        """Write all objects below to files of a folder of this machine."""
+
+        def get(found: RemoteObject) -> None:
+            found.path.download(local / found.path.relative_to(self))
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(get, self.objects()))
+
     def zarr_store(self) -> Any:
         """Return all below the address as a Zarr store, read-only: one connection for all of it."""
         from zarr.storage import ObjectStore

@@ -167,14 +167,19 @@ def open_result(
         where = f"{place}/{FOLDER}/{name}"
         do = f"Compute it: lsdx analyse {name}"
         raise StoreNotFound(located(where, "a result of these stores", found, do))
-    try:
-        remote = isinstance(path, RemotePath)
-        store, group = (path.zarr_store(), path.key) if remote else (path, None)
-        ds = xr.open_zarr(store, group=group, consolidated=False, chunks=None).load()
-    except Exception as error:  # of Zarr and its codecs, of many kinds
-        do = f"Remove it, and compute it again: lsdx analyse {name}"
-        where = f"{place}/{FOLDER}/{path.name}"
-        raise StoreCorrupt(located(where, "a result as it was written", str(error), do)) from error
+    with tempfile.TemporaryDirectory(prefix="lsdx-") as near:
+        folder = path
+        if isinstance(path, RemotePath):
+            folder = Path(near)
+            path.read_folder(folder)
+        try:
+            ds = xr.open_zarr(folder, consolidated=False, chunks=None).load()
+        except Exception as error:  # of Zarr and its codecs, of many kinds
+            do = f"Remove it, and compute it again: lsdx analyse {name}"
+            where = f"{place}/{FOLDER}/{path.name}"
+            raise StoreCorrupt(
+                located(where, "a result as it was written", str(error), do)
+            ) from error
     texts = {n: v.astype(object) for n, v in ds.variables.items() if v.dtype.kind == "T"}
     result: xr.Dataset = ds.assign(texts)
     return result
