@@ -67,7 +67,7 @@ def client() -> Iterator[Any]:
         yield client
 
 
-@pytest.mark.parametrize("n_threads", [2, 5])
+@pytest.mark.parametrize("n_threads", [pytest.param(2, marks=pytest.mark.slow), 5])
 def test_threads_do_not_matter(
     cohort: Path, expected: dict[str, str], tmp_path: Path, n_threads: int
 ) -> None:
@@ -80,7 +80,7 @@ def test_threads_do_not_matter(
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ((), ()),
+        pytest.param((), (), marks=pytest.mark.slow),
         pytest.param((0, 1), (2,), marks=pytest.mark.slow),
         pytest.param((1,), (1,), marks=pytest.mark.slow),
         ((0, 1), (1, 2)),
